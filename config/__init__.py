@@ -1,0 +1,1 @@
+"""The composition root: settings, URLs, Celery, local services. Nobody imports it."""

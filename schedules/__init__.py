@@ -1,0 +1,1 @@
+"""What the guideline asks and when: protocol, follow-up windows, plans, reminders."""
