@@ -938,9 +938,7 @@ def r41(h, other, path):
 
 def r42(h, other, path):
     return [
-        on
-        for on in view_days(h)
-        if after_anchor_and_followed(h, on) and (h.today - on).days <= h.p["pairing_days"]
+        on for on in view_days(h) if after_anchor_and_followed(h, on) and (h.today - on).days <= h.p["pairing_days"]
     ]
 
 
