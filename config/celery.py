@@ -1,0 +1,34 @@
+"""Celery: the clock and the hands. What is due stands in rows; a message is only a hint to look."""
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("hipwatch")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    task_ignore_result=True,
+    task_default_queue="sweep",
+    task_routes={"schedules.tasks.*": {"queue": "mail"}},
+    task_soft_time_limit=300,
+    task_time_limit=360,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": 900},
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    db_reuse_max=500,
+    timezone="UTC",
+    beat_schedule={
+        "sweep what changes today or is stale": {"task": "monitoring.tasks.sweep", "schedule": 120.0, "options": {"expires": 110}},
+        "plan and deliver reminders": {"task": "schedules.tasks.deliver_due", "schedule": 60.0, "options": {"expires": 55}},
+        "take the census": {"task": "monitoring.tasks.take_census", "schedule": crontab(hour="*", minute=10)},
+    },
+)
+app.autodiscover_tasks(["monitoring", "schedules"])

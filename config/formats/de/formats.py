@@ -1,0 +1,7 @@
+"""German: 27. März 2026."""
+
+DATE_FORMAT = "j. M Y"
+SHORT_DATE_FORMAT = "j. M Y"
+DATETIME_FORMAT = "j. M Y, H:i"
+SHORT_DATETIME_FORMAT = "j. M Y, H:i"
+TIME_FORMAT = "H:i"

@@ -1,0 +1,64 @@
+"""Middleware: a request id, the headers Django has no setting for, and one transaction bound to the user's clinics."""
+
+import secrets
+from collections.abc import Callable
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from patients import access
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class RequestId:
+    """Gives each request an id, which error pages, the log and the audit share."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.request_id = secrets.token_hex(8)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        return response
+
+
+class Headers:
+    """Permissions-Policy, and no storing of pages that name patients."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if not request.path.startswith("/static/"):
+            response.setdefault("Cache-Control", "no-store")
+        return response
+
+
+class OwnClinics:
+    """One transaction a request, in which the database shows the rows of the signed-in user's clinics only.
+
+    A response of 500 or more rolls it back: Django turns exceptions into responses further in. The response is
+    rendered inside, so lazily rendered templates still read.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path in {"/healthz", "/readyz"} or request.path.startswith("/static/"):
+            return self.get_response(request)
+        with transaction.atomic():
+            access.bind_request(request, request_id=getattr(request, "request_id", ""))
+            response = self.get_response(request)
+            if isinstance(response, HttpResponse) and hasattr(response, "render") and not response.is_rendered:
+                response = response.render()
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+            return response
+
+

@@ -1,0 +1,30 @@
+"""What is stored of monitoring: one concept, one module."""
+
+from .audit import AuditEntry
+from .census import Census
+from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation
+from .flag import Flag
+from .heartbeat import Heartbeat
+from .imports import ImportBatch, ImportRow
+from .review import CaseNote, ReviewCase
+from .tokens import ApiToken, IdempotentReply
+from .worklist import ContactAttempt, Snooze
+
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "CaseNote",
+    "Census",
+    "ContactAttempt",
+    "EvaluationReceipt",
+    "EvaluationRun",
+    "Flag",
+    "Heartbeat",
+    "HipEvaluation",
+    "IdempotentReply",
+    "ImportBatch",
+    "ImportRow",
+    "PatientEvaluation",
+    "ReviewCase",
+    "Snooze",
+]

@@ -1,0 +1,152 @@
+"""Access: the only door to rows. Who acts, in which clinics, and what their roles allow.
+
+`app.clinic_ids` is a setting of the transaction that PostgreSQL's row-level security reads: without it every query of
+a clinic's rows is an error, with an empty list it finds nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pghistory
+from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+
+from .changes import Actor
+from .models import Clinic, Hip, Membership, Patient, Role, User
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+
+class Permission(StrEnum):
+    READ = "read"
+    RECORD = "record"  # enrol, amend, record visits and facts
+    WORK = "work"  # outcomes, snoozes, assignments, sending
+    DECIDE = "decide"  # answer reviews, end and reopen follow-up
+    IMPORT = "import"
+    ADMINISTER = "administer"  # staff, clinics, tokens, protocol, mail switch
+    AUDIT = "audit"
+
+
+ALLOWED: dict[Role, frozenset[Permission]] = {
+    Role.COORDINATOR: frozenset({Permission.READ, Permission.RECORD, Permission.WORK, Permission.IMPORT}),
+    Role.CLINICIAN: frozenset({Permission.READ, Permission.RECORD, Permission.WORK, Permission.DECIDE}),
+    Role.ADMIN: frozenset(
+        {Permission.READ, Permission.RECORD, Permission.WORK, Permission.IMPORT, Permission.ADMINISTER, Permission.AUDIT}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks: a person with their roles by clinic, or a system run that may see every clinic."""
+
+    actor: Actor
+    roles: tuple[tuple[int, Role], ...]
+
+    @cached_property
+    def clinic_ids(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(clinic for clinic, _ in self.roles))
+
+    def may(self, permission: Permission, clinic_id: int) -> bool:
+        return any(clinic == clinic_id and permission in ALLOWED[role] for clinic, role in self.roles)
+
+    def may_anywhere(self, permission: Permission) -> bool:
+        return any(permission in ALLOWED[role] for _, role in self.roles)
+
+    def check(self, permission: Permission, clinic_id: int) -> None:
+        """Raise PermissionDenied unless one of the viewer's roles in that clinic allows it."""
+        if not self.may(permission, clinic_id):
+            raise PermissionDenied(f"Your role in this clinic does not allow you to {permission}.")
+
+    def clinics_where(self, permission: Permission) -> tuple[int, ...]:
+        return tuple(c for c in self.clinic_ids if self.may(permission, c))
+
+
+NOBODY = Viewer(actor=Actor(name="nobody"), roles=())
+
+
+def viewer_for(user: "User | AnonymousUser | Any", request_id: str = "") -> Viewer:
+    if not user.is_authenticated:
+        return NOBODY
+    roles = Membership.objects.filter(user_id=user.pk).order_by("clinic_id", "role").values_list("clinic_id", "role")
+    return Viewer(
+        actor=Actor(name=user.name or user.email, user_id=user.pk, request_id=request_id),
+        roles=tuple((clinic, Role(role)) for clinic, role in roles),
+    )
+
+
+def bind_clinics(clinic_ids: Iterable[int]) -> None:
+    """Let this transaction see these clinics' rows and no others."""
+    listed = "{" + ",".join(str(int(clinic)) for clinic in clinic_ids) + "}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.clinic_ids', %s, true)", [listed])
+
+
+def bind_request(request: HttpRequest, request_id: str = "") -> Viewer:
+    """Attach the viewer to the request and its clinics to the transaction."""
+    viewer = viewer_for(request.user, request_id)
+    bind_clinics(viewer.clinic_ids)
+    request.viewer = viewer  # type: ignore[attr-defined]
+    return viewer
+
+
+def viewer_of(request: HttpRequest) -> Viewer:
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    return viewer
+
+
+@contextmanager
+def system_run(name: str, clinic_ids: Iterable[int] | None = None) -> Iterator[Viewer]:
+    """One transaction of a named system run, over all clinics unless some are given."""
+    actor = Actor.system(name)
+    with transaction.atomic(), pghistory.context(actor=actor.name):
+        ids = tuple(Clinic.objects.order_by("id").values_list("id", flat=True) if clinic_ids is None else clinic_ids)
+        bind_clinics(ids)
+        yield Viewer(actor=actor, roles=tuple((clinic, Role.ADMIN) for clinic in ids))
+
+
+def clinics_for(viewer: Viewer) -> QuerySet[Clinic]:
+    return Clinic.objects.filter(id__in=viewer.clinic_ids)
+
+
+def patients_for(viewer: Viewer) -> QuerySet[Patient]:
+    return Patient.objects.filter(clinic_id__in=viewer.clinic_ids)
+
+
+def patient_for(viewer: Viewer, pk: int, permission: Permission = Permission.READ) -> Patient:
+    """The patient, or 404 where it is another clinic's; PermissionDenied where the role does not reach."""
+    patient = patients_for(viewer).select_related("clinic", "responsible").filter(pk=pk).first()
+    if patient is None:
+        raise Http404("No such patient.")
+    viewer.check(permission, patient.clinic_id)
+    return patient
+
+
+def hips_for(viewer: Viewer) -> QuerySet[Hip]:
+    return Hip.objects.filter(clinic_id__in=viewer.clinic_ids)
+
+
+class UnsafeRole(RuntimeError):
+    """The application connects as a role that row-level security does not bind."""
+
+
+def refuse_unsafe_role() -> None:
+    """Raise UnsafeRole when the application's database role is superuser, bypasses RLS or owns its tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolsuper OR rolbypassrls, EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'patients_patient'"
+            " AND pg_has_role(current_user, c.relowner, 'USAGE')) FROM pg_roles WHERE rolname = current_user"
+        )
+        row = cursor.fetchone()
+    if row is None or row[0] or row[1]:
+        raise UnsafeRole(
+            "The application must connect as a role that is no superuser, has no BYPASSRLS and owns no table;"
+            " see docs/operations.md, Two database roles."
+        )

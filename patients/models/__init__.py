@@ -1,0 +1,55 @@
+"""What is stored of patients: one concept, one module."""
+
+from .clinic import Clinic
+from .facts import (
+    BmiReading,
+    Decision,
+    Ending,
+    Fact,
+    HipFact,
+    Imaging,
+    LesionLocation,
+    Procedure,
+    Score,
+    Staging,
+    SymptomReport,
+    Visit,
+)
+from .hip import Exposure, Hip
+from .patient import ContactWish, Patient
+from .staff import Membership, Role, User
+
+HIP_FACTS: tuple[type[HipFact], ...] = (
+    Imaging,
+    Staging,
+    SymptomReport,
+    Score,
+    Procedure,
+    Decision,
+    LesionLocation,
+    Ending,
+)
+
+__all__ = [
+    "HIP_FACTS",
+    "BmiReading",
+    "Clinic",
+    "ContactWish",
+    "Decision",
+    "Ending",
+    "Exposure",
+    "Fact",
+    "Hip",
+    "HipFact",
+    "Imaging",
+    "LesionLocation",
+    "Membership",
+    "Patient",
+    "Procedure",
+    "Role",
+    "Score",
+    "Staging",
+    "SymptomReport",
+    "User",
+    "Visit",
+]

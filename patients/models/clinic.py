@@ -1,0 +1,41 @@
+"""Clinic: a place that follows patients, with the words it uses of itself in mail."""
+
+from zoneinfo import ZoneInfo, available_timezones
+
+import pghistory
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+LANGUAGES = [("en", _("English")), ("de", _("German"))]
+
+
+def check_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(_("“%(name)s” is no time zone; write one such as Europe/Berlin."), params={"name": name})
+
+
+@pghistory.track(level=pghistory.Statement, append_only=True)
+class Clinic(models.Model):
+    name = models.CharField(max_length=120, unique=True)
+    mail_name = models.CharField(
+        max_length=60, help_text=_("How mail names the clinic. It must not tell the disease or the body part.")
+    )
+    telephone = models.CharField(max_length=40)
+    address = models.TextField(blank=True)
+    opening_hours = models.CharField(max_length=120, blank=True)
+    reply_to = models.EmailField(blank=True)
+    time_zone = models.CharField(max_length=60, default="Europe/London", validators=[check_time_zone])
+    language = models.CharField(max_length=8, choices=LANGUAGES, default="en")
+    mail_stopped = models.BooleanField(default=False, help_text=_("Stops mail and nothing else."))
+    synthetic = models.BooleanField(default=False, help_text=_("Holds simulated people only."))
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)

@@ -1,0 +1,130 @@
+"""Patient: the person, how they may be reached, and the version of their record."""
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pghistory
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Concat, Upper
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from phonenumber_field.modelfields import PhoneNumberField
+
+from .clinic import LANGUAGES, Clinic
+from .staff import User
+
+if TYPE_CHECKING:
+    from .hip import Hip
+
+
+class Sex(models.TextChoices):
+    FEMALE = "female", _("female")
+    MALE = "male", _("male")
+    OTHER = "other", _("other")
+    UNKNOWN = "unknown", _("unknown")
+
+
+@pghistory.track(level=pghistory.Statement, append_only=True)
+class Patient(models.Model):
+    """One person in one clinic.
+
+    `record_version` counts the writes to anything that the guideline reads; an evaluation of a lower version is stale.
+    """
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="patients")
+    record_number = models.CharField(max_length=32)
+    family_name = models.CharField(max_length=80)
+    given_name = models.CharField(max_length=80, blank=True)
+    born_on = models.DateField(null=True, blank=True)
+    sex = models.CharField(max_length=8, choices=Sex.choices, default=Sex.UNKNOWN)
+    national_id = models.CharField(max_length=32, blank=True)
+    national_id_kind = models.CharField(max_length=16, blank=True)
+    email = models.EmailField(blank=True)
+    email_bounced_on = models.DateField(null=True, blank=True)
+    email_bounce_reason = models.CharField(max_length=200, blank=True)
+    telephone = PhoneNumberField(blank=True)
+    telephone_as_given = models.CharField(max_length=40, blank=True)
+    address = models.TextField(blank=True)
+    language = models.CharField(max_length=8, choices=LANGUAGES, default="en")
+    responsible = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    next_of_kin = models.CharField(max_length=200, blank=True)
+    enrolled_on = models.DateField()
+    died_on = models.DateField(null=True, blank=True)
+    death_source = models.CharField(max_length=120, blank=True)
+    synthetic = models.BooleanField(default=False)
+    record_version = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    hips: "models.Manager[Hip]"
+
+    class Meta:
+        ordering = ["family_name", "given_name", "id"]
+        constraints = [
+            models.UniqueConstraint("clinic", Upper("record_number"), name="record_number_once_per_clinic"),
+            models.UniqueConstraint(fields=["id", "clinic"], name="patient_in_its_clinic"),
+            models.CheckConstraint(condition=~Q(record_number=""), name="patient_has_record_number"),
+            models.CheckConstraint(condition=~Q(family_name=""), name="patient_has_family_name"),
+            models.CheckConstraint(
+                condition=Q(born_on__isnull=True) | Q(born_on__lte=F("enrolled_on")), name="born_before_enrolment"
+            ),
+            models.CheckConstraint(
+                condition=Q(died_on__isnull=True) | Q(born_on__isnull=True) | Q(born_on__lte=F("died_on")),
+                name="born_before_death",
+            ),
+            models.CheckConstraint(
+                condition=Q(died_on__isnull=True) | ~Q(death_source=""), name="death_names_its_source"
+            ),
+            models.CheckConstraint(condition=Q(sex__in=Sex.values), name="patient_sex_known"),
+        ]
+        indexes = [
+            models.Index(fields=["clinic", "family_name", "given_name", "id"], name="patient_by_name"),
+            models.Index(fields=["clinic", "born_on"], name="patient_by_birth"),
+            GinIndex(
+                OpClass(Upper(Concat("family_name", models.Value(" "), "given_name")), name="gin_trgm_ops"),
+                name="patient_name_trigrams",
+            ),
+            GinIndex(OpClass(Upper("record_number"), name="gin_trgm_ops"), name="patient_number_trigrams"),
+        ]
+
+    def __str__(self) -> str:
+        return self.record_number
+
+    @property
+    def display_name(self) -> str:
+        return f"{self.given_name} {self.family_name}".strip()
+
+    def age_on(self, day: date) -> int | None:
+        """Whole years on `day`, or at death where that was earlier."""
+        if self.born_on is None:
+            return None
+        day = min(day, self.died_on) if self.died_on else day
+        return day.year - self.born_on.year - ((day.month, day.day) < (self.born_on.month, self.born_on.day))
+
+
+class Channel(models.TextChoices):
+    EMAIL = "email", _("E-mail")
+    TELEPHONE = "telephone", _("Telephone")
+    LETTER = "letter", _("Letter")
+
+
+@pghistory.track(level=pghistory.Statement, append_only=True)
+class ContactWish(models.Model):
+    """Whether a patient wants to be reached by a channel, and how they said so."""
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="contact_wishes")
+    channel = models.CharField(max_length=12, choices=Channel.choices)
+    allowed = models.BooleanField()
+    how = models.CharField(max_length=120, help_text=_("How the patient said so, such as “on paper, 3 Nov 2026”."))
+    on = models.DateField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["patient", "channel"], name="contact_wish_once_per_channel"),
+            models.CheckConstraint(condition=Q(channel__in=Channel.values), name="contact_wish_channel_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_channel_display()}: {self.allowed}"

@@ -1,0 +1,97 @@
+"""Reminders: which mail is due, who has claimed it, what came of it. The row is the queue."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from patients.models import Clinic, Patient
+
+
+class Reminder(models.Model):
+    """One mail of one patient, for both hips. `cycle_on` and `due_on` name the episode that it belongs to."""
+
+    class Step(models.TextChoices):
+        DUE = "due", _("Due")
+        MISSED = "missed", _("Missed")
+        SECOND_MISSED = "second_missed", _("Second missed")
+
+    class State(models.TextChoices):
+        PLANNED = "planned", _("Planned")
+        SENDING = "sending", _("Sending")
+        SENT = "sent", _("Sent")
+        REFUSED = "refused", _("Not sent")
+        EXPIRED = "expired", _("Too late, not sent")
+        CANCELLED = "cancelled", _("No longer needed")
+        FAILED = "failed", _("Failed")
+        UNCERTAIN = "uncertain", _("Uncertain")
+
+    # Whether the mail went out can be uncertain; whether it may be tried again never is.
+    TRANSITIONS: dict[str, frozenset[str]] = {
+        State.PLANNED: frozenset({State.SENDING, State.REFUSED, State.EXPIRED, State.CANCELLED}),
+        State.SENDING: frozenset({State.SENT, State.FAILED, State.PLANNED, State.UNCERTAIN}),
+        State.UNCERTAIN: frozenset({State.SENT, State.PLANNED}),
+        State.REFUSED: frozenset({State.PLANNED}),
+        State.CANCELLED: frozenset({State.PLANNED}),
+        State.FAILED: frozenset({State.PLANNED}),
+        State.EXPIRED: frozenset(),
+        State.SENT: frozenset(),
+    }
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="reminders")
+    cycle_on = models.DateField()
+    due_on = models.DateField()
+    step = models.CharField(max_length=16, choices=Step.choices)
+    send_on = models.DateField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
+    reason = models.CharField(max_length=200, blank=True)  # why not sent, or why uncertain, in words
+    language = models.CharField(max_length=8, blank=True)
+    sent_to = models.EmailField(blank=True)
+    message_id = models.CharField(max_length=120, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(null=True, blank=True)  # after a transient failure
+    claimed_by = models.CharField(max_length=80, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["send_on", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["patient", "cycle_on", "due_on", "step"], name="reminder_once_per_step"),
+            models.CheckConstraint(condition=~Q(state="sending") | Q(lease_until__isnull=False), name="sending_has_lease"),
+            models.CheckConstraint(condition=~Q(state="sent") | ~Q(sent_to=""), name="sent_names_address"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["refused", "expired", "uncertain", "failed"]) | ~Q(reason=""),
+                name="not_sent_gives_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["send_on", "id"], condition=Q(state="planned"), name="reminders_to_send"),
+            models.Index(fields=["lease_until"], condition=Q(state="sending"), name="reminders_in_flight"),
+            models.Index(fields=["clinic", "state", "-send_on"], name="reminders_by_state"),
+            models.Index(fields=["patient", "-send_on"], name="reminders_by_patient"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_step_display()} {self.send_on}"
+
+
+class ReminderEvent(models.Model):
+    """What happened to a reminder, in order; rows are only added."""
+
+    clinic = models.ForeignKey(
+        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    reminder = models.ForeignKey(Reminder, on_delete=models.PROTECT, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=10, choices=Reminder.State.choices)
+    reason = models.CharField(max_length=200, blank=True)
+    actor = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.at:%Y-%m-%d %H:%M}"
