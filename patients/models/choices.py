@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -162,3 +163,11 @@ def between(field: str, low: Any, high: Any, *, name: str) -> models.CheckConstr
     return models.CheckConstraint(
         condition=Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gte": low, f"{field}__lte": high}), name=name
     )
+
+
+def within(low: int, high: int) -> list[MinValueValidator | MaxValueValidator]:
+    """The same bounds for forms and actions, with words."""
+    return [
+        MinValueValidator(low, _("Enter a number of at least %(limit_value)s.")),
+        MaxValueValidator(high, _("Enter a number of at most %(limit_value)s.")),
+    ]

@@ -41,6 +41,7 @@ from .choices import (
     VOLUME_METHODS,
     between,
     one_of,
+    within,
 )
 from .clinic import Clinic
 from .hip import Hip
@@ -167,13 +168,13 @@ class Imaging(HipFact):
     views = ArrayField(models.CharField(max_length=16, choices=VIEWS), default=list, blank=True)
     diagnostic = models.BooleanField(null=True, blank=True, default=None)
     necrosis = models.BooleanField(null=True, blank=True, default=None)
-    effusion_grade = models.PositiveSmallIntegerField(null=True, blank=True)
+    effusion_grade = models.PositiveSmallIntegerField(null=True, blank=True, validators=within(0, 3))
     marrow_edema = models.BooleanField(null=True, blank=True, default=None)
-    lesion_volume_percent = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True)
-    lesion_volume_cm3 = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
+    lesion_volume_percent = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 100))
+    lesion_volume_cm3 = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True, validators=within(0, 200))
     volume_method = models.CharField(max_length=20, choices=VOLUME_METHODS, null=True, blank=True)
     crescent = models.CharField(max_length=13, choices=CRESCENTS, null=True, blank=True)
-    depression_mm = models.DecimalField(max_digits=4, decimal_places=2, null=True, blank=True)
+    depression_mm = models.DecimalField(max_digits=4, decimal_places=2, null=True, blank=True, validators=within(0, 50))
     joint_space_narrowed = models.BooleanField(null=True, blank=True, default=None)
     collapse_suspected = models.BooleanField(null=True, blank=True, default=None)
     report = models.TextField(blank=True)
@@ -229,7 +230,7 @@ class SymptomReport(HipFact):
 
     source = models.CharField(max_length=10, choices=SYMPTOM_SOURCES)
     symptomatic = models.BooleanField(null=True, blank=True, default=None)
-    pain_nrs = models.PositiveSmallIntegerField(null=True, blank=True)
+    pain_nrs = models.PositiveSmallIntegerField(null=True, blank=True, validators=within(0, 10))
     pain_site = models.CharField(max_length=60, blank=True)
     sudden_worsening = models.BooleanField(null=True, blank=True, default=None)
     night_pain = models.BooleanField(null=True, blank=True, default=None)
@@ -249,7 +250,7 @@ class Score(HipFact):
     kind = "score"
 
     instrument = models.CharField(max_length=8, choices=INSTRUMENTS)
-    value = models.DecimalField(max_digits=6, decimal_places=3)
+    value = models.DecimalField(max_digits=6, decimal_places=3, validators=within(0, 100))
     variant = models.CharField(max_length=16, blank=True)
     items = models.JSONField(null=True, blank=True)
 
@@ -311,8 +312,8 @@ class LesionLocation(HipFact):
     kind = "location"
 
     jic_type = models.CharField(max_length=2, choices=JIC_TYPES, null=True, blank=True)
-    kerboul_modified_degrees = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True)
-    kerboul_degrees = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True)
+    kerboul_modified_degrees = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 360))
+    kerboul_degrees = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 360))
     modality_used = models.CharField(max_length=2, choices=MODALITIES, blank=True)
 
     class Meta(HipFact.Meta):
@@ -352,7 +353,7 @@ class BmiReading(Fact):
 
     kind = "bmi"
 
-    value = models.DecimalField(max_digits=5, decimal_places=2)
+    value = models.DecimalField(max_digits=5, decimal_places=2, validators=within(8, 120))
 
     class Meta(Fact.Meta):
         indexes = [models.Index(fields=["patient"], name="bmi_by_patient")]
