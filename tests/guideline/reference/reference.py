@@ -433,13 +433,15 @@ NO_FINDINGS = ["deceased", "not_enrolled", "ended", "replaced"]
 NO_FOLLOW_UP = [*NO_FINDINGS, "contralateral_watch", "not_affected"]
 
 
-def ordinary_interval(h, path):
-    """Months for every pathway with follow-up but post_decompression."""
+def is_short(h, path):
+    """For every pathway with follow-up but post_decompression."""
     if path in ("collapse", "symptomatic", "large_lesion", "work_up", "not_assessed"):
-        return h.p["short_interval_months"]
-    if any(held is True for held in risks(h).values()) or h.sickle_cell or jic_c2(h) or kerboul_high(h):
-        return h.p["short_interval_months"]
-    return h.p["standard_interval_months"]
+        return True
+    return any(held is True for held in risks(h).values()) or h.sickle_cell or jic_c2(h) or kerboul_high(h)
+
+
+def ordinary_interval(h, path):
+    return h.p["short_interval_months"] if is_short(h, path) else h.p["standard_interval_months"]
 
 
 # ---- section 5 ----
@@ -533,9 +535,8 @@ def ordinary_due_on(h, path):
     anchor = anchor_on(h)
     if anchor is None:
         return baseline
-    interval = ordinary_interval(h, path)
-    latest = [months(anchor, interval), baseline]
-    if interval == h.p["short_interval_months"]:
+    latest = [months(anchor, ordinary_interval(h, path)), baseline]
+    if is_short(h, path):
         latest.append(min(short_since(h, path), months(anchor, h.p["standard_interval_months"])))
     return max(latest)
 
