@@ -246,6 +246,8 @@ def server_pid(cluster: Cluster) -> int | None:
 
 def _clear_leftovers(cluster: Cluster) -> None:
     """After a kill -9 or a power cut the pid files may name a stranger's process, which PostgreSQL would respect."""
+    if not processes.wait_until(lambda: not processes.anyone_in(cluster.folder), seconds=20.0):
+        raise PostgresError(f"Processes of an earlier PostgreSQL still work in {cluster.folder}.")
     sockets = locations.postgres_socket_dir(cluster.data)
     for path in (cluster.folder / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
         path.unlink(missing_ok=True)
@@ -399,14 +401,14 @@ def _shell(role: str) -> None:
     cluster = locate()
     os.environ["PGPASSWORD"] = locations.secret(role)
     psql = os.fspath(cluster.programs / "psql")
-    os.execv(
+    os.execv(  # noqa: S606
         psql,
         [
             psql,
             "-h",
             os.fspath(locations.postgres_socket_dir()),
             "-p",
-            str(locations.POSTGRES_PORT),  # noqa: S606
+            str(locations.POSTGRES_PORT),
             "-U",
             role,
             "-d",

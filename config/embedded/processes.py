@@ -49,6 +49,11 @@ def lives_in(pid: int, folder: Path) -> bool:
         return False
 
 
+def anyone_in(folder: Path) -> bool:
+    """Does any process still work in `folder`? A killed server's children need a moment to notice."""
+    return any(lives_in(int(entry.name), folder) for entry in Path("/proc").glob("[0-9]*"))
+
+
 def first_number_in(path: Path) -> int | None:
     """The process number in a pid file, or None."""
     try:
