@@ -3,14 +3,12 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-DATA_DIR ?= var
-export DATA_DIR
+RUN_PYTHON := $(BIN)/python
 WORKERS ?= 2
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# ---- Installing: a stamp keeps the hash of what was installed, so a second call does nothing
+# ---- Installing: a stamp says which lock was installed last, so a second call does nothing
 
 .PHONY: install install-dev
 install: $(VENV)/.installed ## Create .venv with what runs in production
@@ -20,73 +18,74 @@ $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) was not found); PYTHON=... names another."; exit 1; }
 	"$(PYTHON)" -m venv "$(VENV)"
 
-# uv installs in seconds what takes pip a minute; without it pip does the same work with the same hashes.
-define install_from
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(VENV) is not Python 3.11; remove it and name one with PYTHON=..."; exit 1; }
-	@sed -n '/^uv==/,/^[^ ]/p' requirements-dev.txt | sed '$$d' > "$(VENV)/uv.txt"
-	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(PIP) install --quiet --require-hashes --only-binary=:all: -r "$(VENV)/uv.txt" || echo "uv is not to be had; pip installs instead."
-	@if $(BIN)/python -m uv --version >/dev/null 2>&1; then \
-		$(BIN)/python -m uv pip install --quiet --python "$(BIN)/python" --require-hashes --only-binary=:all: -r $(1); \
-	else \
-		$(PIP) install --quiet --require-hashes --only-binary=:all: -r $(1); \
-	fi
-endef
-
 $(VENV)/.installed: requirements.txt | $(BIN)/python
-	$(call install_from,requirements.txt)
+	@$(RUN_PYTHON) .ci/install.py requirements.txt
 	@touch "$@"
 
 $(VENV)/.installed-dev: requirements-dev.txt | $(BIN)/python
-	$(call install_from,requirements-dev.txt)
+	@$(RUN_PYTHON) .ci/install.py requirements-dev.txt
 	@touch "$@" "$(VENV)/.installed"
 
 # ---- Running
 
 .PHONY: run stop psql
 run: install ## Run everything here: database, queue, web, workers, mailbox (PORT=8000, DATA_DIR=var)
-	@exec $(BIN)/python -m config.run --leashed
+	@exec $(RUN_PYTHON) -m config.run --leashed
 
 psql: install ## A database prompt as the application's role (ROLE=hipwatch_owner for another), while `make run` runs
-	@exec $(BIN)/python -m config.embedded.postgres psql $(or $(ROLE),hipwatch_app)
+	@exec $(RUN_PYTHON) -m config.embedded.postgres psql $(or $(ROLE),hipwatch_app)
 
 # ---- Judging
 
 .PHONY: test check format
 test: install-dev ## All tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(RUN_PYTHON) -m pytest -n $(WORKERS) $(ARGS)
+
+# What `check --deploy` judges: settings as a server would have them. Nothing is connected to.
+PRODUCTION := HIPWATCH_ENV=production SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFG \
+	PUBLIC_URL=https://registry.example DATABASE_URL=postgresql://hipwatch_app@localhost/hipwatch \
+	DATABASE_OWNER_URL=postgresql://hipwatch_owner@localhost/hipwatch REDIS_URL=redis://localhost/0 \
+	EMAIL_URL=smtp+tls://localhost:587
 
 check: install-dev ## Style, types, import contract, migrations, deployment settings, templates
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python -m config.checks
+	$(RUN_PYTHON) -m ruff check .
+	$(RUN_PYTHON) -m ruff format --check .
+	$(RUN_PYTHON) -m mypy
+	$(RUN_PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	$(RUN_PYTHON) -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
+	@echo "manage.py check --deploy, with production settings"
+	@$(PRODUCTION) $(RUN_PYTHON) manage.py check --deploy --fail-level WARNING
+	$(RUN_PYTHON) -m djlint --lint --quiet $(TEMPLATES)
 	@echo "All checks passed."
 
+TEMPLATES := patients schedules monitoring config
+
 format: install-dev ## Let ruff put the source in order
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(RUN_PYTHON) -m ruff check --fix .
+	$(RUN_PYTHON) -m ruff format .
 
 # ---- Keeping
 
-LOCK := $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock"
+LOCK := $(RUN_PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--custom-compile-command "make lock" --upgrade
 
-.PHONY: lock bench screenshots clean help
+.PHONY: lock bench screenshots clean erase help
 lock: install-dev ## Pin the newest packages that requirements*.in allow, with their hashes
-	$(LOCK) --upgrade requirements.in -o requirements.txt
-	$(LOCK) --upgrade requirements-dev.in -o requirements-dev.txt
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 bench: install-dev ## Run the benchmarks of benchmarks/
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(RUN_PYTHON) "$$file" || exit 1; done
 
-screenshots: install-dev ## Take the screenshots of the documentation (needs chromium and a running `make run`)
-	$(BIN)/python -m docs.screenshots
+screenshots: install-dev ## Take the documentation's pictures of a running `make run` (needs chromium)
+	$(RUN_PYTHON) docs/screenshots.py
 
-clean: ## Remove the virtual environment, caches and local data (DATA_DIR), after stopping the local servers
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.embedded.erase; fi
+erase: install ## Stop the local servers and remove their data (DATA_DIR=var): the demonstration clinic starts afresh
+	@$(RUN_PYTHON) -m config.embedded.erase
+
+clean: ## Remove the virtual environment and the caches; the data stay
 	rm -rf -- "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
 	find . -name __pycache__ -type d -prune -exec rm -rf -- {} +
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

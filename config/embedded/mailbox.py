@@ -31,10 +31,9 @@ from config.embedded.ports import hold_port, port_of
 PER_PAGE = 100
 NAME = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}\Z")
 LINK = re.compile(r"https?://[^\s<>\"')\]]+")
-PAGE_POLICY = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-PART_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-)
+CLOSED = "default-src 'none'; base-uri 'none'; form-action 'none'; "
+PAGE_POLICY = CLOSED + "style-src 'self'; frame-src 'self'; frame-ancestors 'none'"
+PART_POLICY = CLOSED + "sandbox; style-src 'unsafe-inline'; img-src data:"
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { margin: 0 auto; max-width: 64rem; padding: 1rem }

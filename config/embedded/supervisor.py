@@ -129,9 +129,7 @@ class Supervisor:
         self._deafen(child)
         self.children.remove(child)
         if child.process.returncode:
-            raise Failed(
-                f"{service.name} {_how_it_ended(child.process.returncode)}; see {self.logs / service.name}.log"
-            )
+            raise self._failure(child)
         return child.lines
 
     def turn(self, seconds: float = 0.5) -> None:
@@ -206,9 +204,7 @@ class Supervisor:
         self._deafen(child)
         processes.end(child.process)  # whatever is left of its process group
         if not self.settled:
-            raise Failed(
-                f"{child.service.name} {_how_it_ended(child.process.returncode)}; see {self.logs / child.service.name}.log"
-            )
+            raise self._failure(child)
         if now - child.started > CALM_AFTER:
             child.pause = FIRST_PAUSE
         child.restart_at = now + child.pause
