@@ -1,7 +1,7 @@
 """`make install`: puts one requirements file, with its hashes, into the environment of the Python that runs this.
 
-uv takes seconds where pip takes a minute, so uv is fetched first. It reads none of pip's configuration and is told where
-pip would look. Whatever goes wrong with uv, pip then does the same work with the same hashes.
+uv takes seconds where pip takes a minute, so uv is fetched first. It reads none of pip's configuration and is told
+where pip would look. Whatever goes wrong with uv, pip then does the same work with the same hashes.
 """
 
 import ast
@@ -21,6 +21,8 @@ UV_NAMES = {
     "find-links": "UV_FIND_LINKS",
     "cert": "SSL_CERT_FILE",
 }
+# pip takes a package from whichever index has the pinned version; the hashes make that safe.
+UV_MANNERS = {"UV_LINK_MODE": "copy", "UV_HTTP_TIMEOUT": "120", "UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
 def succeeds(*command: str, environment: dict[str, str] | None = None) -> bool:
@@ -38,12 +40,12 @@ def pip_configuration() -> dict[str, str]:
 def uv_environment() -> dict[str, str]:
     """What uv needs to look where pip would. What is set for uv itself is left alone."""
     told = {UV_NAMES[name]: value for name, value in pip_configuration().items() if name in UV_NAMES}
-    return {"UV_LINK_MODE": "copy", "UV_HTTP_TIMEOUT": "120"} | told | dict(os.environ)
+    return UV_MANNERS | told | dict(os.environ)
 
 
 def has_uv() -> bool:
     """Is uv here, fetched now if need be, in the version and with the hashes of the lock?"""
-    if subprocess.run((sys.executable, "-m", "uv", "--version"), check=False, capture_output=True).returncode == 0:  # noqa: S603
+    if subprocess.run((sys.executable, "-m", "uv", "--version"), check=False, capture_output=True).returncode == 0:
         return True
     lock = (PROJECT / "requirements-dev.txt").read_text()
     pinned = re.search(r"^uv==.*?(?=^\S)", lock, re.MULTILINE | re.DOTALL)
@@ -52,7 +54,7 @@ def has_uv() -> bool:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(pinned[0])
         file.flush()
-        return succeeds(*PIP, "install", "--quiet", *STRICT, "-r", file.name)
+        return succeeds(*PIP, "install", "-qq", *STRICT, "-r", file.name)
 
 
 def main(requirements: str) -> int:
@@ -61,12 +63,11 @@ def main(requirements: str) -> int:
         return 1
     sys.stderr.write(f"Installing {requirements} ...\n")
     target = ("--python", sys.executable, *STRICT, "-r", requirements)
-    if has_uv() and succeeds(
-        sys.executable, "-m", "uv", "pip", "install", "--quiet", *target, environment=uv_environment()
-    ):
+    uv = (sys.executable, "-m", "uv", "pip", "install", "--quiet")
+    if has_uv() and succeeds(*uv, *target, environment=uv_environment()):
         return 0
     sys.stderr.write("uv could not install; pip does, which takes about a minute.\n")
-    return 0 if succeeds(*PIP, "install", "--quiet", *STRICT, "-r", requirements) else 1
+    return 0 if succeeds(*PIP, "install", "-qq", *STRICT, "-r", requirements) else 1
 
 
 if __name__ == "__main__":
