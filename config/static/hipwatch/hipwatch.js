@@ -119,7 +119,8 @@
     const menu = event.target;
     if (!(menu instanceof HTMLDetailsElement) || !menu.open) return;
     for (const other of all("details.menu[open]")) if (other !== menu && !other.contains(menu)) other.open = false;
-    if (menu.hasAttribute("data-focus")) find(fields, menu)?.focus();
+    find(".sheet", menu)?.scrollIntoView({ block: "nearest" });
+    if (menu.hasAttribute("data-focus")) find(fields, menu)?.focus({ preventScroll: true });
   }, true);
 
   /* ---- Selection and the bulk bar ----------------------------------------------------------------------------------- */
