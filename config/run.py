@@ -25,7 +25,7 @@ from config.embedded.supervisor import Failed, Service, Stopped, Supervisor
 UP_WITHIN = 180.0  # seconds; a busy machine imports Django slowly
 FIRST_MAILS_WITHIN = 20.0
 FIRST_TASKS = (("monitoring.tasks.sweep", "sweep"), ("schedules.tasks.deliver_due", "mail"))
-QUIET_WARNINGS = {"PYTHONWARNINGS": "ignore::RuntimeWarning:celery.platforms"}  # running as root in a container
+QUIET_WARNINGS = {"PYTHONWARNINGS": "ignore:You're running the worker"}  # as root, in a container
 
 
 class AlreadyRunning(RuntimeError):

@@ -175,7 +175,7 @@ class Supervisor:
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
             child.lines = [*child.lines[-49:], text]
-            if child.service.shows(text):
+            if text and child.service.shows(text):
                 self.console.say(text, name=child.service.name)
             if child.log is not None:
                 child.log.write(line + b"\n")
@@ -193,11 +193,19 @@ class Supervisor:
             if child.restart_at is None and child.service.keep and child.process.poll() is not None:
                 self._bury(child, now)
             elif child.restart_at is not None and now >= child.restart_at:
-                child.restart_at = None
-                child.started = now
-                child.process = self._spawn(child.service)
-                self._listen(child)
-                self.console.say(f"{child.service.name} started again (process {child.process.pid}).")
+                self._start_again(child, now)
+
+    def _start_again(self, child: Child, now: float) -> None:
+        try:
+            child.process = self._spawn(child.service)
+        except (OSError, RuntimeError) as problem:
+            child.restart_at = now + child.pause
+            child.pause = min(child.pause * 2, LONGEST_PAUSE)
+            self.console.say(f"{child.service.name} could not be started: {problem}")
+            return
+        child.restart_at, child.started = None, now
+        self._listen(child)
+        self.console.say(f"{child.service.name} started again (process {child.process.pid}).")
 
     def _bury(self, child: Child, now: float) -> None:
         self._hear(child)
