@@ -15,6 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from config.embedded import locations
 
 env = environ.Env()
+TESTING = "pytest" in sys.modules or os.environ.get("HIPWATCH_TESTING") == "1"
+if TESTING:
+    os.environ.setdefault("DATA_DIR", "var/test")
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = locations.data_dir()
 PRODUCTION = env("HIPWATCH_ENV", default="development") == "production"
@@ -128,7 +131,7 @@ CACHES = {
         "LOCATION": REDIS_URL or locations.redis_url(DATA_DIR),
     }
 }
-CELERY_BROKER_URL = REDIS_URL or locations.broker_url(DATA_DIR)
+CELERY_BROKER_URL = env("CELERY_BROKER", default="") or REDIS_URL or locations.broker_url(DATA_DIR)
 
 AUTH_USER_MODEL = "patients.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -250,6 +253,5 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
 }
-TESTING = "pytest" in sys.modules or os.environ.get("HIPWATCH_TESTING") == "1"
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

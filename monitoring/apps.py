@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class MonitoringConfig(AppConfig):
     name = "monitoring"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from patients import changes
+
+        from . import audit, pipeline
+
+        changes.subscribe(audit.on_change)
+        changes.subscribe(pipeline.on_change)

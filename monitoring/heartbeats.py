@@ -1,0 +1,44 @@
+"""Heartbeats: when each recurring run last came to its end, and whether that is too long ago."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from .models import Heartbeat
+
+LATE_AFTER = {"sweep": timedelta(minutes=15), "mail": timedelta(minutes=15), "census": timedelta(hours=26)}
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    name: str
+    finished_at: datetime | None
+    behind: int
+    late: bool
+
+
+def started(name: str, now: datetime) -> None:
+    Heartbeat.objects.update_or_create(name=name, defaults={"started_at": now})
+
+
+def finished(name: str, now: datetime, *, behind: int = 0, note: str = "") -> None:
+    """A run came to its end, leaving `behind` things undone."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"finished_at": now, "behind": behind, "note": note[:200]})
+
+
+def beat(name: str, now: datetime | None = None) -> Beat:
+    """The run's heartbeat; late when it never ended, ended too long ago, or left something behind."""
+    row = Heartbeat.objects.filter(name=name).first()
+    finished_at = row.finished_at if row else None
+    behind = row.behind if row else 0
+    overdue = finished_at is None or (now or timezone.now()) - finished_at > LATE_AFTER[name]
+    return Beat(name, finished_at, behind, late=overdue or behind > 0)
+
+
+def sweep_heartbeat() -> Beat:
+    return beat("sweep")
+
+
+def all_beats() -> list[Beat]:
+    return [beat(name) for name in LATE_AFTER]

@@ -1,0 +1,264 @@
+"""Reviews: cases opened by findings, assigned, discussed and answered by a recorded decision."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from patients import recording
+from patients.access import Permission, Viewer
+from patients.changes import Actor
+from patients.models import Decision, Membership, Role, User
+from patients.vocabulary import Action
+
+from . import audit
+from .flags import HipFindings
+from .models import CaseNote, ReviewCase
+
+# The findings on which a clinician decides. URGENT_RADIOGRAPH is shown here so that a surgeon sees it in days, though
+# only the radiograph or a clinician's denial ends it.
+CASE_ACTIONS = frozenset(
+    {
+        Action.ARTHROPLASTY_REVIEW,
+        Action.COLLAPSE_REVIEW,
+        Action.CONSIDER_CT,
+        Action.CORE_DECOMPRESSION_REVIEW,
+        Action.CT_HIP,
+        Action.DECOMPRESSION_FAILURE_REVIEW,
+        Action.HIGH_RISK_LOCATION_REVIEW,
+        Action.IMAGE_PAINFUL_HIP,
+        Action.LARGE_LESION_REVIEW,
+        Action.REVIEW_ENDING,
+        Action.STAGE_CONFLICT,
+        Action.STAGE_PROGRESSION_REVIEW,
+        Action.URGENT_RADIOGRAPH,
+        Action.WORSENING_REVIEW,
+    }
+)
+# Questions that a decision does not answer: they end by what they ask for.
+NOT_ANSWERED_BY_DECISION = frozenset({Action.URGENT_RADIOGRAPH})
+
+
+class CaseRefused(ValueError):
+    """What was asked of a case cannot be done; the message says why."""
+
+
+def reconcile_cases(wanted: Mapping[int, HipFindings], now: datetime) -> None:
+    """Open a case for each finding that asks a person, bring standing ones up to date, close those answered."""
+    hips = list(wanted)
+    stored = {(case.hip_id, case.action): case for case in _open_of(hips)}
+    new: list[tuple[ReviewCase, str]] = []
+    changed: list[ReviewCase] = []
+    notes: list[CaseNote] = []
+    asked = set()
+    decided_before = _decided_before(hips, wanted)
+    for hip in wanted.values():
+        late = any(finding["rule"] == "R28" for finding in hip.findings)
+        for finding in hip.findings:
+            if finding["action"] not in CASE_ACTIONS:
+                continue
+            key = (hip.hip_id, finding["action"])
+            asked.add(key)
+            level = ReviewCase.Level.ADMIN if late else ReviewCase.Level.CLINICIAN
+            content = {
+                "rule": finding["rule"],
+                "urgency": finding["urgency"],
+                "since": finding["since"],
+                "act_by": finding["act_by"],
+                "because": finding["because"],
+                "evidence": finding["evidence"],
+                "level": level,
+            }
+            case = stored.get(key)
+            if case is None:
+                opened = ReviewCase(
+                    clinic_id=hip.clinic_id,
+                    patient_id=hip.patient_id,
+                    hip_id=hip.hip_id,
+                    action=finding["action"],
+                    opened_at=now,
+                    **content,
+                )
+                new.append((opened, "reopened" if key in decided_before else "opened"))
+            elif any(getattr(case, name) != value for name, value in content.items()):
+                if level != case.level and level == ReviewCase.Level.ADMIN:
+                    notes.append(_system_note(case, "escalated", _("Undecided for too long."), now))
+                for name, value in content.items():
+                    setattr(case, name, value)
+                changed.append(case)
+    closing = [case for key, case in stored.items() if key not in asked]
+    notes += _close(closing, now)
+    if changed or closing:
+        ReviewCase.objects.bulk_update(
+            [*changed, *closing],
+            ["rule", "urgency", "since", "act_by", "because", "evidence", "level", "state", "closed_at", "decision"],
+        )
+    if new:
+        created = ReviewCase.objects.bulk_create([case for case, _kind in new])
+        notes += [
+            _system_note(case, kind, case.because, now) for case, (_c, kind) in zip(created, new, strict=True)
+        ]
+    if notes:
+        CaseNote.objects.bulk_create(notes)
+
+
+def _open_of(hips: Iterable[int]) -> QuerySet[ReviewCase]:
+    return ReviewCase.objects.filter(hip__in=hips, state=ReviewCase.State.OPEN)
+
+
+def _decided_before(hips: list[int], wanted: Mapping[int, HipFindings]) -> set[tuple[int, str]]:
+    if not any(finding["action"] in CASE_ACTIONS for hip in wanted.values() for finding in hip.findings):
+        return set()
+    decided = ReviewCase.objects.filter(hip__in=hips, state=ReviewCase.State.DECIDED)
+    return set(decided.order_by().values_list("hip_id", "action"))
+
+
+def _close(cases: list[ReviewCase], now: datetime) -> list[CaseNote]:
+    """Decided where a decision on the question was recorded on or after `since`; otherwise no longer asked."""
+    if not cases:
+        return []
+    decisions: dict[tuple[int, str], Decision] = {}
+    found = Decision.objects.filter(hip__in={case.hip_id for case in cases}, withdrawn_at__isnull=True)
+    for decision in found.order_by("on", "id"):
+        decisions[decision.hip_id, decision.action] = decision
+    notes = []
+    for case in cases:
+        decision_made = decisions.get((case.hip_id, case.action))
+        case.closed_at = now
+        if decision_made is not None and decision_made.on >= case.since:
+            case.state, case.decision = ReviewCase.State.DECIDED, decision_made
+            notes.append(
+                CaseNote(
+                    clinic_id=case.clinic_id,
+                    case=case,
+                    at=now,
+                    user_id=decision_made.recorded_by_id,
+                    actor=decision_made.actor,
+                    kind="decided",
+                    text=decision_made.reason,
+                )
+            )
+        else:
+            case.state = ReviewCase.State.LAPSED
+            notes.append(_system_note(case, "lapsed", _("The record no longer raises this question."), now))
+    return notes
+
+
+def _system_note(case: ReviewCase, kind: str, text: str, now: datetime) -> CaseNote:
+    return CaseNote(clinic_id=case.clinic_id, case=case, at=now, actor="system: evaluation", kind=kind, text=text)
+
+
+def open_cases_for(viewer: Viewer) -> QuerySet[ReviewCase]:
+    """The queue: most urgent deadline first."""
+    return ReviewCase.objects.filter(clinic_id__in=viewer.clinic_ids, state=ReviewCase.State.OPEN)
+
+
+def case_for(viewer: Viewer, pk: int) -> ReviewCase:
+    """Raises ReviewCase.DoesNotExist for another clinic's case."""
+    return ReviewCase.objects.select_related("patient", "patient__clinic", "hip", "assigned_to", "decision").get(
+        pk=pk, clinic_id__in=viewer.clinic_ids
+    )
+
+
+def clinicians_of(clinic_id: int) -> QuerySet[User]:
+    return User.objects.filter(
+        id__in=Membership.objects.filter(clinic=clinic_id, role=Role.CLINICIAN).values("user"), is_active=True
+    )
+
+
+def _note(case: ReviewCase, by: Actor, kind: str, text: str) -> CaseNote:
+    note = CaseNote.objects.create(
+        clinic_id=case.clinic_id, case=case, user_id=by.user_id, actor=by.name[:120], kind=kind, text=text
+    )
+    audit.note(by, f"case_{kind}", clinic_id=case.clinic_id, patient_id=case.patient_id, object=f"case-{case.pk}")
+    return note
+
+
+@transaction.atomic
+def assign_case(case: ReviewCase, *, to: User | None, viewer: Viewer) -> None:
+    """Make a clinician of the case's clinic answerable for it, or nobody."""
+    viewer.check(Permission.WORK, case.clinic_id)
+    if to is not None and not clinicians_of(case.clinic_id).filter(pk=to.pk).exists():
+        raise CaseRefused(_("Only a clinician of this clinic can decide."))
+    case.assigned_to = to
+    case.save(update_fields=["assigned_to"])
+    _note(case, viewer.actor, "assigned", to.name if to else _("nobody"))
+
+
+@transaction.atomic
+def ask_second_opinion(case: ReviewCase, *, of: User, viewer: Viewer, text: str = "") -> None:
+    viewer.check(Permission.DECIDE, case.clinic_id)
+    if not clinicians_of(case.clinic_id).filter(pk=of.pk).exists():
+        raise CaseRefused(_("Only a clinician of this clinic can give an opinion."))
+    case.second_opinion_from = of
+    case.save(update_fields=["second_opinion_from"])
+    _note(case, viewer.actor, "second_opinion", f"{of.name}: {text}".rstrip(": "))
+
+
+@transaction.atomic
+def comment(case: ReviewCase, *, text: str, viewer: Viewer) -> CaseNote:
+    viewer.check(Permission.WORK, case.clinic_id)
+    if not text.strip():
+        raise CaseRefused(_("Write a comment first."))
+    return _note(case, viewer.actor, "comment", text.strip())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A clinician's answer to a case: outcome and reason are required."""
+
+    outcome: str
+    reason: str
+    on: date
+    consequence: str = ""
+    next_on: date | None = None
+
+
+@transaction.atomic
+def decide_case(case: ReviewCase, verdict: Verdict, *, viewer: Viewer, now: datetime | None = None) -> Decision:
+    """Record the decision as a fact; the evaluation that follows closes the case.
+
+    Raises PermissionDenied, CaseRefused when the case was closed meanwhile, RecordingRefused.
+    """
+    viewer.check(Permission.DECIDE, case.clinic_id)
+    recording.lock_patient(case.patient_id)
+    standing = ReviewCase.objects.select_related("hip", "decision").get(pk=case.pk)
+    if standing.state != ReviewCase.State.OPEN:
+        who = standing.decision.actor if standing.decision else _("the system")
+        raise CaseRefused(_("This case was closed meanwhile by %(who)s.") % {"who": who})
+    if standing.action in NOT_ANSWERED_BY_DECISION:
+        raise CaseRefused(_("Only the radiograph, or a clinician who finds no alarm sign any more, ends this."))
+    if verdict.on < standing.since:
+        raise recording.RecordingRefused({"on": [_("A decision before the question does not answer it.")]})
+    return recording.record_decision(
+        standing.hip,
+        by=viewer.actor,
+        on=verdict.on,
+        action=standing.action,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        consequence=verdict.consequence,
+        next_on=verdict.next_on,
+        now=now or timezone.now(),
+    )
+
+
+def answers_by_action(case: ReviewCase) -> list[Decision]:
+    """Earlier decisions on this hip, latest first."""
+    return list(
+        Decision.objects.filter(hip=case.hip_id, withdrawn_at__isnull=True).order_by("-on", "-id").select_related("recorded_by")[:50]
+    )
+
+
+def notes_of(cases: Iterable[ReviewCase]) -> dict[int, list[CaseNote]]:
+    by_case: dict[int, list[CaseNote]] = defaultdict(list)
+    for note in CaseNote.objects.filter(case__in=[case.pk for case in cases]).order_by("at", "id"):
+        by_case[note.case_id].append(note)
+    return by_case
+
+

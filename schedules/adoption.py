@@ -1,0 +1,53 @@
+"""Adoption: which version of the protocol is in force on a day."""
+
+import json
+from datetime import date
+from functools import lru_cache
+
+from django.utils import timezone
+
+from patients.changes import Actor
+
+from .guideline.protocol import Protocol
+from .models import ProtocolVersion
+
+DEFAULT = Protocol()
+BEGINNING = date(2000, 1, 1)
+
+
+@lru_cache(maxsize=32)
+def _protocol(digest: str, parameters: str) -> Protocol:
+    protocol = Protocol.from_json(json.loads(parameters))
+    if protocol.digest() != digest:
+        raise TamperedProtocol(f"The parameters of {protocol} are not those that were approved.")
+    return protocol
+
+
+class TamperedProtocol(RuntimeError):
+    """A stored protocol does not have the digest under which it was approved."""
+
+
+def protocol_in_force(day: date) -> Protocol:
+    """The approved version with the latest date not after `day`; the default where none was adopted yet."""
+    version = (
+        ProtocolVersion.objects.filter(state=ProtocolVersion.State.APPROVED, in_force_from__lte=day)
+        .order_by("-in_force_from", "-id")
+        .first()
+    )
+    return _protocol(version.digest, json.dumps(version.parameters, sort_keys=True)) if version else DEFAULT
+
+
+def ensure_default(actor: Actor) -> ProtocolVersion:
+    """The default protocol, adopted from the beginning; called once by a new installation."""
+    version, _created = ProtocolVersion.objects.get_or_create(
+        name=str(DEFAULT),
+        defaults={
+            "parameters": DEFAULT.to_json(),
+            "digest": DEFAULT.digest(),
+            "state": ProtocolVersion.State.APPROVED,
+            "in_force_from": BEGINNING,
+            "actor": actor.name,
+            "note": f"Adopted at installation on {timezone.localdate().isoformat()}.",
+        },
+    )
+    return version
