@@ -1,48 +1,96 @@
-"""Census: counts every enrolled hip into exactly one bucket from raw facts, and compares with what the lists say.
+"""Census: every enrolled hip in exactly one bucket, counted in SQL from raw facts, apart from the code that sets statuses.
 
-It does not read the stored plans, flags or statuses to count: facts are read and the guideline is asked freshly, hip by
-hip, and only then compared with what the lists say. The buckets must sum to the enrolled hips and each hip must stand
-in the same bucket in the lists; if not, administrators are told.
+The guideline's engine and the stored statuses are not asked: who has died, ended, been replaced or is diseased is read
+from the facts once more, and a followed hip's bucket from the dates of its plan and today. A hip that should be followed
+and has no plan is in the bucket `lost`. The buckets must sum to the enrolled hips and each hip must stand in the same
+bucket in the lists; if not, administrators are told.
 """
 
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from patients import access
 from patients.models import Clinic, Hip
-from patients.reading import read_records
 from patients.recording import today_at
-from schedules import adoption
-from schedules.guideline.evaluation import evaluate
 
 from . import heartbeats
-from .models import Census, HipEvaluation
+from .models import Census
 
-CHUNK = 500
 SHOWN = 100
+
+# A fact stands when it is dated up to the day, not withdrawn, and no other such fact of its list supersedes it.
+_STANDING = """{table} AS (
+    SELECT f.* FROM patients_{table} f
+    WHERE f.clinic_id = %(clinic)s AND f.on <= %(today)s AND f.withdrawn_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM patients_{table} s
+        WHERE s.supersedes_id = f.id AND s.hip_id = f.hip_id AND s.on <= %(today)s AND s.withdrawn_at IS NULL))"""
+
+_CENSUS = (
+    "WITH "
+    + ",\n".join(_STANDING.format(table=table) for table in ("imaging", "staging", "procedure", "ending"))
+    + """,
+diseased AS (
+    SELECT hip_id FROM imaging WHERE diagnostic IS NOT FALSE
+        AND (necrosis OR crescent = 'present' OR depression_mm > 0 OR joint_space_narrowed)
+    UNION SELECT hip_id FROM staging WHERE NOT (system = 'STEINBERG' AND code = '0')
+    UNION SELECT hip_id FROM procedure WHERE procedure = 'CORE_DECOMPRESSION'),
+replaced AS (SELECT DISTINCT hip_id FROM procedure WHERE procedure IN ('THA', 'RESURFACING_HEMI')),
+ended AS (SELECT DISTINCT ON (hip_id) hip_id, reason FROM ending WHERE reason <> 'reopened' ORDER BY hip_id, "on" DESC, id DESC),
+mistaken AS (SELECT DISTINCT hip_id FROM ending WHERE reason = 'entered_in_error'),
+latest_mr AS (
+    SELECT DISTINCT ON (hip_id) hip_id, necrosis FROM imaging
+    WHERE modality = 'MR' AND diagnostic IS NOT FALSE AND necrosis IS NOT NULL ORDER BY hip_id, "on" DESC, id DESC),
+hip AS (
+    SELECT h.id, h.patient_id, p.died_on, p.enrolled_on, e.reason,
+        d.hip_id IS NOT NULL AS diseased, r.hip_id IS NOT NULL AS replaced,
+        (d.hip_id IS NOT NULL OR r.hip_id IS NOT NULL) AND x.hip_id IS NULL AS affected,
+        m.necrosis IS FALSE AS clear
+    FROM patients_hip h JOIN patients_patient p ON p.id = h.patient_id
+    LEFT JOIN diseased d ON d.hip_id = h.id LEFT JOIN replaced r ON r.hip_id = h.id LEFT JOIN ended e ON e.hip_id = h.id
+    LEFT JOIN mistaken x ON x.hip_id = h.id LEFT JOIN latest_mr m ON m.hip_id = h.id
+    WHERE h.clinic_id = %(clinic)s)
+SELECT hip.id, CASE
+        WHEN hip.died_on <= %(today)s THEN 'deceased'
+        WHEN hip.enrolled_on > %(today)s THEN 'not_enrolled'
+        WHEN hip.reason IS NOT NULL THEN 'ended: ' || hip.reason
+        WHEN hip.replaced THEN 'replaced'
+        WHEN NOT hip.diseased AND other.affected THEN 'contralateral_watch'
+        WHEN NOT hip.diseased AND hip.clear THEN 'not_affected'
+        WHEN plan.id IS NULL THEN 'lost'
+        WHEN %(today)s >= plan.gap_on THEN 'gap'
+        WHEN %(today)s >= plan.overdue_on THEN 'overdue'
+        WHEN %(today)s >= plan.due_on THEN 'due'
+        WHEN %(today)s >= plan.opens_on THEN 'open'
+        ELSE 'upcoming' END AS bucket,
+    coalesce(listed.status, listed.pathway) AS listed
+FROM hip
+LEFT JOIN hip other ON other.patient_id = hip.patient_id AND other.id <> hip.id
+LEFT JOIN schedules_plan plan ON plan.hip_id = hip.id AND plan.state = 'current'
+LEFT JOIN monitoring_hipevaluation listed ON listed.hip_id = hip.id"""
+)
+
+
+def count_hips(clinic: Clinic, today: date) -> tuple[Counter[str], list[dict[str, Any]]]:
+    """Hips by bucket, and those that the lists put elsewhere."""
+    buckets: Counter[str] = Counter()
+    disagreements: list[dict[str, Any]] = []
+    with connection.cursor() as cursor:
+        cursor.execute(_CENSUS, {"clinic": clinic.pk, "today": today})
+        for hip_id, bucket, listed in cursor:
+            buckets[bucket] += 1
+            if listed != bucket.split(":")[0]:
+                disagreements.append({"hip": hip_id, "census": bucket, "lists": listed})
+    return buckets, disagreements
 
 
 def take_census(clinic: Clinic, now: datetime) -> Census:
     """Count this clinic's hips as of its today and store the result. The caller's transaction sees the clinic."""
     today = today_at(clinic, now)
-    protocol = adoption.protocol_in_force(today)
-    buckets: Counter[str] = Counter()
-    disagreements: list[dict[str, object]] = []
-    last = 0
-    while ids := _next_patients(clinic, last):
-        last = ids[-1]
-        listed = _listed(ids)
-        sides = {(p, s): pk for pk, p, s in Hip.objects.filter(patient__in=ids).values_list("id", "patient_id", "side")}
-        for patient_id, record in read_records(ids).items():
-            answer = evaluate(record, protocol, today)
-            for hip in answer.hips:
-                hip_id = sides.get((patient_id, hip.side.value))
-                bucket = hip.status.value if hip.status else hip.pathway.value
-                buckets[bucket] += 1
-                if hip_id is None or listed.get(hip_id) != bucket:
-                    disagreements.append({"hip": hip_id, "census": bucket, "lists": listed.get(hip_id or 0)})
+    buckets, disagreements = count_hips(clinic, today)
     enrolled = Hip.objects.filter(clinic=clinic).count()
     return Census.objects.create(
         clinic=clinic,
@@ -55,18 +103,8 @@ def take_census(clinic: Clinic, now: datetime) -> Census:
     )
 
 
-def _next_patients(clinic: Clinic, last: int) -> list[int]:
-    hips = Hip.objects.filter(clinic=clinic, patient_id__gt=last, side="left").order_by("patient_id")
-    return list(hips.values_list("patient_id", flat=True)[:CHUNK])
-
-
-def _listed(patient_ids: list[int]) -> dict[int, str]:
-    rows = HipEvaluation.objects.filter(patient__in=patient_ids).values_list("hip_id", "status", "pathway")
-    return {hip_id: status or pathway for hip_id, status, pathway in rows}
-
-
 def take_census_where_due(now: datetime) -> int:
-    """Count every clinic that has no census of its today yet and where the night has begun (from 02:00). Returns how many."""
+    """Count every clinic that has no census of its today yet, from 02:00 on. Returns how many."""
     taken = 0
     with access.system_run("census") as viewer:
         clinics = list(access.clinics_for(viewer).order_by("id"))
@@ -77,8 +115,8 @@ def take_census_where_due(now: datetime) -> int:
                 continue
             take_census(clinic, now)
             taken += 1
-    with access.system_run("census"):
-        wrong = sum(1 for clinic in clinics if (latest := latest_census(clinic)) and not latest.adds_up)
+    with access.system_run("census") as viewer:
+        wrong = len(clinics_that_do_not_add_up(viewer.clinic_ids))
         heartbeats.finished("census", timezone.now(), behind=wrong)
     return taken
 
@@ -89,7 +127,5 @@ def latest_census(clinic: Clinic) -> Census | None:
 
 def clinics_that_do_not_add_up(clinic_ids: tuple[int, ...]) -> list[Census]:
     """The latest census of each of these clinics where it does not add up."""
-    latest = Census.objects.filter(clinic__in=clinic_ids).order_by("clinic", "-id").distinct("clinic")
+    latest = Census.objects.filter(clinic__in=clinic_ids).order_by("clinic_id", "-id").distinct("clinic_id")
     return [census for census in latest.select_related("clinic") if not census.adds_up]
-
-
