@@ -67,7 +67,7 @@ def on_change(change: Change) -> None:
 
     A fault in a rule must not block recording: it is undone to a savepoint, logged, shown as stale, and tried again.
     """
-    if not change.clinical:
+    if not change.clinical or change.patient_id is None:
         return
     waiting = _deferred.get()
     if waiting is not None:
@@ -81,7 +81,9 @@ def on_change(change: Change) -> None:
             _finish(run, counts, now)
     except Exception:
         log.exception("evaluation of patient %s failed after %s", change.patient_id, change.act)
-        PatientEvaluation.objects.filter(patient=change.patient_id).update(error="The evaluation failed; it is tried again.")
+        PatientEvaluation.objects.filter(patient=change.patient_id).update(
+            error="The evaluation failed; it is tried again."
+        )
 
 
 @contextmanager
@@ -118,7 +120,8 @@ def evaluate_patients(patient_ids: Iterable[int], *, run: EvaluationRun, now: da
     ids = list(patient_ids)
     people = {p.pk: p for p in Patient.objects.filter(id__in=ids).select_related("clinic").order_by("id")}
     hips: dict[tuple[int, str], int] = {
-        (patient, side): pk for pk, patient, side in Hip.objects.filter(patient__in=ids).values_list("id", "patient_id", "side")
+        (patient, side): pk
+        for pk, patient, side in Hip.objects.filter(patient__in=ids).values_list("id", "patient_id", "side")
     }
     records = read_records(ids)
     days = {p.clinic_id: today_at(p.clinic, now) for p in people.values()}
@@ -136,7 +139,9 @@ def evaluate_patients(patient_ids: Iterable[int], *, run: EvaluationRun, now: da
         _collect(outcome, patient, answer, {side: hips[pk, side] for side in ("left", "right")})
     counts.failed = len(failed)
     if failed:
-        PatientEvaluation.objects.filter(patient__in=failed).update(error="The guideline could not be applied; see the log.")
+        PatientEvaluation.objects.filter(patient__in=failed).update(
+            error="The guideline could not be applied; see the log."
+        )
     counts.changed = _store(outcome, run)
     return counts
 
@@ -165,9 +170,7 @@ def _collect(outcome: _Outcome, patient: Patient, answer: Answer, hips: Mapping[
         }
         outcome.plans[hip_id] = HipPlan(patient.clinic_id, patient.pk, hip_id, cycle_on, fields)
         windows.append(
-            PatientWindow(
-                patient.pk, patient.clinic_id, cycle_on, window.opens_on, window.due_on, window.overdue_on
-            )
+            PatientWindow(patient.pk, patient.clinic_id, cycle_on, window.opens_on, window.due_on, window.overdue_on)
         )
     outcome.windows[patient.pk] = min(windows, key=lambda window: (window.due_on, window.cycle_on), default=None)
     changes = [hip.next_change_on for hip in answer.hips if hip.next_change_on]
@@ -198,7 +201,16 @@ def _finding(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hip_evaluation(patient: Patient, hip_id: int, plain: Mapping[str, Any]) -> HipEvaluation:
     window = plain["window"] or {}
-    same = ("pathway", "phase", "size_band", "volume_percent", "symptomatic", "interval_months", "status", "next_change_on")
+    same = (
+        "pathway",
+        "phase",
+        "size_band",
+        "volume_percent",
+        "symptomatic",
+        "interval_months",
+        "status",
+        "next_change_on",
+    )
     return HipEvaluation(
         hip_id=hip_id,
         patient_id=patient.pk,

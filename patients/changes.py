@@ -24,12 +24,12 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One act on one patient: `facts` lists what was added as (kind, id)."""
+    """One act on one patient, or on a clinic (no `patient_id`): `facts` lists what was added as (kind, id)."""
 
     act: str
     by: Actor
     clinic_id: int
-    patient_id: int
+    patient_id: int | None
     facts: tuple[tuple[str, int], ...] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)

@@ -30,7 +30,7 @@ class Reminder(models.Model):
     TRANSITIONS: dict[str, frozenset[str]] = {
         State.PLANNED: frozenset({State.SENDING, State.REFUSED, State.EXPIRED, State.CANCELLED}),
         State.SENDING: frozenset({State.SENT, State.FAILED, State.PLANNED, State.UNCERTAIN}),
-        State.UNCERTAIN: frozenset({State.SENT, State.PLANNED}),
+        State.UNCERTAIN: frozenset({State.SENT, State.PLANNED, State.FAILED}),
         State.REFUSED: frozenset({State.PLANNED}),
         State.CANCELLED: frozenset({State.PLANNED}),
         State.FAILED: frozenset({State.PLANNED}),
@@ -60,7 +60,9 @@ class Reminder(models.Model):
         ordering = ["send_on", "id"]
         constraints = [
             models.UniqueConstraint(fields=["patient", "cycle_on", "due_on", "step"], name="reminder_once_per_step"),
-            models.CheckConstraint(condition=~Q(state="sending") | Q(lease_until__isnull=False), name="sending_has_lease"),
+            models.CheckConstraint(
+                condition=~Q(state="sending") | Q(lease_until__isnull=False), name="sending_has_lease"
+            ),
             models.CheckConstraint(condition=~Q(state="sent") | ~Q(sent_to=""), name="sent_names_address"),
             models.CheckConstraint(
                 condition=~Q(state__in=["refused", "expired", "uncertain", "failed"]) | ~Q(reason=""),
@@ -81,9 +83,7 @@ class Reminder(models.Model):
 class ReminderEvent(models.Model):
     """What happened to a reminder, in order; rows are only added."""
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     reminder = models.ForeignKey(Reminder, on_delete=models.PROTECT, related_name="events")
     at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=10, choices=Reminder.State.choices)

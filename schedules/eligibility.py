@@ -1,0 +1,142 @@
+"""Eligibility: may this mail go to this patient now? One pure function, asked at the moment of sending."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_noop as _
+
+MAIL_FROM, MAIL_UNTIL = time(8), time(18)  # the clinic's clock
+MOST_PER_EPISODE = 5  # then a person
+
+
+class Reason(StrEnum):
+    """Why a mail does not go out now, in the words that are stored; pages translate them."""
+
+    DEAD = _("The patient has died.")
+    NOT_ENROLLED = _("The patient is not enrolled yet.")
+    NOT_FOLLOWED = _("No follow-up is asked for.")
+    PURPOSE_MET = _("A follow-up took place or its date moved, so this mail has no purpose any more.")
+    TOO_LATE = _("Too late to be of help.")
+    ENOUGH = _("Five mails went out for this follow-up; a person takes over.")
+    CONSENT_MISSING = _("The patient has not said that e-mail is wanted.")
+    OPTED_OUT = _("The patient does not want e-mail.")
+    NO_ADDRESS = _("There is no e-mail address.")
+    BOUNCED = _("Mail to this address came back.")
+    MAIL_STOPPED = _("Mail of this clinic is switched off.")
+    SNOOZED = _("Put off by the clinic for now.")
+    NOT_YET = _("The day has not come.")
+    WRITTEN_TODAY = _("The patient had a mail today.")
+    NIGHT = _("Mail goes out in the daytime of the clinic.")
+
+
+class Action(StrEnum):
+    SEND = "send"
+    REFUSE = "refuse"
+    EXPIRE = "expire"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be done with the mail; `not_before`: when to ask again, None for as soon as the reason is gone."""
+
+    action: Action
+    reason: str = ""
+    not_before: datetime | None = None
+
+
+SEND = Verdict(Action.SEND)
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """All that the decision rests on. `consent`: None when the patient was never asked about e-mail.
+
+    `wanted`: the mail's window is still the patient's; `last_written_on` and `snoozed_until` are days of the clinic.
+    """
+
+    now: datetime
+    zone: ZoneInfo
+    send_on: date
+    useful_until: date
+    alive: bool
+    enrolled_on: date
+    followed: bool
+    wanted: bool
+    consent: bool | None
+    address: str
+    bounced: bool
+    sent_in_episode: int
+    last_written_on: date | None
+    snoozed_until: date | None
+    mail_stopped: bool
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(self.zone).date()
+
+
+def morning(day: date, zone: ZoneInfo) -> datetime:
+    """When mail of this day may begin to go out."""
+    return datetime.combine(day, MAIL_FROM, tzinfo=zone)
+
+
+def is_daytime(now: datetime, zone: ZoneInfo) -> bool:
+    return MAIL_FROM <= now.astimezone(zone).time() < MAIL_UNTIL
+
+
+def decide(case: Eligibility) -> Verdict:
+    """Send, refuse for good, expire, or ask again later. The first reason that holds is the one given."""
+    if refusal := _refusal(case):
+        return Verdict(Action.REFUSE, refusal)
+    if case.today > case.useful_until:
+        return Verdict(Action.EXPIRE, Reason.TOO_LATE)
+    if refusal := _contact_refusal(case):
+        return Verdict(Action.REFUSE, refusal)
+    return _timing(case)
+
+
+def _refusal(case: Eligibility) -> Reason | None:
+    """The mail serves no purpose, whoever it could be sent to."""
+    if not case.alive:
+        return Reason.DEAD
+    if case.enrolled_on > case.today:
+        return Reason.NOT_ENROLLED
+    if not case.followed:
+        return Reason.NOT_FOLLOWED
+    if not case.wanted:
+        return Reason.PURPOSE_MET
+    if case.sent_in_episode >= MOST_PER_EPISODE:
+        return Reason.ENOUGH
+    return None
+
+
+def _contact_refusal(case: Eligibility) -> Reason | None:
+    """The patient cannot or must not be reached by e-mail."""
+    if case.consent is None:
+        return Reason.CONSENT_MISSING
+    if not case.consent:
+        return Reason.OPTED_OUT
+    if not case.address:
+        return Reason.NO_ADDRESS
+    return Reason.BOUNCED if case.bounced else None
+
+
+def _timing(case: Eligibility) -> Verdict:
+    """The mail may go, but perhaps not at this hour."""
+    today = case.today
+    tomorrow = morning(today + timedelta(days=1), case.zone)
+    if case.mail_stopped:
+        return Verdict(Action.LATER, Reason.MAIL_STOPPED)
+    if case.send_on > today:
+        return Verdict(Action.LATER, Reason.NOT_YET, morning(case.send_on, case.zone))
+    if case.snoozed_until is not None and case.snoozed_until > today:
+        return Verdict(Action.LATER, Reason.SNOOZED, tomorrow)  # asked each morning: a snooze may end early
+    if case.last_written_on == today:
+        return Verdict(Action.LATER, Reason.WRITTEN_TODAY, tomorrow)
+    if not is_daytime(case.now, case.zone):
+        begin = morning(today, case.zone)
+        return Verdict(Action.LATER, Reason.NIGHT, begin if case.now < begin else tomorrow)
+    return SEND

@@ -1,0 +1,320 @@
+"""Reminders: planned from follow-up windows, moved from state to state, and what staff do with them."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop as _
+
+from patients.changes import Actor, Change, announce
+from patients.models import Clinic
+from patients.recording import lock_patient, today_at
+
+from .circumstances import cases_for
+from .eligibility import Action, Eligibility, Verdict, decide, morning
+from .ladder import steps_of
+from .models import Reminder
+from .plans import PatientWindow
+
+State = Reminder.State
+
+NO_WINDOW = _("No follow-up is asked for any more.")
+NEW_WINDOW = _("The follow-up window began anew.")
+DATE_MOVED = _("The due date moved.")
+CALLED_FOR_AGAIN = _("Called for again.")
+CAN_BE_SENT_AGAIN = _("What stood against it has changed.")
+MISSED_WHEN_PLANNED = _("Its day had passed when the follow-up was planned.")
+WITHHELD = "Withheld by "  # a person's decision, which planning leaves alone
+
+
+# ---- Moving
+
+_MOVE = """
+WITH moved AS (
+    UPDATE schedules_reminder
+       SET state = %(to)s, reason = %(reason)s, decided_at = %(at)s, not_before = %(not_before)s,
+           claimed_by = COALESCE(%(claim)s, claimed_by), lease_until = %(lease_until)s,
+           attempts = attempts + %(attempts)s
+     WHERE id = ANY(%(ids)s) AND state = ANY(%(from)s)
+       AND (%(claimed_by)s::text IS NULL OR claimed_by = %(claimed_by)s)
+ RETURNING id, clinic_id
+), told AS (
+    INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
+    SELECT clinic_id, id, %(at)s, %(to)s, %(reason)s, %(actor)s FROM moved
+)
+SELECT id FROM moved
+"""
+
+
+def move(
+    ids: Collection[int],
+    to: Reminder.State,
+    *,
+    at: datetime,
+    by: Actor,
+    reason: str = "",
+    not_before: datetime | None = None,
+    claimed_by: str | None = None,
+    claim: str | None = None,
+    lease_until: datetime | None = None,
+    attempts: int = 0,
+) -> set[int]:
+    """Move those of these reminders that may go to this state, tell it in their history, and return their ids.
+
+    With `claimed_by` only where that claim still holds. `claim` writes a new one; `attempts` is added to the count.
+    """
+    if not ids:
+        return set()
+    sources = [str(state) for state, targets in Reminder.TRANSITIONS.items() if to in targets]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MOVE,
+            {
+                "ids": sorted(ids),
+                "to": str(to),
+                "from": sources,
+                "at": at,
+                "reason": str(reason)[:200],
+                "actor": by.name[:120],
+                "not_before": not_before,
+                "claimed_by": claimed_by,
+                "claim": claim,
+                "lease_until": lease_until,
+                "attempts": attempts,
+            },
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def move_each(moves: Mapping[tuple[Reminder.State, str], Collection[int]], *, at: datetime, by: Actor) -> None:
+    """Several moves, one statement for each state and reason."""
+    for (to, reason), ids in moves.items():
+        move(ids, to, at=at, by=by, reason=reason)
+
+
+# ---- Planning
+
+Key = tuple[int, date, date, str]  # patient, cycle, due, step: the row's natural key
+
+
+def _key(row: Reminder) -> Key:
+    return row.patient_id, row.cycle_on, row.due_on, row.step
+
+
+def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: Actor, now: datetime) -> None:
+    """Make the reminders of these patients what their windows call for; None: no follow-up is asked for.
+
+    Steps are added by natural key. What is still planned for another window is cancelled, and comes back when that
+    window does. Steps whose time has passed are stored as expired, so that a patient enrolled long overdue gets one
+    mail at most. What was sent, is being sent or may have been sent stays as it is. A fixed number of queries.
+    """
+    asked = {pk: window for pk, window in windows.items() if window is not None}
+    today = _todays({window.clinic_id for window in asked.values()}, now)
+    stored = _stored(windows, {window.cycle_on for window in asked.values()})
+    known = {_key(row): row for row in stored}
+    new: list[Reminder] = []
+    moved: list[Reminder] = []
+    revived: list[int] = []
+    refused: list[Reminder] = []
+    for window in asked.values():
+        for rung, send_on, useful_until in steps_of(window):
+            row = known.get((window.patient_id, window.cycle_on, window.due_on, rung.step))
+            too_late = today[window.clinic_id] > useful_until
+            if row is None:
+                new.append(_new(window, rung.step, send_on, too_late, now))
+            elif row.state == State.PLANNED and row.send_on != send_on:
+                row.send_on, row.not_before = send_on, None
+                moved.append(row)
+            elif row.state == State.CANCELLED and not too_late:
+                revived.append(row.pk)
+            elif row.state == State.REFUSED and not too_late and not row.reason.startswith(WITHHELD):
+                refused.append(row)
+    move_each(_cancellations(stored, windows), at=now, by=actor)
+    Reminder.objects.bulk_update(moved, ["send_on", "not_before"])
+    Reminder.objects.bulk_create(new, ignore_conflicts=True)
+    move(revived, State.PLANNED, at=now, by=actor, reason=CALLED_FOR_AGAIN)
+    if refused:
+        move(_no_longer_refused(refused, now), State.PLANNED, at=now, by=actor, reason=CAN_BE_SENT_AGAIN)
+
+
+def _todays(clinic_ids: Collection[int], now: datetime) -> dict[int, date]:
+    return {clinic.pk: today_at(clinic, now) for clinic in Clinic.objects.filter(id__in=clinic_ids)}
+
+
+def _stored(patient_ids: Iterable[int], cycles: Collection[date]) -> list[Reminder]:
+    """What is planned for these patients, and all that was ever decided in the cycles that are current now."""
+    ids = list(patient_ids)
+    planned = Reminder.objects.filter(patient__in=ids, state=State.PLANNED)
+    decided = Reminder.objects.filter(patient__in=ids, cycle_on__in=cycles).exclude(state=State.PLANNED)
+    return [*planned, *decided] if cycles else [*planned]
+
+
+def _new(window: PatientWindow, step: Reminder.Step, send_on: date, too_late: bool, now: datetime) -> Reminder:
+    return Reminder(
+        clinic_id=window.clinic_id,
+        patient_id=window.patient_id,
+        cycle_on=window.cycle_on,
+        due_on=window.due_on,
+        step=step,
+        send_on=send_on,
+        state=State.EXPIRED if too_late else State.PLANNED,
+        reason=MISSED_WHEN_PLANNED if too_late else "",
+        decided_at=now if too_late else None,
+        created_at=now,
+    )
+
+
+def _cancellations(
+    stored: Iterable[Reminder], windows: Mapping[int, PatientWindow | None]
+) -> dict[tuple[Reminder.State, str], list[int]]:
+    """Planned mails of windows that are no longer the patient's, by the reason why."""
+    found: dict[tuple[Reminder.State, str], list[int]] = {}
+    for row in stored:
+        window = windows[row.patient_id]
+        if row.state != State.PLANNED:
+            continue
+        if window is None:
+            reason = NO_WINDOW
+        elif row.cycle_on != window.cycle_on:
+            reason = NEW_WINDOW
+        elif row.due_on != window.due_on:
+            reason = DATE_MOVED
+        else:
+            continue
+        found.setdefault((State.CANCELLED, reason), []).append(row.pk)
+    return found
+
+
+def _with_people(ids: Collection[int]) -> list[Reminder]:
+    return list(Reminder.objects.filter(id__in=ids).select_related("patient", "clinic").order_by("send_on", "id"))
+
+
+def _no_longer_refused(refused: Iterable[Reminder], now: datetime) -> list[int]:
+    """Those that would not be refused again: the address was corrected, consent was given, a mistake was undone."""
+    cases = cases_for(_with_people([row.pk for row in refused]), now)
+    return [pk for pk, case in cases.items() if decide(case).action in (Action.SEND, Action.LATER)]
+
+
+# ---- Looking ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A planned mail with what would be decided when its time comes, as things stand now."""
+
+    reminder: Reminder
+    at: datetime
+    verdict: Verdict
+
+
+def upcoming(clinic_ids: Collection[int], *, now: datetime, days: int = 14, limit: int | None = None) -> list[Upcoming]:
+    """What will go out in these clinics in the next days, first things first, by the code that sends."""
+    rows = Reminder.objects.filter(
+        clinic__in=list(clinic_ids), state=State.PLANNED, send_on__lte=(now + timedelta(days=days)).date()
+    )
+    planned = list(rows.select_related("patient", "clinic").order_by("send_on", "id")[:limit])
+    cases = cases_for(planned, now)
+    return [_look_ahead(row, cases[row.pk], now) for row in planned]
+
+
+def _look_ahead(row: Reminder, case: Eligibility, now: datetime) -> Upcoming:
+    at = max(now, morning(row.send_on, row.clinic.zone), row.not_before or now)
+    verdict = decide(replace(case, now=at))
+    if verdict.action == Action.LATER and verdict.not_before is not None:
+        return Upcoming(row, verdict.not_before, verdict)
+    return Upcoming(row, at, verdict)
+
+
+# ---- What staff do
+
+
+class NotPossible(RuntimeError):
+    """The reminder has moved on meanwhile; `state` is where it stands."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The reminder is {state} by now.")
+        self.state = state
+
+
+@transaction.atomic
+def _staff_move(
+    reminder_id: int,
+    act: str,
+    to: Reminder.State,
+    *,
+    sources: Collection[str],
+    by: Actor,
+    reason: str,
+    now: datetime | None,
+) -> Reminder:
+    """One announced move by a person, under the patient's lock. Raises NotPossible."""
+    now = now or timezone.now()
+    lock_patient(Reminder.objects.values_list("patient_id", flat=True).get(pk=reminder_id))
+    row = Reminder.objects.select_for_update().get(pk=reminder_id)
+    before = row.state
+    again = to == State.PLANNED  # with a clean slate: no old claim, no attempts
+    if before not in sources or not move(
+        [row.pk], to, at=now, by=by, reason=reason, claim="" if again else None, attempts=-row.attempts if again else 0
+    ):
+        raise NotPossible(row.get_state_display())
+    row.refresh_from_db()
+    announce(
+        Change(
+            act=act,
+            by=by,
+            clinic_id=row.clinic_id,
+            patient_id=row.patient_id,
+            facts=(("reminder", row.pk),),
+            before={"state": before},
+            after={"state": row.state},
+            reason=reason,
+            clinical=False,
+        )
+    )
+    return row
+
+
+def resolve_uncertain(reminder_id: int, *, arrived: bool, by: Actor, now: datetime | None = None) -> Reminder:
+    """A person has found out whether the mail arrived: it counts as sent, or is planned again. Raises NotPossible."""
+    to = State.SENT if arrived else State.PLANNED
+    reason = f"{by.name} found that it {'arrived' if arrived else 'did not arrive'}."
+    return _staff_move(reminder_id, "resolve_uncertain", to, sources=[State.UNCERTAIN], by=by, reason=reason, now=now)
+
+
+def send_again(reminder_id: int, *, by: Actor, now: datetime | None = None) -> Reminder:
+    """Plan a mail that failed or was not sent; whether it may go is decided when it is sent. Raises NotPossible."""
+    sources = [State.FAILED, State.REFUSED, State.CANCELLED]
+    reason = f"{by.name} asked to send it."
+    to = State.PLANNED
+    return _staff_move(reminder_id, "send_reminder_again", to, sources=sources, by=by, reason=reason, now=now)
+
+
+def cancel(reminder_id: int, *, by: Actor, reason: str, now: datetime | None = None) -> Reminder:
+    """A person decides that a planned mail is not sent; planning does not bring it back. Raises NotPossible."""
+    said = f"{WITHHELD}{by.name}: {reason.strip() or 'no reason given'}"
+    return _staff_move(
+        reminder_id, "withhold_reminder", State.REFUSED, sources=[State.PLANNED], by=by, reason=said, now=now
+    )
+
+
+@transaction.atomic
+def stop_mail(clinic: Clinic, *, by: Actor, stopped: bool = True, reason: str = "") -> Clinic:
+    """Stop the clinic's mail, and nothing else, or let it go on: what is planned waits and is decided on then."""
+    row = Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
+    before, row.mail_stopped = row.mail_stopped, stopped
+    row.save(update_fields=["mail_stopped"])
+    announce(
+        Change(
+            act="stop_mail" if stopped else "resume_mail",
+            by=by,
+            clinic_id=row.pk,
+            patient_id=None,
+            before={"mail_stopped": before},
+            after={"mail_stopped": stopped},
+            reason=reason.strip(),
+            clinical=False,
+        )
+    )
+    return row
