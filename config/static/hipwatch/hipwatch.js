@@ -18,11 +18,15 @@
   const fields = "input:not([type=hidden]):not([disabled]), select:not([disabled]), textarea:not([disabled])";
 
   /* ---- Announcements: one polite region --------------------------------------------------------------------------- */
+  const waiting = new Set();
   const say = (text) => {
     const region = find("#status");
     if (!region || !text) return;
-    region.textContent = "";
-    setTimeout(() => { region.textContent = text.replace(/\s+/g, " ").trim(); }, 60);
+    if (!waiting.size) {
+      region.textContent = "";
+      setTimeout(() => { region.textContent = [...waiting].join(" "); waiting.clear(); }, 60);
+    }
+    waiting.add(text.replace(/\s+/g, " ").trim());
   };
   const sayWhatArrived = (within) => {
     const news = all("[data-announce]", within);
@@ -35,8 +39,8 @@
     if (!shelf || !model) return;
     const toast = model.content.cloneNode(true);
     find("p", toast).textContent = text;
+    find(".toast", toast).dataset.announce = text;
     shelf.replaceChildren(toast);
-    say(text);
   };
 
   /* ---- Single-key shortcuts, which can be switched off ------------------------------------------------------------- */
@@ -169,11 +173,15 @@
     const list = rows();
     const row = event.target.closest("[data-row]");
     before = {
-      id: document.activeElement?.id, row: row?.id, next: list[list.indexOf(row) + 1]?.id,
+      element: document.activeElement, id: document.activeElement?.id, row: row?.id, next: list[list.indexOf(row) + 1]?.id,
       advance: Boolean(row) && form?.dataset.then === "next",
     };
   });
-  document.addEventListener("htmx:afterRequest", (event) => { const form = event.target.closest?.("form"); if (form) release(form); });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.target.closest?.("form");
+    if (form) release(form);
+    if (!event.detail.successful && document.activeElement === document.body) before?.element?.focus();
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     const arrived = event.target;
     prepare(arrived);
@@ -202,6 +210,8 @@
     for (const box of all("[data-keys-switch]", within)) box.checked = !keysAreOff();
   };
   prepare(document.body);
+  const shelf = find("#toasts");
+  if (shelf) new MutationObserver(() => sayWhatArrived(shelf)).observe(shelf, { childList: true });
   const fault = find(".error-summary");
   if (fault) fault.focus(); else sayWhatArrived(document.body);
 })();
