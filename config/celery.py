@@ -26,8 +26,16 @@ app.conf.update(
     db_reuse_max=500,
     timezone="UTC",
     beat_schedule={
-        "sweep what changes today or is stale": {"task": "monitoring.tasks.sweep", "schedule": 120.0, "options": {"expires": 110}},
-        "plan and deliver reminders": {"task": "schedules.tasks.deliver_due", "schedule": 60.0, "options": {"expires": 55}},
+        "sweep what changes today or is stale": {
+            "task": "monitoring.tasks.sweep",
+            "schedule": 120.0,
+            "options": {"expires": 110},
+        },
+        "plan and deliver reminders": {
+            "task": "schedules.tasks.deliver_due",
+            "schedule": 60.0,
+            "options": {"expires": 55},
+        },
         "take the census": {"task": "monitoring.tasks.take_census", "schedule": crontab(hour="*", minute=10)},
     },
 )

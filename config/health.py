@@ -1,4 +1,4 @@
-"""Health: whether the site answers and its recurring runs keep their time, for machines. Tells no numbers of patients."""
+"""Health: whether the site answers and its recurring runs keep their time, told to machines."""
 
 from django.db import connection
 from django.http import HttpRequest, JsonResponse

@@ -3,8 +3,10 @@
 import secrets
 from collections.abc import Callable
 
+import pghistory
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 
 from patients import access
 
@@ -52,13 +54,11 @@ class OwnClinics:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path in {"/healthz", "/readyz"} or request.path.startswith("/static/"):
             return self.get_response(request)
-        with transaction.atomic():
+        with transaction.atomic(), pghistory.context(request=getattr(request, "request_id", "")):
             access.bind_request(request, request_id=getattr(request, "request_id", ""))
             response = self.get_response(request)
-            if isinstance(response, HttpResponse) and hasattr(response, "render") and not response.is_rendered:
+            if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
                 response = response.render()
             if response.status_code >= 500:
                 transaction.set_rollback(True)
             return response
-
-

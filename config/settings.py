@@ -25,14 +25,20 @@ DEBUG = env.bool("DEBUG", default=False)
 VERSION = "0.1.0"
 
 if PRODUCTION:
-    missing = [name for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "PUBLIC_URL") if not env(name, default="")]
+    missing = [
+        name
+        for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "PUBLIC_URL")
+        if not env(name, default="")
+    ]
     if missing:
         raise ImproperlyConfigured(f"In production the environment must set {', '.join(missing)}.")
     if DEBUG:
         raise ImproperlyConfigured("DEBUG shows patients' data in error pages; production refuses it.")
     SECRET_KEY = env("SECRET_KEY")
     if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 10:
-        raise ImproperlyConfigured("SECRET_KEY is too weak; make one with `python -c 'import secrets; print(secrets.token_urlsafe(64))'`.")
+        raise ImproperlyConfigured(
+            "SECRET_KEY is too weak; make one with `python -c 'import secrets; print(secrets.token_urlsafe(64))'`."
+        )
 else:
     SECRET_KEY = env("SECRET_KEY", default="") or locations.secret_key()
 

@@ -1,9 +1,9 @@
-"""Census: every enrolled hip in exactly one bucket, counted in SQL from raw facts, apart from the code that sets statuses.
+"""Census: every enrolled hip in exactly one bucket, counted in SQL from raw facts.
 
-The guideline's engine and the stored statuses are not asked: who has died, ended, been replaced or is diseased is read
-from the facts once more, and a followed hip's bucket from the dates of its plan and today. A hip that should be followed
-and has no plan is in the bucket `lost`. The buckets must sum to the enrolled hips and each hip must stand in the same
-bucket in the lists; if not, administrators are told.
+Independent of the code that sets statuses: who has died, ended, been replaced or is diseased is read from the facts
+once more, and a followed hip's bucket from the dates of its plan and today. A hip that should be followed and has no
+plan is in the bucket `lost`. The buckets must sum to the enrolled hips and each hip must stand in the same bucket in
+the lists; if not, administrators are told.
 """
 
 from collections import Counter
@@ -29,8 +29,8 @@ _STANDING = """{table} AS (
         SELECT 1 FROM patients_{table} s
         WHERE s.supersedes_id = f.id AND s.hip_id = f.hip_id AND s.on <= %(today)s AND s.withdrawn_at IS NULL))"""
 
-_CENSUS = (
-    "WITH "
+_CENSUS = (  # its only parts are the names of our own tables
+    "WITH "  # noqa: S608
     + ",\n".join(_STANDING.format(table=table) for table in ("imaging", "staging", "procedure", "ending"))
     + """,
 diseased AS (
@@ -39,7 +39,9 @@ diseased AS (
     UNION SELECT hip_id FROM staging WHERE NOT (system = 'STEINBERG' AND code = '0')
     UNION SELECT hip_id FROM procedure WHERE procedure = 'CORE_DECOMPRESSION'),
 replaced AS (SELECT DISTINCT hip_id FROM procedure WHERE procedure IN ('THA', 'RESURFACING_HEMI')),
-ended AS (SELECT DISTINCT ON (hip_id) hip_id, reason FROM ending WHERE reason <> 'reopened' ORDER BY hip_id, "on" DESC, id DESC),
+ended AS (
+    SELECT DISTINCT ON (hip_id) hip_id, reason FROM ending
+    WHERE reason <> 'reopened' ORDER BY hip_id, "on" DESC, id DESC),
 mistaken AS (SELECT DISTINCT hip_id FROM ending WHERE reason = 'entered_in_error'),
 latest_mr AS (
     SELECT DISTINCT ON (hip_id) hip_id, necrosis FROM imaging

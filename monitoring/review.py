@@ -100,9 +100,7 @@ def reconcile_cases(wanted: Mapping[int, HipFindings], now: datetime) -> None:
         )
     if new:
         created = ReviewCase.objects.bulk_create([case for case, _kind in new])
-        notes += [
-            _system_note(case, kind, case.because, now) for case, (_c, kind) in zip(created, new, strict=True)
-        ]
+        notes += [_system_note(case, kind, case.because, now) for case, (_c, kind) in zip(created, new, strict=True)]
     if notes:
         CaseNote.objects.bulk_create(notes)
 
@@ -251,7 +249,9 @@ def decide_case(case: ReviewCase, verdict: Verdict, *, viewer: Viewer, now: date
 def answers_by_action(case: ReviewCase) -> list[Decision]:
     """Earlier decisions on this hip, latest first."""
     return list(
-        Decision.objects.filter(hip=case.hip_id, withdrawn_at__isnull=True).order_by("-on", "-id").select_related("recorded_by")[:50]
+        Decision.objects.filter(hip=case.hip_id, withdrawn_at__isnull=True)
+        .order_by("-on", "-id")
+        .select_related("recorded_by")[:50]
     )
 
 
@@ -260,5 +260,3 @@ def notes_of(cases: Iterable[ReviewCase]) -> dict[int, list[CaseNote]]:
     for note in CaseNote.objects.filter(case__in=[case.pk for case in cases]).order_by("at", "id"):
         by_case[note.case_id].append(note)
     return by_case
-
-

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pghistory
 from django.core.exceptions import PermissionDenied
@@ -38,7 +38,14 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.COORDINATOR: frozenset({Permission.READ, Permission.RECORD, Permission.WORK, Permission.IMPORT}),
     Role.CLINICIAN: frozenset({Permission.READ, Permission.RECORD, Permission.WORK, Permission.DECIDE}),
     Role.ADMIN: frozenset(
-        {Permission.READ, Permission.RECORD, Permission.WORK, Permission.IMPORT, Permission.ADMINISTER, Permission.AUDIT}
+        {
+            Permission.READ,
+            Permission.RECORD,
+            Permission.WORK,
+            Permission.IMPORT,
+            Permission.ADMINISTER,
+            Permission.AUDIT,
+        }
     ),
 }
 
@@ -72,8 +79,9 @@ class Viewer:
 NOBODY = Viewer(actor=Actor(name="nobody"), roles=())
 
 
-def viewer_for(user: "User | AnonymousUser | Any", request_id: str = "") -> Viewer:
-    if not user.is_authenticated:
+def viewer_for(user: "User | AnonymousUser", request_id: str = "") -> Viewer:
+    """The viewer for a signed-in user, with today's roles; NOBODY for anyone else."""
+    if not isinstance(user, User):
         return NOBODY
     roles = Membership.objects.filter(user_id=user.pk).order_by("clinic_id", "role").values_list("clinic_id", "role")
     return Viewer(

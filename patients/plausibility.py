@@ -5,7 +5,19 @@ from datetime import date
 from django.utils.translation import gettext as _
 from stdnum.gb import nhs
 
-from .models import Decision, Ending, Fact, HipFact, Imaging, LesionLocation, Patient, Procedure, Score, Staging, SymptomReport
+from .models import (
+    Decision,
+    Ending,
+    Fact,
+    HipFact,
+    Imaging,
+    LesionLocation,
+    Patient,
+    Procedure,
+    Score,
+    Staging,
+    SymptomReport,
+)
 from .vocabulary import STAGE_CODES, EndReason, Instrument, StagingSystem
 
 Problems = dict[str, list[str]]
@@ -74,8 +86,10 @@ def _supersession_problems(fact: Fact) -> Problems:
         if isinstance(fact, Ending) and fact.reason == EndReason.REOPENED:
             return {"supersedes": [_("Name the ending that is taken back.")]}
         return {}
-    same = earlier.hip_id == fact.hip_id if isinstance(earlier, HipFact) and isinstance(fact, HipFact) else (
-        earlier.patient_id == fact.patient_id
+    same = (
+        earlier.hip_id == fact.hip_id
+        if isinstance(earlier, HipFact) and isinstance(fact, HipFact)
+        else (earlier.patient_id == fact.patient_id)
     )
     if not same:
         return {"supersedes": [_("A correction belongs to the same hip as what it corrects.")]}
@@ -92,7 +106,9 @@ def _staging_problems(fact: Staging) -> Problems:
     try:
         codes = STAGE_CODES[StagingSystem(fact.system), fact.version]
     except (KeyError, ValueError):
-        return {"version": [_("%(system)s has no version %(version)s.") % {"system": fact.system, "version": fact.version}]}
+        return {
+            "version": [_("%(system)s has no version %(version)s.") % {"system": fact.system, "version": fact.version}]
+        }
     if fact.code in codes:
         return {}
     return {

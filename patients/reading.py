@@ -1,4 +1,4 @@
-"""Reading: stored facts as the records that the guideline reads, in a fixed number of queries for any number of patients.
+"""Reading: stored facts as the records that the guideline reads, in a fixed number of queries for any number of them.
 
 Withdrawn facts are not read. Facts of one list come in the order of date, then of recording.
 """
@@ -49,11 +49,11 @@ _METHOD: dict[str | None, VolumeMethod | None] = {None: None, **{str(m): m for m
 _CRESCENT: dict[str | None, Crescent | None] = {None: None, **{str(c): c for c in Crescent}}
 
 
-def _imaging(key: str, old: str | None, on: Any, modality: str, views: list[str], diagnostic: Any, necrosis: Any, effusion: Any, edema: Any, percent: Any, cm3: Any, method: str | None, crescent: str | None, depression: Any, narrowed: Any, suspected: Any) -> record.Imaging:  # fmt: skip
-    seen = frozenset(_VIEW[view] for view in views)
+def _imaging(key: str, old: str | None, on: Any, modality: str, views: list[str], *read: Any) -> record.Imaging:
+    diagnostic, necrosis, effusion, edema, percent, cm3, method, crescent, depression, narrowed, suspected = read
     return record.Imaging(
-        key, on, _MODALITY[modality], seen, diagnostic, necrosis, effusion, edema, percent, cm3,
-        _METHOD[method], _CRESCENT[crescent], depression, narrowed, suspected, old,
+        key, on, _MODALITY[modality], frozenset(_VIEW[view] for view in views), diagnostic, necrosis, effusion, edema,
+        percent, cm3, _METHOD[method], _CRESCENT[crescent], depression, narrowed, suspected, old,
     )  # fmt: skip
 
 
@@ -61,8 +61,9 @@ def _staging(key: str, old: str | None, on: Any, system: str, version: str, code
     return record.Staging(key, on, StagingSystem(system), version, code, old)
 
 
-def _symptom(key: str, old: str | None, on: Any, source: str, *signs: Any) -> record.Symptom:
-    return record.Symptom(key, on, SymptomSource(source), *signs, old)
+def _symptom(key: str, old: str | None, on: Any, source: str, *said: Any) -> record.Symptom:
+    symptomatic, nrs, sudden, night, weight = said
+    return record.Symptom(key, on, SymptomSource(source), symptomatic, nrs, sudden, night, weight, old)
 
 
 def _score(key: str, old: str | None, on: Any, instrument: str, value: Any) -> record.Score:
@@ -90,7 +91,8 @@ _LISTS: dict[str, tuple[type[HipFact], tuple[str, ...], _Maker]] = {
     "imaging": (
         Imaging,
         ("modality", "views", "diagnostic", "necrosis", "effusion_grade", "marrow_edema", "lesion_volume_percent",
-         "lesion_volume_cm3", "volume_method", "crescent", "depression_mm", "joint_space_narrowed", "collapse_suspected"),
+         "lesion_volume_cm3", "volume_method", "crescent", "depression_mm", "joint_space_narrowed",
+         "collapse_suspected"),
         _imaging,
     ),
     "stagings": (Staging, ("system", "version", "code"), _staging),

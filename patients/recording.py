@@ -101,7 +101,9 @@ def enrol_patient(
         created_at=now,
         **details,
     )
-    problems = _field_problems(patient, exclude={"clinic", "responsible"}) | patient_problems(patient, today_at(clinic, now))
+    problems = _field_problems(patient, exclude={"clinic", "responsible"}) | patient_problems(
+        patient, today_at(clinic, now)
+    )
     if not problems and Patient.objects.filter(clinic=clinic, record_number__iexact=patient.record_number).exists():
         problems["record_number"] = [_("This clinic already has a patient with this record number.")]
     _refuse_if(problems)
@@ -187,9 +189,7 @@ def amend_patient(
 
 
 @transaction.atomic
-def set_contact_wish(
-    patient_id: int, *, by: Actor, channel: str, allowed: bool, how: str, on: date
-) -> ContactWish:
+def set_contact_wish(patient_id: int, *, by: Actor, channel: str, allowed: bool, how: str, on: date) -> ContactWish:
     """What the patient wants of a channel from `on`; plans that rest on it follow at once."""
     patient = lock_patient(patient_id)
     if not how.strip():
@@ -224,7 +224,12 @@ def record_bounce(patient_id: int, *, by: Actor, address: str, reason: str, on: 
     patient.save(update_fields=["email_bounced_on", "email_bounce_reason"])
     announce(
         Change(
-            act="record_bounce", by=by, clinic_id=patient.clinic_id, patient_id=patient.pk, reason=reason[:200], clinical=False
+            act="record_bounce",
+            by=by,
+            clinic_id=patient.clinic_id,
+            patient_id=patient.pk,
+            reason=reason[:200],
+            clinical=False,
         )
     )
 
@@ -330,11 +335,20 @@ def record_decision(
 
 
 def end_follow_up(
-    hip: Hip, *, by: Actor, on: date, reason: EndReason, evidence: str, receiving_clinic: str = "", now: datetime | None = None
+    hip: Hip,
+    *,
+    by: Actor,
+    on: date,
+    reason: EndReason,
+    evidence: str,
+    receiving_clinic: str = "",
+    now: datetime | None = None,
 ) -> Ending:
     """End this hip's surveillance for one of the closed list of reasons, with evidence. Raises RecordingRefused."""
     ending = Ending(on=on, reason=reason.value, evidence=evidence.strip(), receiving_clinic=receiving_clinic.strip())
-    record_facts(hip.patient_id, [(Side(hip.side), ending)], by=by, act="end_follow_up", reason=evidence.strip(), now=now)
+    record_facts(
+        hip.patient_id, [(Side(hip.side), ending)], by=by, act="end_follow_up", reason=evidence.strip(), now=now
+    )
     return ending
 
 
@@ -358,7 +372,9 @@ def reopen_follow_up(ending: Ending, *, by: Actor, on: date, reason: str, now: d
     return reopened
 
 
-def record_arthroplasty(hip: Hip, *, by: Actor, on: date, kind: ProcedureKind, operator: str = "", now: datetime | None = None) -> Procedure:
+def record_arthroplasty(
+    hip: Hip, *, by: Actor, on: date, kind: ProcedureKind, operator: str = "", now: datetime | None = None
+) -> Procedure:
     """The hip was replaced: its surveillance ends, the other hip's goes on."""
     procedure = Procedure(on=on, procedure=kind.value, operator=operator)
     record_facts(hip.patient_id, [(Side(hip.side), procedure)], by=by, act="record_procedure", now=now)
@@ -401,7 +417,12 @@ def withdraw_death(patient_id: int, *, by: Actor, reason: str) -> Patient:
     patient.save(update_fields=["died_on", "death_source", "record_version"])
     announce(
         Change(
-            act="withdraw_death", by=by, clinic_id=patient.clinic_id, patient_id=patient.pk, before=before, reason=reason.strip()
+            act="withdraw_death",
+            by=by,
+            clinic_id=patient.clinic_id,
+            patient_id=patient.pk,
+            before=before,
+            reason=reason.strip(),
         )
     )
     return patient
@@ -413,10 +434,9 @@ def withdraw_fact(fact: Fact, *, by: Actor, reason: str, now: datetime | None = 
     patient = lock_patient(fact.patient_id)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why this was entered in error.")]})
-    changed = (
-        type(fact)
-        ._default_manager.filter(pk=fact.pk, withdrawn_at__isnull=True)
-        .update(withdrawn_at=now or timezone.now(), withdrawn_actor=by.name[:120], withdrawn_reason=reason.strip()[:200])
+    model: type[Fact] = type(fact)
+    changed = model._default_manager.filter(pk=fact.pk, withdrawn_at__isnull=True).update(
+        withdrawn_at=now or timezone.now(), withdrawn_actor=by.name[:120], withdrawn_reason=reason.strip()[:200]
     )
     if not changed:
         raise RecordingRefused({"fact": [_("This was withdrawn already.")]})
@@ -443,7 +463,11 @@ def record_exposure(patient_id: int, exposure: Exposure, *, by: Actor) -> Exposu
     _raise_version(patient)
     announce(
         Change(
-            act="record_exposure", by=by, clinic_id=patient.clinic_id, patient_id=patient.pk, after={"kind": exposure.kind}
+            act="record_exposure",
+            by=by,
+            clinic_id=patient.clinic_id,
+            patient_id=patient.pk,
+            after={"kind": exposure.kind},
         )
     )
     return exposure

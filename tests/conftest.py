@@ -1,4 +1,4 @@
-"""Fixtures: a real PostgreSQL with a database a worker, cloned from one that was migrated once, and people to act in it.
+"""Fixtures: a real PostgreSQL, a database a worker cloned from one that was migrated once, and people to act in it.
 
 Tests connect as the application's role, which row-level security binds. `db` undoes each test by rolling back; tests
 of several processes or transactions take `committed_database`, which is emptied afterwards.
@@ -17,7 +17,8 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
-from hypothesis import HealthCheck, settings as hypothesis_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
 from tests.services import Services, ensure_services
@@ -26,14 +27,20 @@ PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
 
 hypothesis_settings.register_profile(
-    "suite", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+    "suite",
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
 )
 hypothesis_settings.load_profile("suite")
 
 
 def _fingerprint() -> str:
     digest = hashlib.sha256()
-    for path in sorted([*PROJECT.glob("*/migrations/*.py"), PROJECT / "patients/row_security.py", PROJECT / "requirements.txt"]):
+    for path in sorted(
+        [*PROJECT.glob("*/migrations/*.py"), PROJECT / "patients/row_security.py", PROJECT / "requirements.txt"]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -158,7 +165,13 @@ def _clinic(name: str, **details: Any) -> Any:
     from patients.models import Clinic
 
     clinic = Clinic.objects.create(
-        **{"name": name, "mail_name": name.split()[0], "telephone": "+44 20 7946 0000", "reply_to": "desk@clinic.example", **details}
+        **{
+            "name": name,
+            "mail_name": name.split()[0],
+            "telephone": "+44 20 7946 0000",
+            "reply_to": "desk@clinic.example",
+            **details,
+        }
     )
     access.bind_clinics(Clinic.objects.values_list("id", flat=True))
     return clinic

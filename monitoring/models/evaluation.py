@@ -34,9 +34,7 @@ class PatientEvaluation(models.Model):
     """
 
     patient = models.OneToOneField(Patient, on_delete=models.PROTECT, primary_key=True, related_name="evaluation")
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     record_version = models.PositiveIntegerField()
     protocol = models.CharField(max_length=60)
     as_of = models.DateField()
@@ -60,9 +58,7 @@ class HipEvaluation(models.Model):
 
     hip = models.OneToOneField(Hip, on_delete=models.PROTECT, primary_key=True, related_name="evaluation")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="hip_evaluations")
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     pathway = models.CharField(max_length=24)
     phase = models.CharField(max_length=16, null=True)
     size_band = models.CharField(max_length=12, null=True)
@@ -91,9 +87,7 @@ class EvaluationReceipt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(EvaluationRun, on_delete=models.PROTECT, related_name="receipts", db_constraint=False)
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="+", db_constraint=False)
     record_version = models.PositiveIntegerField()
     protocol = models.CharField(max_length=60)

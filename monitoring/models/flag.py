@@ -8,9 +8,7 @@ from patients.models import Clinic, Hip, Patient
 
 
 class Flag(models.Model):
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="flags", db_constraint=False)
     hip = models.ForeignKey(Hip, on_delete=models.PROTECT, related_name="flags")
     rule = models.CharField(max_length=4)
@@ -30,7 +28,9 @@ class Flag(models.Model):
         constraints = [models.UniqueConstraint(fields=["hip", "rule", "since"], name="flag_once_per_hip_rule_and_day")]
         indexes = [
             models.Index(fields=["patient"], condition=Q(closed_at__isnull=True), name="open_flags_by_patient"),
-            models.Index(fields=["clinic", "action", "act_by"], condition=Q(closed_at__isnull=True), name="open_flags_by_action"),
+            models.Index(
+                fields=["clinic", "action", "act_by"], condition=Q(closed_at__isnull=True), name="open_flags_by_action"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -42,9 +42,7 @@ class ImportBatch(models.Model):
 class ImportRow(models.Model):
     """One row that asks for attention or made a patient; rows without either are only counted."""
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="rows")
     number = models.PositiveIntegerField()  # line of the file, the heading being 1
     outcome = models.CharField(max_length=10)  # created, updated, unchanged, refused

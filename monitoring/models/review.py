@@ -20,9 +20,7 @@ class ReviewCase(models.Model):
         CLINICIAN = "clinician", _("Clinician")
         ADMIN = "admin", _("Administrator")  # undecided for too long (R28)
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="cases", db_constraint=False)
     hip = models.ForeignKey(Hip, on_delete=models.PROTECT, related_name="cases")
     action = models.CharField(max_length=32)
@@ -43,7 +41,9 @@ class ReviewCase(models.Model):
     class Meta:
         ordering = ["act_by", "since", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["hip", "action"], condition=Q(state="open"), name="one_open_case_per_question"),
+            models.UniqueConstraint(
+                fields=["hip", "action"], condition=Q(state="open"), name="one_open_case_per_question"
+            ),
             models.CheckConstraint(
                 condition=~Q(state="decided") | Q(decision__isnull=False), name="decided_case_has_decision"
             ),
@@ -60,14 +60,14 @@ class ReviewCase(models.Model):
 class CaseNote(models.Model):
     """What was said or done on a case: comment, assignment, second opinion, escalation. Rows are only added."""
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="notes")
     at = models.DateTimeField(default=timezone.now)
     user = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     actor = models.CharField(max_length=120)
-    kind = models.CharField(max_length=16)  # opened, reopened, comment, assigned, second_opinion, escalated, decided, lapsed
+    kind = models.CharField(
+        max_length=16
+    )  # opened, reopened, comment, assigned, second_opinion, escalated, decided, lapsed
     text = models.TextField(blank=True)
 
     class Meta:

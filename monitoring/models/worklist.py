@@ -19,9 +19,7 @@ class ContactAttempt(models.Model):
         WRONG_NUMBER = "wrong_number", _("Wrong number or address")
         NOTE = "note", _("Note")
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="contact_attempts")
     outcome = models.CharField(max_length=14, choices=Outcome.choices)
     next_on = models.DateField(null=True, blank=True)
@@ -43,9 +41,7 @@ class ContactAttempt(models.Model):
 class Snooze(models.Model):
     """A promise to return on `until`; it never changes an evaluation and ends by itself."""
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="snoozes")
     from_on = models.DateField()
     until = models.DateField()
@@ -63,7 +59,9 @@ class Snooze(models.Model):
                 condition=Q(until__gt=models.F("from_on")) & Q(until__lte=models.F("from_on") + 90),
                 name="snooze_is_short",
             ),
-            models.UniqueConstraint(fields=["patient"], condition=Q(ended_at__isnull=True), name="one_snooze_per_patient"),
+            models.UniqueConstraint(
+                fields=["patient"], condition=Q(ended_at__isnull=True), name="one_snooze_per_patient"
+            ),
         ]
         indexes = [models.Index(fields=["clinic", "until"], condition=Q(ended_at__isnull=True), name="snoozes_running")]
 

@@ -67,7 +67,9 @@ class Visit(models.Model):
         REPORT = "report", _("Report received")
 
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
-    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="visits", db_constraint=False, db_index=False)
+    patient = models.ForeignKey(
+        Patient, on_delete=models.PROTECT, related_name="visits", db_constraint=False, db_index=False
+    )
     on = models.DateField()
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.CLINIC)
     note = models.TextField(blank=True)
@@ -85,13 +87,15 @@ class Visit(models.Model):
 
 
 class Fact(models.Model):
-    """One fact of one patient. `supersedes` takes an earlier fact of the same list out; ids rise with the order given."""
+    """One fact of one patient. `supersedes` takes an earlier fact of its list out; ids rise with the order given."""
 
     kind: ClassVar[str]
 
     id = models.BigAutoField(primary_key=True)
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
-    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    patient = models.ForeignKey(
+        Patient, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     visit = models.ForeignKey(
         Visit, on_delete=models.PROTECT, null=True, blank=True, related_name="%(class)ss", db_index=False
     )
@@ -170,8 +174,12 @@ class Imaging(HipFact):
     necrosis = models.BooleanField(null=True, blank=True, default=None)
     effusion_grade = models.PositiveSmallIntegerField(null=True, blank=True, validators=within(0, 3))
     marrow_edema = models.BooleanField(null=True, blank=True, default=None)
-    lesion_volume_percent = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 100))
-    lesion_volume_cm3 = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True, validators=within(0, 200))
+    lesion_volume_percent = models.DecimalField(
+        max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 100)
+    )
+    lesion_volume_cm3 = models.DecimalField(
+        max_digits=6, decimal_places=2, null=True, blank=True, validators=within(0, 200)
+    )
     volume_method = models.CharField(max_length=20, choices=VOLUME_METHODS, null=True, blank=True)
     crescent = models.CharField(max_length=13, choices=CRESCENTS, null=True, blank=True)
     depression_mm = models.DecimalField(max_digits=4, decimal_places=2, null=True, blank=True, validators=within(0, 50))
@@ -307,13 +315,17 @@ class Decision(HipFact):
 
 
 class LesionLocation(HipFact):
-    """Where the lesion lies: JIC type, and arc sums in degrees (modified Kerboul by MRI, Kerboul 1974 by radiograph)."""
+    """Where the lesion lies: JIC type, and arc sums in degrees (modified Kerboul: MRI; Kerboul 1974: radiograph)."""
 
     kind = "location"
 
     jic_type = models.CharField(max_length=2, choices=JIC_TYPES, null=True, blank=True)
-    kerboul_modified_degrees = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 360))
-    kerboul_degrees = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 360))
+    kerboul_modified_degrees = models.DecimalField(
+        max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 360)
+    )
+    kerboul_degrees = models.DecimalField(
+        max_digits=5, decimal_places=2, null=True, blank=True, validators=within(0, 360)
+    )
     modality_used = models.CharField(max_length=2, choices=MODALITIES, blank=True)
 
     class Meta(HipFact.Meta):

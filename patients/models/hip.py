@@ -12,9 +12,7 @@ from .patient import Patient
 
 
 class Hip(models.Model):
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="hips", db_constraint=False)
     side = models.CharField(max_length=5, choices=SIDES)
 

@@ -1,8 +1,6 @@
 """Patient: the person, how they may be reached, and the version of their record."""
 
 from datetime import date
-from typing import TYPE_CHECKING
-
 import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
@@ -14,9 +12,6 @@ from phonenumber_field.modelfields import PhoneNumberField
 
 from .clinic import LANGUAGES, Clinic
 from .staff import User
-
-if TYPE_CHECKING:
-    from .hip import Hip
 
 
 class Sex(models.TextChoices):
@@ -56,8 +51,6 @@ class Patient(models.Model):
     synthetic = models.BooleanField(default=False)
     record_version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
-
-    hips: "models.Manager[Hip]"
 
     class Meta:
         ordering = ["family_name", "given_name", "id"]

@@ -18,9 +18,7 @@ class Plan(models.Model):
         KEPT = "kept", _("Kept")  # a complete follow-up began the next cycle
         CLOSED = "closed", _("Closed")  # the hip is no longer followed, or the cycle was derived anew
 
-    clinic = models.ForeignKey(
-        Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="plans", db_constraint=False)
     hip = models.ForeignKey(Hip, on_delete=models.PROTECT, related_name="plans", db_constraint=False)
     cycle_on = models.DateField()

@@ -18,7 +18,10 @@ NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 def baseline(on=date(2026, 1, 10)):
     return [
-        (Side.LEFT, Imaging(on=on, modality="MR", necrosis=True, lesion_volume_percent=12, volume_method="MRI_3D_SEGMENTATION")),
+        (
+            Side.LEFT,
+            Imaging(on=on, modality="MR", necrosis=True, lesion_volume_percent=12, volume_method="MRI_3D_SEGMENTATION"),
+        ),
         (Side.LEFT, Imaging(on=on, modality="XR", views=["AP_PELVIS", "FROG_LATERAL"])),
         (Side.LEFT, SymptomReport(on=on, source="clinician", symptomatic=False, pain_nrs=0)),
         (Side.RIGHT, Imaging(on=on, modality="MR", necrosis=False)),

@@ -37,7 +37,11 @@ def test_what_was_recorded_is_what_the_guideline_reads(patient, actor):
         (Staging(on=date(2026, 1, 12), system="FICAT", version="2019", code="I"), "0.version", "no version"),
         (SymptomReport(on=date(2026, 1, 12), source="clinician"), "0.symptomatic", "Say whether"),
         (SymptomReport(on=date(2026, 1, 12), source="clinician", pain_nrs=11), "0.pain_nrs", "at most 10"),
-        (Ending(on=date(2026, 1, 12), reason="transferred", evidence="letter"), "0.receiving_clinic", "Name the clinic"),
+        (
+            Ending(on=date(2026, 1, 12), reason="transferred", evidence="letter"),
+            "0.receiving_clinic",
+            "Name the clinic",
+        ),
     ],
 )
 def test_what_cannot_be_true_is_refused_in_words_and_nothing_is_saved(patient, actor, fact, field, words):
