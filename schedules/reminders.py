@@ -52,6 +52,7 @@ def move(
     ids: Collection[int],
     to: Reminder.State,
     *,
+    out_of: Collection[Reminder.State],
     at: datetime,
     by: Actor,
     reason: str = "",
@@ -61,20 +62,22 @@ def move(
     lease_until: datetime | None = None,
     attempts: int = 0,
 ) -> set[int]:
-    """Move those of these reminders that may go to this state, tell it in their history, and return their ids.
+    """Move those of these reminders that are `out_of` these states, tell it in their history, and return their ids.
 
     With `claimed_by` only where that claim still holds. `claim` writes a new one; `attempts` is added to the count.
+    Raises ValueError for a move that the table of transitions does not have.
     """
+    if any(to not in Reminder.TRANSITIONS[source] for source in out_of):
+        raise ValueError(f"No reminder goes from {', '.join(out_of)} to {to}.")
     if not ids:
         return set()
-    sources = [str(state) for state, targets in Reminder.TRANSITIONS.items() if to in targets]
     with connection.cursor() as cursor:
         cursor.execute(
             _MOVE,
             {
                 "ids": sorted(ids),
                 "to": str(to),
-                "from": sources,
+                "from": [str(state) for state in out_of],
                 "at": at,
                 "reason": str(reason)[:200],
                 "actor": by.name[:120],
@@ -86,12 +89,6 @@ def move(
             },
         )
         return {row[0] for row in cursor.fetchall()}
-
-
-def move_each(moves: Mapping[tuple[Reminder.State, str], Collection[int]], *, at: datetime, by: Actor) -> None:
-    """Several moves, one statement for each state and reason."""
-    for (to, reason), ids in moves.items():
-        move(ids, to, at=at, by=by, reason=reason)
 
 
 # ---- Planning
@@ -131,12 +128,14 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
                 revived.append(row.pk)
             elif row.state == State.REFUSED and not too_late and not row.reason.startswith(WITHHELD):
                 refused.append(row)
-    move_each(_cancellations(stored, windows), at=now, by=actor)
+    for reason, ids in _cancellations(stored, windows).items():
+        move(ids, State.CANCELLED, out_of=[State.PLANNED], at=now, by=actor, reason=reason)
     Reminder.objects.bulk_update(moved, ["send_on", "not_before"])
     Reminder.objects.bulk_create(new, ignore_conflicts=True)
-    move(revived, State.PLANNED, at=now, by=actor, reason=CALLED_FOR_AGAIN)
+    move(revived, State.PLANNED, out_of=[State.CANCELLED], at=now, by=actor, reason=CALLED_FOR_AGAIN)
     if refused:
-        move(_no_longer_refused(refused, now), State.PLANNED, at=now, by=actor, reason=CAN_BE_SENT_AGAIN)
+        ready = _no_longer_refused(refused, now)
+        move(ready, State.PLANNED, out_of=[State.REFUSED], at=now, by=actor, reason=CAN_BE_SENT_AGAIN)
 
 
 def _todays(clinic_ids: Collection[int], now: datetime) -> dict[int, date]:
@@ -166,11 +165,9 @@ def _new(window: PatientWindow, step: Reminder.Step, send_on: date, too_late: bo
     )
 
 
-def _cancellations(
-    stored: Iterable[Reminder], windows: Mapping[int, PatientWindow | None]
-) -> dict[tuple[Reminder.State, str], list[int]]:
+def _cancellations(stored: Iterable[Reminder], windows: Mapping[int, PatientWindow | None]) -> dict[str, list[int]]:
     """Planned mails of windows that are no longer the patient's, by the reason why."""
-    found: dict[tuple[Reminder.State, str], list[int]] = {}
+    found: dict[str, list[int]] = {}
     for row in stored:
         window = windows[row.patient_id]
         if row.state != State.PLANNED:
@@ -183,7 +180,7 @@ def _cancellations(
             reason = DATE_MOVED
         else:
             continue
-        found.setdefault((State.CANCELLED, reason), []).append(row.pk)
+        found.setdefault(reason, []).append(row.pk)
     return found
 
 
@@ -244,7 +241,7 @@ def _staff_move(
     act: str,
     to: Reminder.State,
     *,
-    sources: Collection[str],
+    out_of: Collection[Reminder.State],
     by: Actor,
     reason: str,
     now: datetime | None,
@@ -255,9 +252,8 @@ def _staff_move(
     row = Reminder.objects.select_for_update().get(pk=reminder_id)
     before = row.state
     again = to == State.PLANNED  # with a clean slate: no old claim, no attempts
-    if before not in sources or not move(
-        [row.pk], to, at=now, by=by, reason=reason, claim="" if again else None, attempts=-row.attempts if again else 0
-    ):
+    claim, attempts = ("", -row.attempts) if again else (None, 0)
+    if not move([row.pk], to, out_of=out_of, at=now, by=by, reason=reason, claim=claim, attempts=attempts):
         raise NotPossible(row.get_state_display())
     row.refresh_from_db()
     announce(
@@ -280,22 +276,22 @@ def resolve_uncertain(reminder_id: int, *, arrived: bool, by: Actor, now: dateti
     """A person has found out whether the mail arrived: it counts as sent, or is planned again. Raises NotPossible."""
     to = State.SENT if arrived else State.PLANNED
     reason = f"{by.name} found that it {'arrived' if arrived else 'did not arrive'}."
-    return _staff_move(reminder_id, "resolve_uncertain", to, sources=[State.UNCERTAIN], by=by, reason=reason, now=now)
+    return _staff_move(reminder_id, "resolve_uncertain", to, out_of=[State.UNCERTAIN], by=by, reason=reason, now=now)
 
 
 def send_again(reminder_id: int, *, by: Actor, now: datetime | None = None) -> Reminder:
     """Plan a mail that failed or was not sent; whether it may go is decided when it is sent. Raises NotPossible."""
-    sources = [State.FAILED, State.REFUSED, State.CANCELLED]
+    out_of = [State.FAILED, State.REFUSED, State.CANCELLED]
     reason = f"{by.name} asked to send it."
     to = State.PLANNED
-    return _staff_move(reminder_id, "send_reminder_again", to, sources=sources, by=by, reason=reason, now=now)
+    return _staff_move(reminder_id, "send_reminder_again", to, out_of=out_of, by=by, reason=reason, now=now)
 
 
 def cancel(reminder_id: int, *, by: Actor, reason: str, now: datetime | None = None) -> Reminder:
     """A person decides that a planned mail is not sent; planning does not bring it back. Raises NotPossible."""
     said = f"{WITHHELD}{by.name}: {reason.strip() or 'no reason given'}"
     return _staff_move(
-        reminder_id, "withhold_reminder", State.REFUSED, sources=[State.PLANNED], by=by, reason=said, now=now
+        reminder_id, "withhold_reminder", State.REFUSED, out_of=[State.PLANNED], by=by, reason=said, now=now
     )
 
 

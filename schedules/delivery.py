@@ -1,0 +1,267 @@
+"""Delivery: claims mails that are due, hands them over one after the other, and stores what came of each.
+
+A mail is `sending`, committed, before its server hears of it; what came of it is stored together with the next claim.
+So a worker may be killed at any instruction: only the mails of its one open claim are in doubt, and they are shown to
+staff, never sent again blindly. Messages from the queue are hints to look here; losing or doubling them does no harm.
+"""
+
+import logging
+import os
+import random
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_noop as _
+
+from patients import access
+from patients.changes import Actor
+from patients.models import Clinic
+from patients.recording import record_bounce, today_at
+
+from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
+from .circumstances import cases_for
+from .eligibility import Action, Verdict, decide, is_daytime
+from .mail import compose, message_id
+from .models import Reminder
+from .reminders import move
+
+log = logging.getLogger(__name__)
+State = Reminder.State
+RUN = "mail"
+BY = Actor.system(RUN)
+DRAIN_FOR = 20.0  # seconds: a task that drained until nothing is left would starve the sweep
+LEASE = timedelta(seconds=AFTER_DOT + 300)  # outlasts the longest wait for a server and a restart of the database
+MARGIN = timedelta(seconds=AFTER_DOT + 60)  # a mail is begun only with this much of the lease left
+PATIENCE = 120.0  # seconds for which the database may be away while what came of a mail is to be stored
+MOST_ATTEMPTS = 3
+BACK_OFF = (timedelta(minutes=5), timedelta(minutes=30))
+SETBACKS = 3  # mails in a row that a server puts off; then it is left alone until the next run
+
+WORKER_DIED = _("The worker stopped while this mail was on its way; it may or may not have arrived.")
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A claimed mail on its way, with what came of it."""
+
+    reminder: Reminder
+    outcome: Outcome
+
+
+@dataclass
+class Tally:
+    """What one run did: `states` counts moves by state. `unreachable`: why the server was left alone.
+
+    `more`: the run ended before the work did.
+    """
+
+    states: Counter[str] = field(default_factory=Counter)
+    later: int = 0
+    put_off: int = 0  # in a row, by the server
+    unreachable: str = ""
+    more: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"{count} {state}" for state, count in sorted(self.states.items())]
+        parts += [f"{self.later} later"] * bool(self.later) + [self.unreachable] * bool(self.unreachable)
+        return ", ".join(parts) or "nothing due"
+
+
+def drain(
+    channel: Channel | None = None, *, together: int = 1, seconds: float = DRAIN_FOR, clock: Clock = timezone.now
+) -> Tally:
+    """Send what is due now, for at most `seconds`, over one connection.
+
+    `together`: mails to a claim, which is how many are in doubt when this process is killed.
+    """
+    channel = channel or default_channel()
+    owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
+    tally, until = Tally(more=True), time.monotonic() + seconds
+    done: list[Errand] = []
+    try:
+        while time.monotonic() < until and not _setback(done, tally):
+            looked_at, claimed = _insist(partial(_store_and_claim, done, owner, together, clock, tally))
+            done = []
+            if not looked_at:
+                tally.more = False
+                break
+            for reminder in claimed:
+                done.append(Errand(reminder, _send(channel, reminder, done, clock)))
+    finally:
+        _insist(partial(_store, done, owner, clock, tally))
+        channel.close()
+    return tally
+
+
+def _send(channel: Channel, reminder: Reminder, done: Sequence[Errand], clock: Clock) -> Outcome:
+    """Hand one mail over, unless the server was just found to be away or the lease has nearly run out."""
+    if done and done[-1].outcome.ending == Ending.UNREACHABLE:
+        return done[-1].outcome
+    if reminder.lease_until is None or clock() > reminder.lease_until - MARGIN:
+        return Outcome(Ending.UNREACHABLE, "The run took too long.")
+    try:
+        message = compose(reminder, reminder.patient, reminder.clinic)
+    except Exception as fault:
+        log.exception("reminder %s could not be written", reminder.pk)
+        return Outcome(Ending.TRY_LATER, f"The mail could not be written: {type(fault).__name__}")
+    return channel.send(message)
+
+
+def _setback(done: Sequence[Errand], tally: Tally) -> bool:
+    """True when the server had better be left alone for now."""
+    for errand in done:
+        if errand.outcome.ending == Ending.UNREACHABLE:
+            tally.unreachable = errand.outcome.reason
+            break
+        tally.put_off = tally.put_off + 1 if errand.outcome.ending == Ending.TRY_LATER else 0
+        tally.unreachable = errand.outcome.reason if tally.put_off >= SETBACKS else ""
+    return bool(tally.unreachable)
+
+
+def _insist(act: Callable[[], T]) -> T:
+    """Do it even if the database is away for a while: what came of a mail must not be forgotten."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return act()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > until or connection.in_atomic_block:
+                raise
+            log.warning("the database does not answer; trying again")
+            connection.close()
+            time.sleep(0.5)
+
+
+# ---- Claiming
+
+
+def _store_and_claim(
+    done: Sequence[Errand], owner: str, together: int, clock: Clock, tally: Tally
+) -> tuple[int, list[Reminder]]:
+    """One transaction: what came of the last claim, and the next. Returns how many were looked at, and the claimed."""
+    now = clock()
+    with access.system_run(RUN):
+        _store_outcomes(done, owner, now, tally)
+        due = _lock_due(now, together)
+        cases = cases_for(due, now)
+        verdicts = [(row, decide(cases[row.pk])) for row in due]
+        claimed = _claim([row for row, verdict in verdicts if verdict.action == Action.SEND], owner, now)
+        _store_verdicts([pair for pair in verdicts if pair[1].action != Action.SEND], now, tally)
+    return len(due), claimed
+
+
+def _lock_due(now: datetime, limit: int) -> list[Reminder]:
+    """The next mails that may be due, locked with their patients; what another worker or writer holds is left out.
+
+    The patient's lock keeps two mails to one patient apart, and holds back whoever is recording why none should go.
+    """
+    days: dict[date, list[int]] = {}
+    for clinic in Clinic.objects.filter(mail_stopped=False):
+        if is_daytime(now, clinic.zone):
+            days.setdefault(today_at(clinic, now), []).append(clinic.pk)
+    if not days:
+        return []
+    due = Q()
+    for day, clinics in days.items():
+        due |= Q(clinic__in=clinics, send_on__lte=day)
+    ready = Q(not_before__isnull=True) | Q(not_before__lte=now)
+    return list(
+        Reminder.objects.filter(due, ready, state=State.PLANNED)
+        .select_related("patient", "clinic")
+        .select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
+        .order_by("send_on", "id")[:limit]
+    )
+
+
+def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder]:
+    """Mark the rows as being sent, with whom they go to; one mail a patient."""
+    first = list({row.patient_id: row for row in reversed(rows)}.values())
+    lease_until = now + LEASE
+    ids = [row.pk for row in first]
+    moved = move(
+        ids, State.SENDING, out_of=[State.PLANNED], at=now, by=BY, claim=owner, lease_until=lease_until, attempts=1
+    )
+    claimed = [row for row in rows if row.pk in moved]
+    for row in claimed:
+        row.state, row.claimed_by, row.lease_until, row.attempts = State.SENDING, owner, lease_until, row.attempts + 1
+        row.sent_to, row.language, row.message_id = row.patient.email, row.patient.language, message_id(row)
+    if claimed:
+        Reminder.objects.bulk_update(claimed, ["sent_to", "language", "message_id"])
+    return claimed
+
+
+def _store_verdicts(verdicts: Iterable[tuple[Reminder, Verdict]], now: datetime, tally: Tally) -> None:
+    """Keep every refusal with its reason; what is to wait is asked again when it may be ripe."""
+    for row, verdict in verdicts:
+        if verdict.action == Action.LATER:
+            tally.later += 1
+            Reminder.objects.filter(pk=row.pk).update(reason=verdict.reason, not_before=verdict.not_before)
+        else:
+            to = State.EXPIRED if verdict.action == Action.EXPIRE else State.REFUSED
+            tally.states[to] += len(move([row.pk], to, out_of=[State.PLANNED], at=now, by=BY, reason=verdict.reason))
+
+
+# ---- Storing what came of it
+
+
+def _store(done: Sequence[Errand], owner: str, clock: Clock, tally: Tally) -> None:
+    if done:
+        with access.system_run(RUN):
+            _store_outcomes(done, owner, clock(), tally)
+
+
+def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Tally) -> None:
+    for errand in done:
+        if errand.outcome.address_bad:  # every writer takes the patient's lock before the reminder's
+            row, day = errand.reminder, today_at(errand.reminder.clinic, now)
+            record_bounce(row.patient_id, by=BY, address=row.sent_to, reason=errand.outcome.reason, on=day)
+    for errand in done:
+        to, not_before, attempts = _consequence(errand.reminder, errand.outcome, now)
+        moved = move(
+            [errand.reminder.pk],
+            to,
+            out_of=[State.SENDING] if to == State.UNCERTAIN else [State.SENDING, State.UNCERTAIN],
+            at=now,
+            by=BY,
+            reason=errand.outcome.reason,
+            not_before=not_before,
+            claimed_by=owner,
+            attempts=attempts,
+        )
+        tally.states[to] += len(moved)
+
+
+def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[Reminder.State, datetime | None, int]:
+    """The state that follows, when to try again, and what to add to the attempts."""
+    match outcome.ending:
+        case Ending.ACCEPTED:
+            return State.SENT, None, 0
+        case Ending.REJECTED:
+            return State.FAILED, None, 0
+        case Ending.IN_DOUBT:
+            return State.UNCERTAIN, None, 0
+        case Ending.UNREACHABLE:  # not this mail's fault: it does not count
+            return State.PLANNED, now + timedelta(seconds=random.uniform(30, 90)), -1
+    if row.attempts >= MOST_ATTEMPTS:
+        return State.FAILED, None, 0
+    return State.PLANNED, now + BACK_OFF[row.attempts - 1] * random.uniform(0.8, 1.2), 0
+
+
+def recover_leases(*, now: datetime) -> int:
+    """Mails whose worker has not been heard of within its lease become uncertain, for a person to decide."""
+    with access.system_run("lease recovery") as run:
+        lost = Reminder.objects.filter(state=State.SENDING, lease_until__lt=now).order_by("id")
+        ids = list(lost.values_list("id", flat=True)[:1000])
+        return len(move(ids, State.UNCERTAIN, out_of=[State.SENDING], at=now, by=run.actor, reason=WORKER_DIED))

@@ -1,0 +1,158 @@
+"""Mail: what a reminder says, as text and HTML, in the patient's language. It tells nobody else why."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from email.utils import formataddr, parseaddr
+from urllib.parse import quote
+
+import css_inline
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils.crypto import salted_hmac
+from django.utils.formats import date_format
+from django.utils.translation import gettext, override, pgettext
+
+from patients.models import Clinic, Patient
+
+from .models import Reminder
+
+_CSS = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The sentences of one step; `day` is already written out."""
+
+    subject: str
+    heading: str
+    lead: str
+    ask: str
+    already: str
+
+
+def _due(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("Your next visit to %(clinic)s") % {"clinic": clinic},
+        heading=gettext("Your next visit is due"),
+        lead=gettext("Your next routine visit to %(clinic)s is due on %(day)s.") % {"clinic": clinic, "day": day},
+        ask=gettext("Please telephone us to arrange a time that suits you."),
+        already=gettext("If you have already arranged a time with us, there is nothing you need to do."),
+    )
+
+
+def _missed(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("Please arrange your visit to %(clinic)s") % {"clinic": clinic},
+        heading=gettext("Your visit has not taken place yet"),
+        lead=gettext("Your routine visit to %(clinic)s was due on %(day)s, and we have not seen you yet.")
+        % {"clinic": clinic, "day": day},
+        ask=gettext("Please telephone us to arrange a time that suits you."),
+        already=gettext("If you have already arranged a time with us, there is nothing you need to do."),
+    )
+
+
+def _second_missed(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("We would like to hear from you: %(clinic)s") % {"clinic": clinic},
+        heading=gettext("We would like to see you"),
+        lead=gettext("Your routine visit to %(clinic)s was due on %(day)s. It matters to us that you are seen.")
+        % {"clinic": clinic, "day": day},
+        ask=gettext("Please telephone us. If coming is difficult for you, tell us: we will find a way together."),
+        already=gettext("If you no longer wish to come, please tell us that as well."),
+    )
+
+
+WORDINGS: dict[str, Callable[[str, str], Wording]] = {
+    Reminder.Step.DUE: _due,
+    Reminder.Step.MISSED: _missed,
+    Reminder.Step.SECOND_MISSED: _second_missed,
+}
+
+
+def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiAlternatives:
+    """The mail of one reminder, ready to be handed over, in the patient's language."""
+    with override(patient.language):
+        name = _one_line(clinic.mail_name)
+        day = written_out(reminder.due_on)
+        wording = WORDINGS[reminder.step](name, day)
+        context = {
+            "wording": wording,
+            "day": day,
+            "language": patient.language,
+            "patient": _one_line(patient.display_name),
+            "clinic": name,
+            "telephone": _one_line(clinic.telephone),
+            "telephone_link": re.sub(r"[^\d+]", "", clinic.telephone),
+            "address": [line.strip() for line in clinic.address.splitlines() if line.strip()],
+            "hours": _one_line(clinic.opening_hours),
+            "reply_to": clinic.reply_to,
+        }
+        text = render_to_string("schedules/mail/reminder.txt", context)
+        html = _CSS.inline(render_to_string("schedules/mail/reminder.html", context))
+        message = EmailMultiAlternatives(
+            subject=_one_line(wording.subject),
+            body=text.strip() + "\n",
+            from_email=formataddr((name, sender_address())),
+            to=[patient.email],
+            reply_to=[clinic.reply_to] if clinic.reply_to else None,
+            headers=_headers(reminder, patient, clinic),
+        )
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def _headers(reminder: Reminder, patient: Patient, clinic: Clinic) -> dict[str, str]:
+    headers = {
+        "Message-ID": message_id(reminder),
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "All",
+        "Content-Language": patient.language,
+    }
+    if clinic.reply_to:
+        subject = quote(gettext("No more reminders, please"))
+        headers["List-Unsubscribe"] = f"<mailto:{clinic.reply_to}?subject={subject}>"
+    return headers
+
+
+def message_id(reminder: Reminder) -> str:
+    """The same for every copy of the same mail, so that a receiver can tell a double; it reveals nothing."""
+    key = f"{reminder.patient_id}|{reminder.cycle_on}|{reminder.due_on}|{reminder.step}"
+    domain = sender_address().rpartition("@")[2] or "localhost"
+    return f"<{salted_hmac('schedules.mail.message_id', key, algorithm='sha256').hexdigest()[:40]}@{domain}>"
+
+
+def sender_address() -> str:
+    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+
+
+def written_out(day: date) -> str:
+    """27 March 2027, 27. März 2027: with the month in words, in the language that is active."""
+    return date_format(day, pgettext("date written out", "j F Y"))
+
+
+def _one_line(text: str) -> str:
+    """Header fields and sentences take no line breaks."""
+    return " ".join(text.split())
+
+
+# What a mail must not tell, in every language that mail is written in; whole words, and stems that end with *.
+TELLING = (
+    "hip hips groin leg legs femur femoral femor* thigh pelvi* joint* bone bones necro* osteonecro* osteo* avn onfh "
+    "arco ficat steinberg jic lesion* collapse* avascular ischaemi* ischemi* diagnos* disease* stage* stadium "
+    "radiograph* x-ray* xray* mri mrt ct scan* imaging surger* operat* arthroplast* replac* decompress* prosthe* "
+    "orthop* left right pain painful score* harris hoos oxford born birth* dob mrn registry "
+    "hüft* leiste* oberschenkel* becken* gelenk* knochen* nekros* schmerz* röntgen* befund* krank* erkrank* "
+    "bildgeb* aufnahme* kernspin* operation* eingriff* links rechts linke* rechte* geburt* geboren* register "
+    "fallnummer patientennummer aktenzeichen"
+)
+_TELLING = re.compile(
+    r"(?<!\w)(?:" + "|".join(word.replace("*", r"\w*") for word in TELLING.split()) + r")(?!\w)", re.IGNORECASE
+)
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of `text` that would tell a stranger what the patient has."""
+    return list(dict.fromkeys(found.lower() for found in _TELLING.findall(text)))

@@ -1,0 +1,26 @@
+"""Tasks: Celery's calls into delivery. Each is a hint to look for work; doubled or lost, it changes nothing."""
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from . import delivery
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(soft_time_limit=840, time_limit=870)  # beyond the longest wait for a mail server's answer
+def deliver_due() -> None:
+    """Send what is due, for about twenty seconds; ask for another turn when there is more."""
+    tally = delivery.drain()
+    log.info("mail: %s", tally)
+    if tally.more and not tally.unreachable:
+        deliver_due.apply_async(expires=60)
+
+
+@shared_task
+def recover_leases() -> None:
+    """Show to staff the mails that died with their worker."""
+    if count := delivery.recover_leases(now=timezone.now()):
+        log.warning("%s mails are uncertain: their worker stopped while sending", count)
