@@ -175,10 +175,10 @@ class Supervisor:
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
             child.lines = [*child.lines[-49:], text]
-            if text and child.service.shows(text):
-                self.console.say(text, name=child.service.name)
             if child.log is not None:
                 child.log.write(line + b"\n")
+            if text and child.service.shows(text):
+                self.console.say(text, name=child.service.name)
 
     def _deafen(self, child: Child) -> None:
         if child.process.stdout is not None and not child.process.stdout.closed:
