@@ -36,6 +36,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        "show mails whose worker died": {
+            "task": "schedules.tasks.recover_leases",
+            "schedule": 60.0,
+            "options": {"expires": 55, "queue": "sweep"},
+        },
         "take the census": {"task": "monitoring.tasks.take_census", "schedule": crontab(hour="*", minute=10)},
     },
 )

@@ -1,0 +1,280 @@
+"""Delivery against a real SMTP server that refuses, hangs up and keeps silent."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connections, transaction
+
+from patients import access, recording
+from schedules import channels, delivery, reminders
+from schedules.circumstances import snoozes_from
+from schedules.models import Reminder
+from tests.schedules.conftest import DUE_ON, NOON
+
+pytestmark = pytest.mark.usefixtures("planned_by_hand")
+
+
+@pytest.fixture
+def due(patient, follow) -> Reminder:
+    follow(patient)
+    return Reminder.objects.select_related("patient").get(patient=patient, step="due")
+
+
+def test_a_due_mail_goes_out_once(due, drain, sink):
+    assert drain().states == {"sent": 1}
+    drain()
+    due.refresh_from_db()
+    assert sink.recipients == [due.patient.email]
+    assert (due.state, due.sent_to, due.language, due.attempts) == ("sent", due.patient.email, "en", 1)
+    assert due.message_id == sink.arrived[0]["Message-ID"]
+    assert due.decided_at == NOON
+
+
+def test_many_mails_share_one_connection(clinic, enrol, follow, drain, sink):
+    for _ in range(6):
+        follow(enrol(clinic))
+    drain()
+    assert (len(sink.arrived), sink.connections) == (6, 1)
+
+
+def test_several_mails_to_a_claim(clinic, enrol, follow, drain, sink):
+    for _ in range(7):
+        follow(enrol(clinic))
+    assert drain(together=3).states == {"sent": 7}
+    assert len(set(sink.recipients)) == 7
+
+
+def test_a_server_that_closes_connections_now_and_then_loses_nothing(clinic, enrol, follow, drain, sink):
+    for _ in range(6):
+        follow(enrol(clinic))
+    sink.close_after = 2
+    assert drain().states == {"sent": 6}
+    assert len(sink.recipients) == len(set(sink.recipients)) == 6
+
+
+@pytest.mark.parametrize("change", ["nothing", "snooze over"])
+def test_a_snooze_holds_mail_back_and_ends_by_itself(due, drain, sink, change, monkeypatch):
+    from schedules import circumstances
+
+    monkeypatch.setattr(circumstances, "_snooze_lookups", [])
+    snoozes_from(lambda ids: dict.fromkeys(ids, DUE_ON + timedelta(days=1 if change == "nothing" else 0)))
+    drain()
+    assert len(sink.arrived) == (0 if change == "nothing" else 1)
+    due.refresh_from_db()
+    assert due.state == ("planned" if change == "nothing" else "sent")
+
+
+def test_a_refusal_is_stored_with_its_reason(due, drain, sink):
+    due.patient.contact_wishes.update(allowed=False)
+    assert drain().states == {"refused": 1}
+    due.refresh_from_db()
+    assert due.reason == "The patient does not want e-mail."
+    assert list(due.events.values_list("state", "reason")) == [("refused", due.reason)]
+
+
+def test_an_unknown_mailbox_fails_for_good_and_marks_the_address(due, drain, sink):
+    sink.answers[due.patient.email] = "550 5.1.1 no such user"
+    assert drain().states == {"failed": 1}
+    due.refresh_from_db()
+    due.patient.refresh_from_db()
+    assert due.reason == "The server said: 550 5.1.1 no such user"
+    assert due.patient.email_bounced_on == DUE_ON
+    drain(at=NOON + timedelta(hours=3))
+    assert len(sink.addressed) == 1
+
+
+def test_a_forbidding_server_does_not_condemn_the_address(due, drain, sink):
+    sink.answers[due.patient.email] = "554 5.7.1 relay access denied"
+    drain()
+    due.refresh_from_db()
+    due.patient.refresh_from_db()
+    assert (due.state, due.patient.email_bounced_on) == ("failed", None)
+
+
+@pytest.mark.parametrize("where", ["", "data:"])
+def test_three_transient_failures_fail_with_growing_pauses(due, drain, sink, where):
+    sink.answers[where + due.patient.email] = "451 4.3.0 try later"
+    at, pauses = NOON, []
+    for _ in range(3):
+        drain(at=at)
+        due.refresh_from_db()
+        if due.not_before:
+            pauses.append(due.not_before - at)
+            drain(at=at)  # too early: nothing happens
+            at = due.not_before
+    assert (due.state, due.attempts, len(sink.addressed)) == ("failed", 3, 3)
+    assert timedelta(minutes=4) <= pauses[0] <= timedelta(minutes=6) < timedelta(minutes=24) <= pauses[1]
+
+
+def test_a_transient_failure_is_forgotten_when_the_mail_goes_out(due, drain, sink):
+    sink.answers[due.patient.email] = "451 4.3.0 try later"
+    drain()
+    del sink.answers[due.patient.email]
+    drain(at=NOON + timedelta(minutes=10))
+    due.refresh_from_db()
+    assert (due.state, due.reason, due.attempts) == ("sent", "", 2)
+
+
+def test_a_server_that_is_down_fails_no_mail(clinic, enrol, follow):
+    people = [enrol(clinic) for _ in range(3)]
+    for person in people:
+        follow(person)
+    nobody = channels.BackendChannel(channels.CarefulBackend(host="127.0.0.1", port=1, timeout=2))
+    for turn in range(5):
+        tally = delivery.drain(nobody, together=2, clock=lambda at=NOON + timedelta(minutes=3 * turn): at)
+        assert "cannot be reached" in tally.unreachable
+    rows = Reminder.objects.filter(step="due")
+    assert set(rows.values_list("state", "attempts")) == {("planned", 0)}
+
+
+def test_a_hang_up_before_the_mail_was_handed_over_is_tried_again(due, drain, sink):
+    sink.answers[due.patient.email] = "hang up"
+    drain()
+    due.refresh_from_db()
+    assert due.state == "planned"
+    sink.answers.clear()
+    drain(at=NOON + timedelta(minutes=10))
+    assert len(sink.arrived) == 1
+
+
+def test_no_answer_after_the_dot_is_uncertain_and_never_sent_again_blindly(due, drain, sink, actor):
+    sink.answers[f"data:{due.patient.email}"] = "hang up"
+    assert drain().states == {"uncertain": 1}
+    drain(at=NOON + timedelta(hours=2))
+    due.refresh_from_db()
+    assert len(sink.arrived) == 1
+    assert (due.state, due.sent_to) == ("uncertain", due.patient.email)
+    assert "No answer came after it was handed over" in due.reason
+    assert reminders.resolve_uncertain(due.pk, arrived=True, by=actor, now=NOON).state == "sent"
+
+
+def test_a_silent_server_is_uncertain_too(due, drain, sink, monkeypatch):
+    monkeypatch.setattr(channels._SMTP, "after_dot", 0.3)
+    sink.answers[f"data:{due.patient.email}"] = "silence"
+    assert drain().states == {"uncertain": 1}
+
+
+def test_what_did_not_arrive_is_sent_again_when_a_person_says_so(due, drain, sink, actor):
+    sink.answers[f"data:{due.patient.email}"] = "hang up"
+    drain()
+    sink.answers.clear()
+    reminders.resolve_uncertain(due.pk, arrived=False, by=actor, now=NOON)
+    drain()
+    assert [m["Message-ID"] for m in sink.arrived] == [due.message_id or sink.arrived[0]["Message-ID"]] * 2
+
+
+def test_one_mail_a_patient_a_day(due, drain, sink, follow):
+    follow(due.patient, DUE_ON - timedelta(days=20), cycle_on=DUE_ON - timedelta(days=200))
+    drain()
+    follow(due.patient, DUE_ON)
+    drain()
+    assert len(sink.arrived) == 1
+    due.refresh_from_db()
+    assert (due.state, due.reason) == ("planned", "The patient had a mail today.")
+
+
+def test_switched_off_mail_waits_and_what_is_too_late_then_is_listed(due, drain, sink, actor):
+    clinic = reminders.stop_mail(due.clinic, by=actor)
+    drain()
+    assert not sink.arrived
+    assert Reminder.objects.filter(state="planned").count() == 3
+    reminders.stop_mail(clinic, by=actor, stopped=False)
+    drain(at=NOON + timedelta(days=3))
+    assert dict(Reminder.objects.values_list("step", "state")) == {
+        "due": "expired",
+        "missed": "sent",
+        "second_missed": "planned",
+    }
+
+
+def test_an_outage_of_a_month_sends_what_still_helps_and_lists_the_rest(clinic, enrol, follow, drain, sink):
+    for days in range(0, 60, 5):
+        follow(enrol(clinic), DUE_ON + timedelta(days=days))
+    drain(at=NOON + timedelta(days=30))
+    counts = {}
+    for state, send_on in Reminder.objects.values_list("state", "send_on"):
+        counts.setdefault(state, []).append(send_on)
+    assert set(counts) == {"sent", "expired", "planned"}
+    assert len(counts["sent"]) == len(sink.arrived) == 7
+    assert min(counts["planned"]) > DUE_ON + timedelta(days=30)
+
+
+def test_nothing_goes_out_at_night(due, drain, sink):
+    drain(at=datetime(2027, 3, 27, 6, tzinfo=UTC))
+    assert not sink.arrived
+    due.refresh_from_db()
+    assert due.state == "planned"
+
+
+def test_a_mail_that_cannot_be_written_holds_up_nobody_and_smuggles_no_header(due, clinic, enrol, follow, drain, sink):
+    type(due.patient).objects.filter(pk=due.patient_id).update(email="a@b.example\nBcc: c@d.example")
+    follow(enrol(clinic))
+    drain()
+    due.refresh_from_db()
+    assert (due.state, due.reason.split()[0], len(sink.arrived)) == ("planned", "BadHeaderError", 1)
+
+
+def test_an_expired_lease_becomes_uncertain_and_a_late_answer_still_counts(due, drain, sink):
+    claim = {"state": "sending", "claimed_by": "worker", "lease_until": NOON, "sent_to": "a@b.example"}
+    Reminder.objects.filter(pk=due.pk).update(**claim)
+    assert delivery.recover_leases(now=NOON - timedelta(seconds=1)) == 0
+    assert delivery.recover_leases(now=NOON + timedelta(seconds=1)) == 1
+    due.refresh_from_db()
+    assert (due.state, due.reason) == ("uncertain", delivery.WORKER_DIED)
+    errand = delivery.Errand(due, channels.Outcome(channels.Ending.ACCEPTED))
+    delivery._store([errand], "another", lambda: NOON, delivery.Tally())
+    due.refresh_from_db()
+    assert due.state == "uncertain", "another worker's word does not count"
+    delivery._store([errand], "worker", lambda: NOON, delivery.Tally())
+    due.refresh_from_db()
+    assert due.state == "sent"
+
+
+def test_workers_at_once_send_each_mail_once(committed_database, make_clinic, enrol, follow, sink):
+    with transaction.atomic():
+        clinic = make_clinic("North")
+        for _ in range(30):
+            follow(enrol(clinic))
+
+    def work() -> None:
+        backend = channels.CarefulBackend(host="127.0.0.1", port=sink.port, timeout=5)
+        try:
+            delivery.drain(channels.BackendChannel(backend), clock=lambda: NOON, together=2)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sink.recipients) == len(set(sink.recipients)) == 30
+    with access.system_run("test"):
+        assert Reminder.objects.filter(step="due", state="sent").count() == 30
+
+
+def test_a_patient_who_is_being_written_to_by_staff_is_left_for_the_next_turn(
+    committed_database, make_clinic, enrol, follow, sink, actor, channel
+):
+    with transaction.atomic():
+        person = enrol(make_clinic("North"))
+        follow(person)
+    locked, go_on = threading.Event(), threading.Event()
+
+    def record() -> None:
+        with access.system_run("test"):
+            recording.lock_patient(person.pk)
+            locked.set()
+            go_on.wait(10)
+        connections.close_all()
+
+    recorder = threading.Thread(target=record)
+    recorder.start()
+    locked.wait(10)
+    delivery.drain(channel, clock=lambda: NOON)
+    assert not sink.arrived
+    go_on.set()
+    recorder.join()
+    delivery.drain(channel, clock=lambda: NOON)
+    assert len(sink.arrived) == 1
