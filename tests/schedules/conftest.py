@@ -30,7 +30,9 @@ class Sink:
     answers: dict[str, str] = field(default_factory=dict)
     close_after: int = 0
 
-    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]) -> list[str]:
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
         self.connections += 1
         session.host_name = hostname
         return responses
@@ -103,7 +105,9 @@ def follow(planned_by_hand: None) -> Callable[..., Any]:
     from schedules.plans import PatientWindow
     from schedules.reminders import reconcile_reminders
 
-    def plan_and_reconcile(patient: Any, due_on: date | None = DUE_ON, *, now: datetime = NOON, cycle_on: date | None = None) -> Any:
+    def plan_and_reconcile(
+        patient: Any, due_on: date | None = DUE_ON, *, now: datetime = NOON, cycle_on: date | None = None
+    ) -> Any:
         hip = patient.hips.order_by("side").first()
         Plan.objects.filter(hip=hip, state="current").update(state="closed")
         window = None
@@ -114,9 +118,21 @@ def follow(planned_by_hand: None) -> Callable[..., Any]:
                 "overdue_on": due_on + timedelta(days=28),
             }
             cycle = cycle_on or date(2026, 9, 27)
-            later = {"escalate_on": due_on + timedelta(60), "trace_on": due_on + timedelta(90), "gap_on": due_on + timedelta(300)}
-            fixed = {"clinic_id": patient.clinic_id, "patient": patient, "pathway": "watch", "because": "test", "protocol": "t/1"}
-            Plan.objects.update_or_create(hip=hip, cycle_on=cycle, defaults={**fixed, **days, **later, "state": "current"})
+            later = {
+                "escalate_on": due_on + timedelta(60),
+                "trace_on": due_on + timedelta(90),
+                "gap_on": due_on + timedelta(300),
+            }
+            fixed = {
+                "clinic_id": patient.clinic_id,
+                "patient": patient,
+                "pathway": "watch",
+                "because": "test",
+                "protocol": "t/1",
+            }
+            Plan.objects.update_or_create(
+                hip=hip, cycle_on=cycle, defaults={**fixed, **days, **later, "state": "current"}
+            )
             window = PatientWindow(patient_id=patient.pk, clinic_id=patient.clinic_id, cycle_on=cycle, **days)
         reconcile_reminders({patient.pk: window}, actor=Actor.system("test"), now=now)
         return window

@@ -63,7 +63,9 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "action", "reason", "not_before"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("change", "action", "reason", "not_before"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
 def test_eligibility(change, action, reason, not_before):
     verdict = decide(replace(GOOD, **change))
     assert (verdict.action, verdict.reason, verdict.not_before) == (action, reason, not_before)

@@ -25,6 +25,10 @@ def test_reminders_end_with_the_second_hip(clinic, enrol, actor):
     hips = {hip.side: hip for hip in patient.hips.all()}
     for side, left_over in ((Side.LEFT, "planned"), (Side.RIGHT, "cancelled")):
         recording.end_follow_up(
-            hips[side.value], by=actor, on=date.today(), reason=EndReason.DECLINED_IN_WRITING, evidence="letter of today"
+            hips[side.value],
+            by=actor,
+            on=date.today(),
+            reason=EndReason.DECLINED_IN_WRITING,
+            evidence="letter of today",
         )
         assert states() == {left_over}

@@ -86,7 +86,13 @@ def states() -> Counter[str]:
 
 
 def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
-    planned_by_hand: None, sink_log: tuple[Path, int], start_worker: Any, make_clinic: Any, enrol: Any, follow: Any, actor: Any
+    planned_by_hand: None,
+    sink_log: tuple[Path, int],
+    start_worker: Any,
+    make_clinic: Any,
+    enrol: Any,
+    follow: Any,
+    actor: Any,
 ) -> None:
     log, _port = sink_log
     now = timezone.now()

@@ -1,0 +1,202 @@
+"""What patients read: the mails as they really arrived, in every language."""
+
+import email.policy
+import re
+from datetime import timedelta
+from email.message import EmailMessage
+from email.parser import BytesParser
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from django.utils import translation
+
+from schedules.ladder import LADDER
+from schedules.mail import compose, message_id, telling_words
+from schedules.models import Reminder
+from tests.schedules.conftest import DUE_ON, NOON
+
+pytestmark = pytest.mark.usefixtures("planned_by_hand")
+LANGUAGES = ["en", "de"]
+OPENING = {"en": "Dear Marta Keller,", "de": "Guten Tag Marta Keller,"}
+WRITTEN = {"en": "27 March 2027", "de": "27. März 2027"}
+CLINIC = {
+    "mail_name": "Northside Clinic",
+    "telephone": "+44 20 7946 0000",
+    "address": "1 Harbour Street\nLondon N1 2AB",
+    "opening_hours": "Mon-Fri 8:00-16:00",
+    "reply_to": "desk@northside.example",
+}
+AFTER = {"due": 0, "missed": 1, "second_missed": 42}
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self.links: list[str] = []
+        self.skipping = False
+
+    def handle_starttag(self, tag, attributes):
+        self.skipping = tag == "style"
+        self.links += [value for name, value in attributes if name in ("href", "src")]
+
+    def handle_data(self, data):
+        if not self.skipping and data.strip():
+            self.said.append(" ".join(data.split()))
+
+
+def read_html(message: EmailMessage) -> _Text:
+    parser = _Text()
+    parser.feed(message.get_body(("html",)).get_content())
+    return parser
+
+
+@pytest.fixture(params=[(step, language) for step in AFTER for language in LANGUAGES], ids="-".join)
+def arrived(request, clinic, enrol, follow, drain, sink):
+    """One mail as the server got it, with its step and language."""
+    step, language = request.param
+    type(clinic).objects.filter(pk=clinic.pk).update(**CLINIC)
+    patient = enrol(clinic, family_name="Keller", language=language, record_number="RN-77123")
+    follow(patient, DUE_ON, now=NOON + timedelta(AFTER[step]))
+    drain(at=NOON + timedelta(AFTER[step]))
+    (message,) = sink.arrived
+    return step, language, message
+
+
+def test_the_mail_tells_nobody_why(arrived):
+    """Not in any header, not in the text, not in the HTML, not in a link."""
+    _step, _language, message = arrived
+    headers = "\n".join(f"{name}: {value}" for name, value in message.items())
+    html = message.get_body(("html",)).get_content()
+    words = re.sub(r"<style.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)
+    for part in (headers, message.get_body(("plain",)).get_content(), words, " ".join(read_html(message).links)):
+        assert telling_words(part) == []
+        for secret in ("RN-77123", "1990", "10 March", "Northside Hip Clinic"):
+            assert secret not in part
+
+
+def test_the_mail_says_what_to_do_in_the_patients_language(arrived):
+    _step, language, message = arrived
+    text = message.get_body(("plain",)).get_content()
+    said = read_html(message).said
+    for needed in (
+        OPENING[language],
+        WRITTEN[language],
+        "Northside Clinic",
+        "+44 20 7946 0000",
+        "London N1 2AB",
+        "Mon-Fri",
+    ):
+        assert needed in text
+        assert any(needed in line for line in said), needed
+    assert text.splitlines()[0] == WRITTEN[language], "the date comes first"
+    assert message["Content-Language"] == language
+
+
+def test_text_and_html_say_the_same(arrived):
+    _step, _language, message = arrived
+    text = " ".join(message.get_body(("plain",)).get_content().split())
+    only_in_html = {"Your", "Ihr", "We", "Wir"}
+    sentences = [line for line in read_html(message).said if line.endswith((".", ",")) and len(line.split()) > 1]
+    assert len(sentences) >= 5
+    for sentence in sentences:
+        assert sentence in text or sentence.split()[0] in only_in_html
+
+
+def test_headers_are_those_of_an_automatic_and_answerable_mail(arrived):
+    _step, _language, message = arrived
+    assert str(message["From"]) == "Northside Clinic <appointments@clinic.example>"
+    assert message["Reply-To"] == "desk@northside.example"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert re.fullmatch(r"<[0-9a-f]{40}@clinic\.example>", message["Message-ID"])
+    assert message["List-Unsubscribe"] == "<mailto:desk@northside.example?subject=STOP>"
+    assert message["Date"].datetime is not None
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_the_mail_links_to_nothing_but_the_telephone_and_loads_nothing(arrived):
+    _step, _language, message = arrived
+    assert read_html(message).links == ["tel:+442079460000"]
+    assert "http" not in message.get_body(("plain",)).get_content()
+
+
+def test_subjects_differ_by_step_and_stay_short(clinic, patient, follow):
+    follow(patient)
+    subjects = set()
+    for row in Reminder.objects.all():
+        for language in LANGUAGES:
+            patient.language = language
+            subjects.add(compose(row, patient, clinic).subject)
+    assert len(subjects) == len(LADDER) * len(LANGUAGES)
+    assert max(map(len, subjects)) <= 60
+
+
+def test_the_same_mail_has_the_same_message_id_and_no_other(clinic, patient, follow):
+    follow(patient)
+    rows = list(Reminder.objects.all())
+    assert len({message_id(row) for row in rows}) == 3
+    assert message_id(rows[0]) == message_id(Reminder.objects.get(pk=rows[0].pk))
+
+
+def test_what_people_typed_stays_text(clinic, enrol, follow):
+    clinic.mail_name = "North\r\nBcc: x@y.example"
+    patient = enrol(clinic, given_name="<b>Ann</b>", family_name="O'Hara & Sons")
+    follow(patient)
+    message = compose(Reminder.objects.get(step="due"), patient, clinic)
+    sent = BytesParser(EmailMessage, policy=email.policy.default).parsebytes(message.message().as_bytes())
+    assert sent["Bcc"] is None
+    assert sent["From"].addresses[0].display_name == "North Bcc: x@y.example"
+    assert "&lt;b&gt;Ann&lt;/b&gt; O'Hara &amp; Sons" in sent.get_body(("html",)).get_content()
+    assert "<b>Ann</b> O'Hara & Sons" in sent.get_body(("plain",)).get_content()
+
+
+def test_a_clinic_without_extras_still_makes_a_proper_mail(clinic, patient, follow):
+    clinic.address = clinic.opening_hours = clinic.reply_to = ""
+    follow(patient)
+    message = compose(Reminder.objects.get(step="due"), patient, clinic)
+    assert "List-Unsubscribe" not in message.extra_headers
+    assert message.reply_to == []
+    assert "\n\n\n" not in message.body
+    assert "None" not in message.body
+
+
+def test_staff_reading_german_do_not_change_a_patients_english(clinic, patient, follow):
+    follow(patient)
+    with translation.override("de"):
+        assert compose(Reminder.objects.get(step="due"), patient, clinic).body.startswith("27 March 2027")
+
+
+@pytest.mark.parametrize("language", [code for code in LANGUAGES if code != "en"])
+def test_every_sentence_of_mail_is_translated(language):
+    """What the sources mark is in the catalogue, and nothing is empty or fuzzy."""
+    folder = Path(__file__).resolve().parents[2] / "schedules"
+    catalogue = (folder / "locale" / language / "LC_MESSAGES" / "django.po").read_text()
+    assert "#, fuzzy" not in catalogue
+    known = dict(re.findall(r'^msgid "(.+)"\nmsgstr "(.*)"$', catalogue, re.MULTILINE))
+    assert all(known.values())
+    source = (folder / "mail.py").read_text()
+    wanted = set(re.findall(r'gettext\("([^"]+)"\)', source))
+    for template in (folder / "templates/schedules/mail").iterdir():
+        wanted |= set(re.findall(r'{% translate "([^"]+)" %}', template.read_text()))
+        blocks = re.findall(r"{% blocktranslate %}(.*?){% endblocktranslate %}", template.read_text(), re.DOTALL)
+        wanted |= {re.sub(r"{{ (\w+) }}", r"%(\1)s", block) for block in blocks}
+    for name in ("eligibility.py", "reminders.py", "delivery.py"):
+        wanted |= set(re.findall(r'= _\("([^"]+)"\)', (folder / name).read_text()))
+    assert len(wanted) > 40
+    assert wanted - set(known) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Your Hip clinic", ["hip"]),
+        ("Hüftsprechstunde", ["hüftsprechstunde"]),
+        ("relationship, shipping, Philip", []),
+        ("bring your X-ray of the left femoral head", ["x-ray", "left", "femoral"]),
+        ("Nekrose links", ["nekrose", "links"]),
+    ],
+)
+def test_telling_words_are_whole_words(text, found):
+    assert telling_words(text) == found
