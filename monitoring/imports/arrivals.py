@@ -1,0 +1,64 @@
+"""Arrivals: what a source says of one person, whatever it was read from, before it is compared with the registry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from patients.models import Fact
+from patients.vocabulary import Side
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about one place of the source. A remark that `refuses` keeps the whole row out."""
+
+    column: str
+    text: str
+    refuses: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return {"column": self.column, "text": self.text, "refuses": self.refuses}
+
+
+@dataclass(frozen=True)
+class SaidFact:
+    """An unsaved fact, its side (None: the person's own), and the column that each of its fields came from."""
+
+    side: Side | None
+    fact: Fact
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def column(self, attribute: str) -> str:
+        return self.columns.get(attribute, attribute)
+
+
+@dataclass(frozen=True)
+class SaidVisit:
+    on: date
+    facts: tuple[SaidFact, ...]
+    kind: str = "clinic"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SaidExposure:
+    kind: str
+    side: str = ""
+    started_on: date | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What one row or one patient's resources say. `person` holds only what was said; silence erases nothing."""
+
+    line: int
+    record_number: str
+    person: Mapping[str, Any]  # fields of Patient, without record_number
+    visits: tuple[SaidVisit, ...] = ()
+    exposures: tuple[SaidExposure, ...] = ()
+    email_wish: tuple[bool, str] | None = None
+    died_on: date | None = None
+    death_source: str = ""
+    remarks: tuple[Remark, ...] = ()

@@ -1,0 +1,309 @@
+"""Batch: one file checked without saving anything, then saved whole or row by row, with every row's outcome."""
+
+import hashlib
+import json
+import logging
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+import pghistory
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from patients import access
+from patients.changes import Actor
+from patients.models import Clinic
+from patients.recording import RecordingRefused
+
+from .. import audit, pipeline
+from ..models import ImportBatch, ImportRow
+from .cells import DateOrder
+from .intake import Intake, Outcome, Plan, remarks_of
+from .registry_file import ImportRefused, RegistryFile, open_file
+from .rows import read_row
+
+log = logging.getLogger(__name__)
+CHUNK: Final = 500
+_LOCK: Final = 0x494D50  # "IMP": the advisory lock of (this, batch) is held by whoever saves the batch
+State = ImportBatch.State
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a file is to be read and saved."""
+
+    all_or_nothing: bool = True
+    date_order: DateOrder = DateOrder.ISO
+    mapping: Mapping[str, str] = field(default_factory=dict)  # the file's heading -> our column; "" leaves it out
+    duplicates_agreed: bool = False
+
+
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def check(
+    clinic: Clinic,
+    content: bytes,
+    *,
+    file_name: str,
+    by: Actor,
+    options: Options | None = None,
+    keep_content: bool = True,
+    now: datetime | None = None,
+    progress: Progress = _silent,
+) -> ImportBatch:
+    """Read the file and say of every row what saving it would do. No patient is touched.
+
+    The batch keeps the file for `commit` unless told otherwise. Raises ImportRefused for the file as a whole.
+    """
+    options, now = options or Options(), now or timezone.now()
+    file = open_file(content, mapping=options.mapping)
+    total = file.count()
+    with bound(clinic.pk, by):
+        batch = ImportBatch.objects.create(
+            clinic=clinic,
+            file_name=file_name[-200:],
+            digest=hashlib.sha256(content).hexdigest(),
+            content=_pack(content, options) if keep_content else None,
+            all_or_nothing=options.all_or_nothing,
+            rows_total=total,
+            note=" ".join(file.says)[:300],
+            created_by_id=by.user_id,
+            actor=by.name[:120],
+            created_at=now,
+        )
+        _run(batch, file, _intake(batch, options, by, now), options, saving=False, progress=progress)
+        batch.save()
+        audit.note(by, "check_import", clinic_id=clinic.pk, object=f"import-{batch.pk}", after=_counts(batch))
+    return batch
+
+
+def commit(
+    batch_id: int, *, clinic_id: int, by: Actor, now: datetime | None = None, progress: Progress = _silent
+) -> ImportBatch:
+    """Save a checked batch: all of it or nothing, or row by row, as it was checked.
+
+    May be called again after a crash: rows saved before are found unchanged. Raises ImportRefused when the batch is
+    saved already, is being saved, or has rows that are refused and is all-or-nothing.
+    """
+    now = now or timezone.now()
+    with _alone(batch_id):
+        with bound(clinic_id, by):
+            batch = _claimed(batch_id)
+            content, options = _unpack(bytes(batch.content or b""))
+        file = open_file(content, mapping=options.mapping)
+        intake = _intake(batch, options, by, now)
+        try:
+            if options.all_or_nothing:
+                _save_whole(batch, file, intake, options, by, progress)
+            else:
+                _save_by_row(batch, file, intake, options, by, progress)
+        except Exception as error:
+            _fail(batch, by, error)
+            raise
+        with bound(clinic_id, by):
+            batch.state, batch.content, batch.finished_at = State.DONE, None, timezone.now()
+            batch.save()
+            audit.note(by, "import", clinic_id=clinic_id, object=f"import-{batch.pk}", after=_counts(batch))
+    return batch
+
+
+# ---- The batch's row
+
+
+def _claimed(batch_id: int) -> ImportBatch:
+    batch = ImportBatch.objects.select_related("clinic").select_for_update(of=("self",)).get(pk=batch_id)
+    if batch.state == State.DONE or batch.content is None:
+        raise ImportRefused(_("This import is not waiting to be saved."))
+    if batch.all_or_nothing and batch.rows_refused:
+        raise ImportRefused(
+            _("%(rows)s rows are refused and all or nothing was asked for: nothing was saved.")
+            % {"rows": batch.rows_refused}
+        )
+    batch.state, batch.rows_done = State.RUNNING, 0
+    batch.save(update_fields=["state", "rows_done"])
+    return batch
+
+
+def _fail(batch: ImportBatch, by: Actor, error: Exception) -> None:
+    """Say on the batch that saving it failed; it keeps the file and may be tried again."""
+    known = isinstance(error, ImportRefused)
+    if not known:
+        log.exception("import %s failed", batch.pk)
+    text = str(error) if known else _("Saving failed because of a fault in the server; it can be tried again.")
+    with bound(batch.clinic_id, by):
+        ImportBatch.objects.filter(pk=batch.pk).update(state=State.FAILED, note=text[:300], finished_at=timezone.now())
+
+
+def _intake(batch: ImportBatch, options: Options, by: Actor, now: datetime) -> Intake:
+    return Intake(
+        batch.clinic,
+        by=by,
+        now=now,
+        source=f"import {batch.pk} of {batch.file_name}",
+        act="import_facts",
+        duplicates_agreed=options.duplicates_agreed,
+    )
+
+
+def _pack(content: bytes, options: Options) -> bytes:
+    """The file with its options in front: what was checked is what is saved."""
+    return json.dumps(asdict(options)).encode() + b"\n" + zlib.compress(content)
+
+
+def _unpack(stored: bytes) -> tuple[bytes, Options]:
+    head, _newline, packed = stored.partition(b"\n")
+    plain = json.loads(head)
+    return zlib.decompress(packed), Options(**{**plain, "date_order": DateOrder(plain["date_order"])})
+
+
+def _counts(batch: ImportBatch) -> dict[str, Any]:
+    names = ("rows_total", "rows_created", "rows_updated", "rows_unchanged", "rows_refused")
+    return {"file": batch.file_name} | {name: getattr(batch, name) for name in names}
+
+
+@contextmanager
+def bound(clinic_id: int, by: Actor) -> Iterator[None]:
+    """One transaction that sees this clinic; within another transaction, its clinics are put back afterwards."""
+    with transaction.atomic(), pghistory.context(actor=by.name), connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(current_setting('app.clinic_ids', true), '')")
+        row = cursor.fetchone()
+        access.bind_clinics([clinic_id])
+        yield
+        if row and row[0]:
+            cursor.execute("SELECT set_config('app.clinic_ids', %s, true)", [row[0]])
+
+
+@contextmanager
+def _alone(batch_id: int) -> Iterator[None]:
+    """Nobody else saves this batch meanwhile; the lock is gone with the process that dies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, batch_id])
+        row = cursor.fetchone()
+        if not (row and row[0]):
+            raise ImportRefused(_("This import is being saved already."))
+        try:
+            yield
+        finally:
+            connection.cursor().execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, batch_id])
+
+
+# ---- Running through the file
+
+
+def _save_whole(
+    batch: ImportBatch, file: RegistryFile, intake: Intake, options: Options, by: Actor, progress: Progress
+) -> None:
+    """One transaction. What the registry has learned since the check may refuse a row, and then all is undone."""
+    shown = nullcontext(progress) if connection.in_atomic_block else _shown_beside(batch, progress)
+    with shown as show, bound(batch.clinic_id, by), pipeline.deferred():
+        _run(batch, file, intake, options, saving=True, progress=show)
+        if batch.rows_refused:
+            first = batch.rows.filter(outcome=Outcome.REFUSED).first()
+            raise ImportRefused(
+                _("Line %(line)s is refused by now (%(why)s): nothing was saved.")
+                % {"line": first.number if first else "?", "why": first.problems[0]["text"] if first else "?"}
+            )
+
+
+def _save_by_row(
+    batch: ImportBatch, file: RegistryFile, intake: Intake, options: Options, by: Actor, progress: Progress
+) -> None:
+    """A transaction for every chunk and a savepoint for every row: what is refused keeps nobody else out."""
+
+    def transaction_of_chunk() -> AbstractContextManager[Any]:
+        return _chunk_transaction(batch, by)
+
+    _run(batch, file, intake, options, saving=True, progress=progress, around=transaction_of_chunk)
+
+
+@contextmanager
+def _chunk_transaction(batch: ImportBatch, by: Actor) -> Iterator[None]:
+    with bound(batch.clinic_id, by):
+        with pipeline.deferred():
+            yield
+        batch.save(update_fields=[*_COUNTED, "rows_done"])
+
+
+_COUNTED: Final = ("rows_created", "rows_updated", "rows_unchanged", "rows_refused")
+
+
+def _run(
+    batch: ImportBatch,
+    file: RegistryFile,
+    intake: Intake,
+    options: Options,
+    *,
+    saving: bool,
+    progress: Progress,
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> None:
+    """Every row once, chunk by chunk; afterwards the batch has the counts and the rows that ask for attention."""
+    for name in _COUNTED:
+        setattr(batch, name, 0)
+    arrivals = (read_row(row, order=options.date_order) for row in file.rows())
+    done, first = 0, True
+    while chunk := list(islice(arrivals, CHUNK)):
+        with around():
+            if first:
+                batch.rows.all().delete()
+                first = False
+            rows = [_carried_out(batch, intake, plan, saving=saving) for plan in intake.plan_all(chunk)]
+            ImportRow.objects.bulk_create(row for row in rows if row.problems or row.outcome == Outcome.CREATED)
+            done += len(chunk)
+            batch.rows_done = done
+        progress(done, batch.rows_total)
+
+
+def _carried_out(batch: ImportBatch, intake: Intake, plan: Plan, *, saving: bool) -> ImportRow:
+    """The row's outcome, counted; when saving, it has been saved."""
+    remarks, outcome, patient = plan.remarks, plan.outcome, plan.patient
+    if saving and outcome not in (Outcome.REFUSED, Outcome.UNCHANGED):
+        try:
+            with transaction.atomic():
+                patient = intake.save(plan)
+        except RecordingRefused as error:
+            plan.remarks += remarks_of(error)
+            outcome = Outcome.REFUSED
+    counter = f"rows_{outcome}"
+    setattr(batch, counter, getattr(batch, counter) + 1)
+    return ImportRow(
+        clinic_id=batch.clinic_id,
+        batch=batch,
+        number=plan.arrival.line,
+        outcome=outcome,
+        problems=[remark.to_json() for remark in remarks],
+        patient=patient if patient and patient.pk else None,
+    )
+
+
+@contextmanager
+def _shown_beside(batch: ImportBatch, progress: Progress) -> Iterator[Progress]:
+    """Rows done, written over a second connection: the first one's transaction shows nothing before it ends."""
+    beside = connection.copy()
+
+    def show(done: int, total: int) -> None:
+        progress(done, total)
+        try:
+            with beside.cursor() as cursor:
+                cursor.execute(  # three integers of ours; several statements admit no parameters
+                    f"BEGIN; SET LOCAL lock_timeout = '200ms'; SET LOCAL app.clinic_ids = '{{{int(batch.clinic_id)}}}';"
+                    f" UPDATE monitoring_importbatch SET rows_done = {int(done)} WHERE id = {int(batch.pk)}; COMMIT"  # noqa: S608
+                )
+        except DatabaseError:
+            log.warning("progress of import %s could not be shown", batch.pk, exc_info=True)
+
+    try:
+        yield show
+    finally:
+        beside.close()

@@ -1,0 +1,445 @@
+"""Intake: arrivals compared with the registry, planned without writing, and saved through patients.recording.
+
+A plan says what would be saved and every reason why not; saving carries out the plan. What the registry has already
+is left alone, so the same file changes nothing the second time.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Final, cast
+
+from django.core.exceptions import ValidationError
+from django.db.models.functions import Upper
+from django.utils.translation import gettext as _
+
+from patients import recording
+from patients.changes import Actor
+from patients.duplicates import LIKELY, Candidate, Person, compare, find_likely, person_of
+from patients.models import HIP_FACTS, BmiReading, Clinic, ContactWish, Exposure, Fact, HipFact, Patient, Visit
+from patients.plausibility import fact_problems, patient_problems
+from patients.recording import RecordingRefused, today_at
+from patients.vocabulary import Side
+
+from .arrivals import Arrival, Remark, SaidExposure, SaidVisit
+
+_CONTENT: Final[dict[str, tuple[str, ...]]] = {
+    "imaging": (
+        "modality", "views", "diagnostic", "necrosis", "effusion_grade", "marrow_edema", "lesion_volume_percent",
+        "lesion_volume_cm3", "volume_method", "crescent", "depression_mm", "joint_space_narrowed", "collapse_suspected",
+        "report", "accession_number", "study_instance_uid",
+    ),
+    "staging": ("system", "version", "code"),
+    "symptom": (
+        "source", "symptomatic", "pain_nrs", "pain_site", "sudden_worsening", "night_pain", "cannot_bear_weight",
+        "walking_aid",
+    ),
+    "score": ("instrument", "value"),
+    "location": ("jic_type", "kerboul_modified_degrees", "kerboul_degrees"),
+    "procedure": ("procedure", "adjuncts"),
+    "bmi": ("value",),
+}  # fmt: skip
+# What two facts of one day share when they speak of the same thing.
+_SUBJECT: Final[dict[str, tuple[str, ...]]] = {
+    "imaging": ("modality", "study_instance_uid"),
+    "staging": ("system", "version"),
+    "symptom": ("source",),
+    "score": ("instrument",),
+    "location": (),
+    "procedure": ("procedure",),
+    "bmi": (),
+}
+_FACT_MODELS: Final[dict[str, type[Fact]]] = {
+    model.kind: model for model in cast("tuple[type[Fact], ...]", (*HIP_FACTS, BmiReading)) if model.kind in _CONTENT
+}
+_NOT_ASKED: Final = ("clinic", "patient", "hip", "visit", "supersedes", "recorded_by", "actor")
+
+
+class Outcome(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+@dataclass
+class Known:
+    """What the registry, and the rows before, have of one record number."""
+
+    patient: Patient | None = None
+    facts: set[int] = field(default_factory=set)  # hashes of facts: a set of ints stays small
+    subjects: set[int] = field(default_factory=set)
+    exposures: set[tuple[str, str]] = field(default_factory=set)
+    email_wish: bool | None = None
+
+
+@dataclass
+class Earlier:
+    """What this source's earlier rows said of one record number; kept for the whole source.
+
+    `known` is kept only while nothing is saved: afterwards the registry itself has it.
+    """
+
+    line: int
+    person: Mapping[str, Any]
+    known: Known | None
+
+
+@dataclass
+class Plan:
+    """What saving one arrival will do. With a remark that refuses, nothing."""
+
+    arrival: Arrival
+    patient: Patient | None  # None: to be enrolled
+    remarks: list[Remark]
+    changes: dict[str, Any] = field(default_factory=dict)
+    visits: list[SaidVisit] = field(default_factory=list)
+    exposures: list[SaidExposure] = field(default_factory=list)
+    email_wish: tuple[bool, str] | None = None
+    dies: bool = False
+    saved: Patient | None = None
+
+    @property
+    def refused(self) -> bool:
+        return any(remark.refuses for remark in self.remarks)
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.refused:
+            return Outcome.REFUSED
+        if self.patient is None:
+            return Outcome.CREATED
+        if self.changes or self.visits or self.exposures or self.email_wish or self.dies:
+            return Outcome.UPDATED
+        return Outcome.UNCHANGED
+
+
+def _hash(kind: str, side: str, on: date, values: Iterable[Any]) -> int:
+    return hash((kind, side, on, *(_comparable(value) for value in values)))
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list | tuple | set | frozenset):
+        return tuple(sorted(str(item) for item in value))
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return value if hasattr(value, "quantize") else str(value) or None
+
+
+def _fact_hash(fact: Fact, side: Side | None) -> int:
+    return _hash(fact.kind, str(side or ""), fact.on, (getattr(fact, name) for name in _CONTENT[fact.kind]))
+
+
+def _subject_hash(fact: Fact, side: Side | None) -> int:
+    return _hash(fact.kind, str(side or ""), fact.on, (getattr(fact, name) for name in _SUBJECT[fact.kind]))
+
+
+def _load_known(clinic: Clinic, record_numbers: Iterable[str]) -> dict[str, Known]:
+    """By record number in capitals. Withdrawn and superseded facts are known too: an import does not bring them back."""
+    wanted = {number.upper() for number in record_numbers}
+    found = Patient.objects.filter(clinic=clinic).alias(number=Upper("record_number")).filter(number__in=wanted)
+    patients = {patient.pk: patient for patient in found.order_by().select_related("clinic")}
+    known = {pk: Known(patient) for pk, patient in patients.items()}
+    for kind, model in _FACT_MODELS.items():
+        _load_facts(kind, model, known)
+    exposures = Exposure.objects.filter(patient__in=known).order_by()
+    for pk, exposure, side in exposures.values_list("patient", "kind", "side"):
+        known[pk].exposures.add((exposure, side))
+    wishes = ContactWish.objects.filter(patient__in=known, channel="email")
+    for pk, allowed in wishes.values_list("patient", "allowed"):
+        known[pk].email_wish = allowed
+    return {patients[pk].record_number.upper(): entry for pk, entry in known.items()}
+
+
+def _load_facts(kind: str, model: type[Fact], known: dict[int, Known]) -> None:
+    content, subject = _CONTENT[kind], _SUBJECT[kind]
+    side = ("hip__side",) if issubclass(model, HipFact) else ()
+    rows = model._default_manager.filter(patient__in=known).order_by()
+    for pk, on, *values in rows.values_list("patient", "on", *side, *content):
+        which = values.pop(0) if side else ""
+        named = dict(zip(content, values, strict=True))
+        known[pk].facts.add(_hash(kind, which, on, values))
+        known[pk].subjects.add(_hash(kind, which, on, (named[name] for name in subject)))
+
+
+class Intake:
+    """Plans and saves the arrivals of one source into one clinic, in the order in which they come."""
+
+    def __init__(
+        self,
+        clinic: Clinic,
+        *,
+        by: Actor,
+        now: datetime,
+        source: str,
+        act: str,
+        duplicates_agreed: bool = False,
+    ) -> None:
+        self.clinic, self.by, self.now, self.source, self.act = clinic, by, now, source, act
+        self.today = today_at(clinic, now)
+        self.duplicates_agreed = duplicates_agreed
+        self._earlier: dict[str, Earlier] = {}
+        self._newcomers: dict[Any, list[tuple[int, Person]]] = {}
+
+    def plan_all(self, arrivals: Sequence[Arrival]) -> Iterator[Plan]:
+        """Plans for one chunk, one at a time: save or drop each before asking for the next."""
+        known = _load_known(self.clinic, (arrival.record_number for arrival in arrivals if arrival.record_number))
+        likely = self._likely(arrivals, known)
+        for arrival in arrivals:
+            key = arrival.record_number.upper()
+            earlier = self._earlier.get(key)
+            if earlier and earlier.known:
+                known[key] = earlier.known
+            entry = known.setdefault(key, Known())
+            plan = self._plan(arrival, entry, likely.get(key))
+            yield plan
+            if not plan.refused and key:
+                self._remember(plan, entry)
+
+    def _likely(self, arrivals: Sequence[Arrival], known: Mapping[str, Known]) -> dict[str, Candidate]:
+        if self.duplicates_agreed:
+            return {}
+        new = {a.record_number.upper(): a for a in arrivals if a.record_number}
+        new = {key: a for key, a in new.items() if key not in known and key not in self._earlier}
+        found = find_likely(self.clinic.pk, [_compared(arrival) for arrival in new.values()])
+        return {key: candidate for key, candidate in zip(new, found, strict=True) if candidate}
+
+    # ---- planning
+
+    def _plan(self, arrival: Arrival, known: Known, likely: Candidate | None) -> Plan:
+        plan = Plan(arrival, known.patient, list(arrival.remarks))
+        if not arrival.record_number:
+            return plan
+        earlier = self._earlier.get(arrival.record_number.upper())
+        if earlier:
+            plan.remarks += _contradictions(arrival, earlier)
+        if known.patient is None:
+            patient = self._newcomer(arrival, plan, likely)
+        else:
+            patient = self._amended(arrival, known.patient, plan)
+        self._plan_death(arrival, patient, plan)
+        self._plan_wish(arrival, known, plan)
+        plan.exposures = [e for e in arrival.exposures if (e.kind, e.side) not in known.exposures]
+        self._plan_visits(arrival, known, patient, plan)
+        problems = patient_problems(patient, self.today)
+        if known.patient is None or plan.changes:
+            problems |= _field_problems(patient)
+        plan.remarks += _remarks(problems, {"telephone_as_given": "telephone"})
+        return plan
+
+    def _newcomer(self, arrival: Arrival, plan: Plan, likely: Candidate | None) -> Patient:
+        details = {"enrolled_on": self.today} | dict(arrival.person)
+        if "family_name" not in details:
+            details["family_name"] = "-"  # its absence is among the remarks already
+        patient = Patient(clinic=self.clinic, record_number=arrival.record_number, **details)
+        if likely and not self.duplicates_agreed:
+            text = _("This is likely the same person as %(number)s of this clinic (%(reasons)s).")
+            plan.remarks.append(_same_person(text, likely.patient.record_number, likely.reasons))
+        elif not self.duplicates_agreed:
+            plan.remarks += self._twins(arrival)
+        return patient
+
+    def _twins(self, arrival: Arrival) -> list[Remark]:
+        """Another record number of this source that is likely the same person."""
+        person = _compared(arrival)
+        for key in _twin_keys(person):
+            for line, other in self._newcomers.get(key, ()):
+                score, reasons = compare(person, other)
+                if score >= LIKELY and other.record_number.upper() != person.record_number.upper():
+                    text = _("This is likely the same person as %(number)s in line %(line)s (%(reasons)s).")
+                    return [_same_person(text, other.record_number, reasons, line)]
+        return []
+
+    def _amended(self, arrival: Arrival, patient: Patient, plan: Plan) -> Patient:
+        if _is_somebody_else(arrival, patient):
+            text = _("In this clinic the number belongs to somebody with another name and date of birth.")
+            plan.remarks.append(Remark("record_number", text))
+        plan.changes = {
+            name: value for name, value in arrival.person.items() if _plain(getattr(patient, name)) != _plain(value)
+        }
+        refused = {remark.column for remark in plan.remarks if remark.refuses}
+        for name, value in plan.changes.items():
+            before = _plain(getattr(patient, name)) or _("nothing")
+            column = name.removesuffix("_as_given")
+            if name != "telephone" and column not in refused:
+                text = _("Changes from %(before)s to %(after)s.") % {"before": before, "after": value}
+                plan.remarks.append(Remark(column, text, refuses=False))
+        amended = copy.copy(patient)
+        for name, value in plan.changes.items():
+            setattr(amended, name, value)
+        return amended
+
+    def _plan_death(self, arrival: Arrival, patient: Patient, plan: Plan) -> None:
+        if arrival.died_on is None or arrival.died_on == patient.died_on:
+            return
+        if patient.died_on:
+            text = _("The registry has %(date)s as the date of death; correct it on the patient's page.")
+            plan.remarks.append(Remark("died_on", text % {"date": patient.died_on.isoformat()}))
+            return
+        patient.died_on, patient.death_source = arrival.died_on, arrival.death_source
+        plan.dies = True
+
+    def _plan_wish(self, arrival: Arrival, known: Known, plan: Plan) -> None:
+        if arrival.email_wish is None or arrival.email_wish[0] == known.email_wish:
+            return
+        if known.email_wish is False:
+            text = _("The patient has said no to e-mail; the registry keeps that.")
+            plan.remarks.append(Remark("email_consent", text, refuses=False))
+            return
+        plan.email_wish = arrival.email_wish
+
+    def _plan_visits(self, arrival: Arrival, known: Known, patient: Patient, plan: Plan) -> None:
+        for visit in arrival.visits:
+            new = [said for said in visit.facts if _fact_hash(said.fact, said.side) not in known.facts]
+            for said in new:
+                problems = _field_problems(said.fact) | _dated_problems(said.fact, patient, self.today)
+                plan.remarks += [Remark(said.column(name), text) for name, texts in problems.items() for text in texts]
+                if _subject_hash(said.fact, said.side) in known.subjects:
+                    text = _("The registry has another entry of this kind and day; both will stand.")
+                    plan.remarks.append(Remark(said.column("on"), text, refuses=False))
+            if new:
+                plan.visits.append(SaidVisit(visit.on, tuple(new), visit.kind, visit.note))
+
+    def _remember(self, plan: Plan, known: Known) -> None:
+        """Later rows of this source know of this one."""
+        arrival = plan.arrival
+        for visit in plan.visits:
+            for said in visit.facts:
+                known.facts.add(_fact_hash(said.fact, said.side))
+                known.subjects.add(_subject_hash(said.fact, said.side))
+        known.exposures |= {(exposure.kind, exposure.side) for exposure in plan.exposures}
+        if plan.email_wish:
+            known.email_wish = plan.email_wish[0]
+        if known.patient is None:
+            details = {"enrolled_on": self.today} | dict(arrival.person)
+            known.patient = plan.saved or Patient(clinic=self.clinic, record_number=arrival.record_number, **details)
+            person = _compared(arrival)
+            for key in _twin_keys(person):
+                self._newcomers.setdefault(key, []).append((arrival.line, person))
+        if plan.dies:
+            known.patient.died_on, known.patient.death_source = arrival.died_on, arrival.death_source
+        for name, value in plan.changes.items():
+            setattr(known.patient, name, value)
+        key = arrival.record_number.upper()
+        earlier = self._earlier.get(key)
+        person_said = {**earlier.person, **arrival.person} if earlier else arrival.person
+        line = earlier.line if earlier else arrival.line
+        self._earlier[key] = Earlier(line, person_said, None if plan.saved else known)
+
+    # ---- saving
+
+    def save(self, plan: Plan) -> Patient:
+        """Carry out a plan that is not refused, in the caller's transaction. Raises RecordingRefused."""
+        arrival, reason = plan.arrival, f"{self.source}, line {plan.arrival.line}"[:200]
+        patient = self._saved_person(plan, reason)
+        for exposure in plan.exposures:
+            unsaved = Exposure(
+                kind=exposure.kind, side=exposure.side, started_on=exposure.started_on, source=exposure.source[:120]
+            )
+            recording.record_exposure(patient.pk, unsaved, by=self.by)
+        for visit in plan.visits:
+            recording.record_facts(
+                patient.pk,
+                [(said.side, said.fact) for said in visit.facts],
+                by=self.by,
+                visit=Visit(on=visit.on, kind=visit.kind, note=visit.note),
+                act=self.act,
+                reason=reason,
+                now=self.now,
+            )
+        if plan.dies and arrival.died_on:
+            recording.record_death(
+                patient.pk, by=self.by, died_on=arrival.died_on, source=arrival.death_source, now=self.now
+            )
+        plan.saved = patient
+        return patient
+
+    def _saved_person(self, plan: Plan, reason: str) -> Patient:
+        arrival = plan.arrival
+        if plan.patient is None:
+            details = {"enrolled_on": self.today} | dict(arrival.person)
+            wishes = {"email": plan.email_wish} if plan.email_wish else None
+            return recording.enrol_patient(
+                self.clinic,
+                by=self.by,
+                record_number=arrival.record_number,
+                contact_wishes=wishes,
+                now=self.now,
+                **details,
+            )
+        if plan.changes:
+            recording.amend_patient(plan.patient.pk, by=self.by, changes=plan.changes, reason=reason, now=self.now)
+        if plan.email_wish:
+            allowed, how = plan.email_wish
+            recording.set_contact_wish(
+                plan.patient.pk, by=self.by, channel="email", allowed=allowed, how=how, on=self.today
+            )
+        return plan.patient
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _compared(arrival: Arrival) -> Person:
+    said = arrival.person
+    return Person(
+        said.get("family_name", ""),
+        said.get("given_name", ""),
+        said.get("born_on"),
+        arrival.record_number,
+        said.get("national_id", ""),
+        said.get("email", ""),
+    )
+
+
+def _twin_keys(person: Person) -> set[Any]:
+    return {person.born_on, person.national_id} - {None, ""}
+
+
+def _same_person(text: str, number: str, reasons: Iterable[str], line: int | None = None) -> Remark:
+    named = text % {"number": number, "reasons": ", ".join(reasons), "line": line}
+    return Remark("record_number", named + " " + _("Give them one number, or agree to import likely duplicates."))
+
+
+def _contradictions(arrival: Arrival, earlier: Earlier) -> list[Remark]:
+    text = _("Line %(line)s says “%(value)s” for the same record number.")
+    return [
+        Remark(name.removesuffix("_as_given"), text % {"line": earlier.line, "value": earlier.person[name]})
+        for name, value in arrival.person.items()
+        if name != "telephone" and name in earlier.person and _plain(earlier.person[name]) != _plain(value)
+    ]
+
+
+def _is_somebody_else(arrival: Arrival, patient: Patient) -> bool:
+    """Both the name and the date of birth are others: more likely a wrong number than two corrections."""
+    said, stored = _compared(arrival), person_of(patient)
+    if said.born_on is None or stored.born_on is None or said.born_on == stored.born_on:
+        return False
+    named = Person(said.family_name, said.given_name, said.born_on)
+    score, _reasons = compare(named, Person(stored.family_name, stored.given_name, stored.born_on))
+    return score < 40
+
+
+def _field_problems(instance: Patient | Fact) -> dict[str, list[str]]:
+    try:
+        instance.clean_fields(exclude={*_NOT_ASKED, "responsible"})
+    except ValidationError as error:
+        return {name: [str(text) for text in texts] for name, texts in error.message_dict.items()}
+    return {}
+
+
+def _dated_problems(fact: Fact, patient: Patient, today: date) -> dict[str, list[str]]:
+    fact.patient = patient
+    return fact_problems(fact, patient, today)
+
+
+def _remarks(problems: Mapping[str, Sequence[str]], columns: Mapping[str, str]) -> list[Remark]:
+    return [Remark(columns.get(name, name), text) for name, texts in problems.items() for text in texts]
+
+
+def remarks_of(error: RecordingRefused) -> list[Remark]:
+    """What recording refused after all, for instance because somebody else was faster."""
+    return _remarks(error.problems, {})
