@@ -30,22 +30,35 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     if not viewer.clinic_ids:
         return common
     clinics = list(access.clinics_for(viewer))
-    current = request.resolver_match.url_name if request.resolver_match else ""
+    section = _section(request)
     counts = {"reviews": review.open_cases_for(viewer).count()}
     return common | {
         "viewer": viewer,
         "clinics": clinics,
         "demonstration": any(clinic.synthetic for clinic in clinics),
         "heartbeat": _heartbeat(),
-        "nav": [_entry(name, label, current or "", counts) for name, label in NAVIGATION],
+        "nav": [_entry(name, label, section, counts) for name, label in NAVIGATION],
         "search_url": _url("patients"),
         "request_id": getattr(request, "request_id", ""),
     }
 
 
-def _entry(name: str, label: str, current: str, counts: dict[str, int]) -> dict[str, Any]:
-    is_current = current.startswith(name.rstrip("s"))
-    return {"name": _(label), "url": _url(name), "count": counts.get(name), "current": is_current}
+def _section(request: HttpRequest) -> str:
+    """The entry of the navigation to which the page belongs: the longest that begins its address."""
+    path = request.path
+    inside = [name for name, _label in NAVIGATION if (url := _url(name)) != "/" and url and path.startswith(url)]
+    return inside[0] if inside else ("worklist" if path == "/" or path.startswith("/worklist/") else "")
+
+
+def _entry(name: str, label: str, section: str, counts: dict[str, int]) -> dict[str, Any]:
+    count = counts.get(name)
+    return {
+        "name": _(label),
+        "url": _url(name),
+        "count": count,
+        "current": section == name,
+        "alert": name == "reviews" and bool(count),
+    }
 
 
 def _heartbeat() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pghistory
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
+from django.utils import timezone
 
 from patients import access
 
@@ -55,10 +56,15 @@ class OwnClinics:
         if request.path in {"/healthz", "/readyz"} or request.path.startswith("/static/"):
             return self.get_response(request)
         with transaction.atomic(), pghistory.context(request=getattr(request, "request_id", "")):
-            access.bind_request(request, request_id=getattr(request, "request_id", ""))
-            response = self.get_response(request)
-            if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-                response = response.render()
+            viewer = access.bind_request(request, request_id=getattr(request, "request_id", ""))
+            with timezone.override(viewer.time_zone):
+                response = self._answer(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
             return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+            response = response.render()
+        return response

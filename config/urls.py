@@ -6,10 +6,13 @@ from django.urls import include, path
 
 from config import health, styleguide
 
+handler500 = "config.faults.server_error"
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("account/", include("allauth.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
 ]
 for prefix, module in (

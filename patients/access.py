@@ -56,6 +56,7 @@ class Viewer:
 
     actor: Actor
     roles: tuple[tuple[int, Role], ...]
+    time_zone: str = "UTC"  # of the first clinic: how times are shown
 
     @cached_property
     def clinic_ids(self) -> tuple[int, ...]:
@@ -83,10 +84,12 @@ def viewer_for(user: "User | AnonymousUser", request_id: str = "") -> Viewer:
     """The viewer for a signed-in user, with today's roles; NOBODY for anyone else."""
     if not isinstance(user, User):
         return NOBODY
-    roles = Membership.objects.filter(user_id=user.pk).order_by("clinic_id", "role").values_list("clinic_id", "role")
+    memberships = Membership.objects.filter(user_id=user.pk).order_by("clinic_id", "role")
+    roles = list(memberships.values_list("clinic_id", "role", "clinic__time_zone"))
     return Viewer(
         actor=Actor(name=user.name or user.email, user_id=user.pk, request_id=request_id),
-        roles=tuple((clinic, Role(role)) for clinic, role in roles),
+        roles=tuple((clinic, Role(role)) for clinic, role, _zone in roles),
+        time_zone=roles[0][2] if roles else "UTC",
     )
 
 
