@@ -13,7 +13,9 @@ from schedules.guideline.stream import read_question
 from schedules.guideline.values import parse_json
 
 OWN = Path(__file__).parent / "cases"
-GIVEN = Path(os.environ.get("HIPWATCH_VIGNETTES") or Path(__file__).resolve().parents[2] / ".." / "shared" / "vignettes")
+GIVEN = Path(
+    os.environ.get("HIPWATCH_VIGNETTES") or Path(__file__).resolve().parents[2] / ".." / "shared" / "vignettes"
+)
 
 
 def cases(folder: Path) -> list[Any]:

@@ -215,7 +215,14 @@ def test_taking_back_a_correction_does_not_bring_the_older_reading_back() -> Non
 
 
 def test_a_painful_hip_does_not_wait_a_year_after_surgery() -> None:
-    kept = (*SILENT, operated("2026-02-01"), *visit("2026-03-16"), *visit("2026-05-01"), *visit("2026-08-01"), *visit("2027-02-01"))
+    kept = (
+        *SILENT,
+        operated("2026-02-01"),
+        *visit("2026-03-16"),
+        *visit("2026-05-01"),
+        *visit("2026-08-01"),
+        *visit("2027-02-01"),
+    )
     assert due(*kept, on="2027-03-01") == "2028-02-01"
     hip = left_hip(*kept, seen("2027-04-01", 2), as_of="2027-04-01")
     assert hip.window is not None
