@@ -104,7 +104,7 @@ def _standing(rule: Rule, case: Case) -> list[Spell]:
     if not marks:
         return []
     first = min(marks, key=lambda mark: mark.on)
-    evidence = tuple(mark.id for mark in marks if mark.id is not None)
+    evidence = tuple(dict.fromkeys(mark.id for mark in marks if mark.id is not None))
     return [Spell(rule.id, max(first.on, case.earliest_since), first.on, None, evidence, first)]
 
 
