@@ -13,6 +13,7 @@ from schedules.guideline.protocol import DEFAULT
 from schedules.guideline.reading import read_record
 from tests.guideline.reference import reference
 from tests.guideline.reference.expectation import mismatches
+from tests.guideline.reference.focused import focused_record
 from tests.guideline.reference.records import random_record
 
 CASES = sorted((Path(__file__).parent / "reference" / "cases").glob("*.json"))
@@ -59,6 +60,32 @@ def test_engine_and_reference_give_the_same_answer(seed):
         for hip in mine["hips"]:
             del hip["next_change_on"]
         assert mine["hips"] == plain(reference.as_json(theirs)), f"seed {seed} on {day}"
+
+
+@pytest.mark.parametrize("seed", [pytest.param(seed, id=f"record-{seed}") for seed in RECORDS])
+def test_engine_and_reference_agree_where_edges_meet(seed):
+    record, days = focused_record(random.Random(seed))
+    parsed = read_record(record)
+    for day in days:
+        on = date.fromisoformat(day)
+        mine = engine_answer(parsed, day)["hips"]
+        for hip in mine:
+            del hip["next_change_on"]
+        assert mine == plain(reference.as_json(reference.answers_on(record, on, on))), f"seed {seed} on {day}"
+
+
+@pytest.mark.parametrize("seed", [pytest.param(seed, id=f"record-{seed}") for seed in RECORDS[::3]])
+def test_evidence_names_known_facts_once(seed):
+    record, days = focused_record(random.Random(1000 + seed))
+    for day in days:
+        on = date.fromisoformat(day)
+        hips = [reference.read_hip(record, side, on, reference.DEFAULTS, on) for side in ("left", "right")]
+        known = {fact["id"] for hip in hips for name in reference.HIP_LISTS for fact in getattr(hip, name)}
+        known |= {fact["id"] for hip in hips for fact in hip.studies}
+        for hip in evaluate(read_record(record), DEFAULT, on).hips:
+            for finding in hip.findings:
+                assert len(set(finding.evidence)) == len(finding.evidence), (finding, day)
+                assert set(finding.evidence) <= known, (finding, day)
 
 
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=f"record-{seed}") for seed in RECORDS[::8]])
