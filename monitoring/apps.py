@@ -8,7 +8,8 @@ class MonitoringConfig(AppConfig):
     def ready(self) -> None:
         from patients import changes
 
-        from . import audit, pipeline
+        from . import audit, mailing, pipeline
 
         changes.subscribe(audit.on_change)
         changes.subscribe(pipeline.on_change)
+        mailing.connect()

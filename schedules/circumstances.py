@@ -71,6 +71,7 @@ def _case(
         last_written_on=max(days, default=None),
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
+        at_any_hour=clinic.synthetic,
     )
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
@@ -167,22 +167,24 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
 
     The patient's lock keeps two mails to one patient apart, and holds back whoever is recording why none should go.
     """
+    rows = _ripe(now).select_related("patient", "clinic")
+    locked = rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
+    return list(locked.order_by("send_on", "id")[:limit])
+
+
+def _ripe(now: datetime) -> QuerySet[Reminder]:
+    """Planned mails whose day has come in clinics where mail is on and it is day."""
     days: dict[date, list[int]] = {}
     for clinic in Clinic.objects.filter(mail_stopped=False):
-        if is_daytime(now, clinic.zone):
+        if clinic.synthetic or is_daytime(now, clinic.zone):
             days.setdefault(today_at(clinic, now), []).append(clinic.pk)
     if not days:
-        return []
+        return Reminder.objects.none()
     due = Q()
     for day, clinics in days.items():
         due |= Q(clinic__in=clinics, send_on__lte=day)
     ready = Q(not_before__isnull=True) | Q(not_before__lte=now)
-    return list(
-        Reminder.objects.filter(due, ready, state=State.PLANNED)
-        .select_related("patient", "clinic")
-        .select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
-        .order_by("send_on", "id")[:limit]
-    )
+    return Reminder.objects.filter(due, ready, state=State.PLANNED)
 
 
 def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder]:
@@ -257,6 +259,27 @@ def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[Remind
     if row.attempts >= MOST_ATTEMPTS:
         return State.FAILED, None, 0
     return State.PLANNED, now + BACK_OFF[row.attempts - 1] * random.uniform(0.8, 1.2), 0
+
+
+# ---- Looking after it
+
+
+RunListener = Callable[[datetime, int], None]
+_run_listeners: list[RunListener] = []
+
+
+def tell_runs_to(listener: RunListener) -> None:
+    """Call `listener` at the end of each run with the time and the number of mails that the server kept waiting."""
+    if listener not in _run_listeners:
+        _run_listeners.append(listener)
+
+
+def finish_run(tally: Tally, *, now: datetime) -> None:
+    """Tell whoever watches that a run has come to its end."""
+    with access.system_run(RUN):
+        behind = _ripe(now).count() if tally.unreachable else 0
+        for listener in _run_listeners:
+            listener(now, behind)
 
 
 def recover_leases(*, now: datetime) -> int:

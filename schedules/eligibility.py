@@ -55,6 +55,7 @@ class Eligibility:
     """All that the decision rests on. `consent`: None when the patient was never asked about e-mail.
 
     `wanted`: the mail's window is still the patient's; `last_written_on` and `snoozed_until` are days of the clinic.
+    `at_any_hour`: the people are simulated and do not sleep.
     """
 
     now: datetime
@@ -72,6 +73,7 @@ class Eligibility:
     last_written_on: date | None
     snoozed_until: date | None
     mail_stopped: bool
+    at_any_hour: bool = False
 
     @property
     def today(self) -> date:
@@ -136,7 +138,7 @@ def _timing(case: Eligibility) -> Verdict:
         return Verdict(Action.LATER, Reason.SNOOZED, tomorrow)  # asked each morning: a snooze may end early
     if case.last_written_on == today:
         return Verdict(Action.LATER, Reason.WRITTEN_TODAY, tomorrow)
-    if not is_daytime(case.now, case.zone):
+    if not case.at_any_hour and not is_daytime(case.now, case.zone):
         begin = morning(today, case.zone)
         return Verdict(Action.LATER, Reason.NIGHT, begin if case.now < begin else tomorrow)
     return SEND

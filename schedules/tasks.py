@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 def deliver_due() -> None:
     """Send what is due, for about twenty seconds; ask for another turn when there is more."""
     tally = delivery.drain()
+    delivery.finish_run(tally, now=timezone.now())
     log.info("mail: %s", tally)
     if tally.more and not tally.unreachable:
         deliver_due.apply_async(expires=60)

@@ -9,6 +9,7 @@ from django.db import connections, transaction
 from patients import access, recording
 from schedules import channels, delivery, reminders
 from schedules.circumstances import snoozes_from
+from schedules.eligibility import Reason
 from schedules.models import Reminder
 from tests.schedules.conftest import DUE_ON, NOON
 
@@ -71,6 +72,34 @@ def test_a_refusal_is_stored_with_its_reason(due, drain, sink):
     due.refresh_from_db()
     assert due.reason == "The patient does not want e-mail."
     assert list(due.events.values_list("state", "reason")) == [("refused", due.reason)]
+
+
+def test_a_patient_who_came_before_planning_noticed_gets_nothing(due, drain, sink):
+    due.patient.plans.filter(due_on=due.due_on).update(state="kept", kept_on=DUE_ON)
+    assert drain().states == {"refused": 1}
+    due.refresh_from_db()
+    assert due.reason == "No follow-up is asked for."
+
+
+def test_an_earlier_date_of_the_other_hip_takes_the_purpose(due, drain, sink):
+    plan = due.patient.plans.get()
+    plan.pk, plan.hip = None, due.patient.hips.exclude(pk=plan.hip_id).get()
+    plan.due_on -= timedelta(days=7)
+    plan.save()
+    drain()
+    due.refresh_from_db()
+    assert (due.state, due.reason) == ("refused", Reason.PURPOSE_MET)
+
+
+def test_whoever_watches_hears_of_the_run_and_of_what_waits(due, drain, monkeypatch):
+    monkeypatch.setattr(delivery, "_run_listeners", [])
+    heard = []
+    delivery.tell_runs_to(lambda now, behind: heard.append((now, behind)))
+    nobody = channels.BackendChannel(channels.CarefulBackend(host="127.0.0.1", port=1, timeout=2))
+    later = NOON + timedelta(minutes=5)
+    delivery.finish_run(delivery.drain(nobody, clock=lambda: NOON), now=later)
+    delivery.finish_run(drain(at=later), now=later)
+    assert heard == [(later, 1), (later, 0)]
 
 
 def test_an_unknown_mailbox_fails_for_good_and_marks_the_address(due, drain, sink):

@@ -1,4 +1,5 @@
 """The table of who gets a mail now, who never, who later: one line a case."""
+# ruff: noqa: E501  (a case is one line, however long)
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -59,6 +60,7 @@ CASES = [
     ("17:59", {"now": datetime(2027, 3, 27, 17, 59, tzinfo=UTC)}, "send", "", None),
     ("18:00: tomorrow, by tomorrow's clock", {"now": datetime(2027, 3, 27, 18, tzinfo=UTC)}, "later", Reason.NIGHT, TOMORROW_AT_8),
     ("Auckland has tomorrow already", {"zone": ZoneInfo("Pacific/Auckland"), "now": datetime(2027, 3, 26, 20, tzinfo=UTC)}, "send", "", None),
+    ("simulated people do not sleep", {"at_any_hour": True, "now": datetime(2027, 3, 27, 3, tzinfo=UTC)}, "send", "", None),
     ("Los Angeles still sleeps", {"zone": ZoneInfo("America/Los_Angeles")}, "later", Reason.NIGHT, datetime(2027, 3, 27, 15, tzinfo=UTC)),
 ]  # fmt: skip
 

@@ -1,0 +1,25 @@
+"""Mailing: what mail must know of monitoring (who is snoozed) and what monitoring hears of mail (its heartbeat)."""
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+
+from schedules import circumstances, delivery
+
+from . import heartbeats
+from .models import Snooze
+
+
+def connect() -> None:
+    """Mail waits for snoozed patients, and its runs beat the heart that the pages show."""
+    circumstances.snoozes_from(snoozed_until)
+    delivery.tell_runs_to(on_run)
+
+
+def snoozed_until(patient_ids: Collection[int]) -> Mapping[int, date]:
+    """The day on which each snoozed patient comes back."""
+    running = Snooze.objects.filter(patient__in=list(patient_ids), ended_at__isnull=True)
+    return dict(running.values_list("patient_id", "until"))
+
+
+def on_run(now: datetime, behind: int) -> None:
+    heartbeats.finished("mail", now, behind=behind, note="The mail server cannot be reached." if behind else "")
