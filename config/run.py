@@ -106,7 +106,15 @@ def start_web(supervisor: Supervisor, held: socket.socket) -> None:
         "%(m)s %(U)s %(s)s %(M)s ms",
         *shared_memory,
     ]
-    supervisor.launch(Service("web", command, sockets=(held.fileno(),), shows=lambda line: "/healthz " not in line))
+    supervisor.launch(
+        Service(
+            "web",
+            command,
+            environment={"PYTHONWARNINGS": "ignore:No directory at"},  # static files come from their sources here
+            sockets=(held.fileno(),),
+            shows=lambda line: "/healthz " not in line,
+        )
+    )
 
 
 def start_workers(supervisor: Supervisor, data: Path) -> None:
@@ -177,12 +185,15 @@ def first_summary(supervisor: Supervisor) -> dict[str, Any]:
     """What stands in the registry, once the first sweep and the first mails had a chance to run."""
     with contextlib.suppress(OperationalError):  # without its broker the health page says so, and beat tries again
         for task, queue in FIRST_TASKS:
-            celery.send_task(task, queue=queue, ignore_result=True)  # type: ignore[no-untyped-call]
+            celery.send_task(task, queue=queue, ignore_result=True)
     limit = time.monotonic() + FIRST_MAILS_WITHIN
     while True:
-        found = last_json(
-            supervisor.run(manage("registry_summary", "--json", name="summary", shows=lambda line: False))
-        )
+        try:
+            lines = supervisor.run(manage("registry_summary", "--json", name="summary", shows=lambda line: False))
+        except Failed as problem:  # the numbers are a courtesy
+            supervisor.console.say(str(problem))
+            return {}
+        found = last_json(lines)
         if not found.get("reminders_due") or time.monotonic() > limit:
             return found
         supervisor.wait_until(lambda: False, seconds=1.0)
@@ -274,7 +285,9 @@ def main() -> int:
             return run(console, data, lock)
     except AlreadyRunning as problem:
         console.say(str(problem))
-        return 1
+    except PermissionError as problem:
+        console.say(f"{problem.filename}: {problem.strerror} for this user. DATA_DIR=... names another folder.")
+    return 1
 
 
 if __name__ == "__main__":

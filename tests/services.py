@@ -20,6 +20,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, os.fspath(PROJECT))
 
+import psycopg  # noqa: E402
+from psycopg import sql  # noqa: E402
+
 from config.embedded import locations, postgres, redis  # noqa: E402
 
 TEST_DATA = PROJECT / "var" / "test"
@@ -154,6 +157,7 @@ def keep(data: Path) -> None:
     try:
         postgres.start(data, settings=postgres.FORGETFUL, leashed=True)
         redis.start(data, leashed=True)
+        _drop_leftovers(data)
         ready.touch()
         with (data / "users.lock").open("a") as users:
             fcntl.flock(users, fcntl.LOCK_EX)  # granted when the last run has ended
@@ -161,6 +165,15 @@ def keep(data: Path) -> None:
             _stop(data)
     finally:
         _stop(data)
+
+
+def _drop_leftovers(data: Path) -> None:
+    """Databases of runs that were killed: no run is using one now, because the first has only begun to wait."""
+    with psycopg.connect(locations.admin_database_url(data), autocommit=True) as admin:
+        for (name,) in admin.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE 'hipwatch\\_test\\_%'"
+        ).fetchall():
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _stop(data: Path) -> None:
