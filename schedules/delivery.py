@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 State = Reminder.State
 RUN = "mail"
 BY = Actor.system(RUN)
-DRAIN_FOR = 20.0  # seconds: a task that drained until nothing is left would starve the sweep
+DRAIN_FOR = 15.0  # seconds: less than a worker is given to stop, and a long run would starve the other tasks
 LEASE = timedelta(seconds=AFTER_DOT + 300)  # outlasts the longest wait for a server and a restart of the database
 MARGIN = timedelta(seconds=AFTER_DOT + 60)  # a mail is begun only with this much of the lease left
 PATIENCE = 120.0  # seconds for which the database may be away while what came of a mail is to be stored
@@ -229,15 +229,18 @@ def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Ta
         if errand.outcome.address_bad:  # every writer takes the patient's lock before the reminder's
             row, day = errand.reminder, today_at(errand.reminder.clinic, now)
             record_bounce(row.patient_id, by=BY, address=row.sent_to, reason=errand.outcome.reason, on=day)
+    alike: dict[tuple[Reminder.State, datetime | None, int, str], list[int]] = {}
     for errand in done:
         to, not_before, attempts = _consequence(errand.reminder, errand.outcome, now)
+        alike.setdefault((to, not_before, attempts, errand.outcome.reason), []).append(errand.reminder.pk)
+    for (to, not_before, attempts, reason), ids in alike.items():
         moved = move(
-            [errand.reminder.pk],
+            ids,
             to,
             out_of=[State.SENDING] if to == State.UNCERTAIN else [State.SENDING, State.UNCERTAIN],
             at=now,
             by=BY,
-            reason=errand.outcome.reason,
+            reason=reason,
             not_before=not_before,
             claimed_by=owner,
             attempts=attempts,

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @shared_task(soft_time_limit=840, time_limit=870)  # beyond the longest wait for a mail server's answer
 def deliver_due() -> None:
-    """Send what is due, for about twenty seconds; ask for another turn when there is more."""
+    """Send what is due, for a quarter of a minute; ask for another turn when there is more."""
     tally = delivery.drain()
     delivery.finish_run(tally, now=timezone.now())
     log.info("mail: %s", tally)
