@@ -41,6 +41,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55, "queue": "sweep"},
         },
+        "save imports": {
+            "task": "monitoring.tasks.save_waiting_imports",
+            "schedule": 60.0,
+            "options": {"expires": 55},
+        },
         "take the census": {"task": "monitoring.tasks.take_census", "schedule": crontab(hour="*", minute=10)},
     },
 )

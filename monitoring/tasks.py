@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from . import census, pipeline
+from .imports import waiting
 
 
 @shared_task(name="monitoring.tasks.sweep")
@@ -14,3 +15,8 @@ def sweep() -> None:
 @shared_task(name="monitoring.tasks.take_census")
 def take_census() -> None:
     census.take_census_where_due(timezone.now())
+
+
+@shared_task(name="monitoring.tasks.save_waiting_imports")
+def save_waiting_imports() -> None:
+    waiting.save_waiting_imports()

@@ -211,7 +211,11 @@ def upcoming(clinic_ids: Collection[int], *, now: datetime, days: int = 14, limi
     rows = Reminder.objects.filter(
         clinic__in=list(clinic_ids), state=State.PLANNED, send_on__lte=(now + timedelta(days=days)).date()
     )
-    planned = list(rows.select_related("patient", "clinic").order_by("send_on", "id")[:limit])
+    return look_ahead(list(rows.select_related("patient", "clinic").order_by("send_on", "id")[:limit]), now=now)
+
+
+def look_ahead(planned: Collection[Reminder], *, now: datetime) -> list[Upcoming]:
+    """What would become of these planned mails as things stand. Patient and clinic must be loaded."""
     cases = cases_for(planned, now)
     return [_look_ahead(row, cases[row.pk], now) for row in planned]
 

@@ -10,6 +10,7 @@ from patients.models import Clinic, Patient, User
 class ImportBatch(models.Model):
     class State(models.TextChoices):
         CHECKED = "checked", _("Checked, nothing saved")
+        WAITING = "waiting", _("Waiting to be saved")
         RUNNING = "running", _("Running")
         DONE = "done", _("Done")
         FAILED = "failed", _("Failed")

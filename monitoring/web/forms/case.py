@@ -1,0 +1,84 @@
+"""Case forms: a clinician's answer to a review, an assignment, a second opinion, a comment."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from patients.models import User
+from patients.models.choices import OUTCOMES
+
+from ...review import Verdict
+
+CONSEQUENCES = {
+    "operate": _("Operate on the date given"),
+    "observe": _("Observe until the date given"),
+    "image_further": _("Image further by the date given"),
+    "refer": _("Refer to somebody else"),
+    "patient_declined": _("The patient declined; ask again on the date given"),
+    "discharge_refused": _("Discharge refused; follow-up goes on"),
+    "other": _("Something else, as written"),
+}
+
+
+def _day(label: Any, *, required: bool) -> forms.DateField:
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    return forms.DateField(label=label, required=required, widget=widget)
+
+
+class DecisionForm(forms.Form):
+    outcome = forms.ChoiceField(label=_("What is decided"), choices=OUTCOMES, widget=forms.RadioSelect)
+    reason = forms.CharField(
+        label=_("Why"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=2000,
+        help_text=_("What speaks for it in this patient; it is shown with the decision for ever."),
+    )
+    consequence = forms.CharField(
+        label=_("What follows"),
+        max_length=200,
+        required=False,
+        help_text=_("Such as “theatre list of Dr Berg” or “radiograph and visit”."),
+    )
+    next_on = _day(_("On or by"), required=False)
+    on = _day(_("Decided on"), required=True)
+
+    def verdict(self) -> Verdict:
+        """The answer as typed; call it on a valid form."""
+        data: dict[str, Any] = self.cleaned_data
+        outcome = str(data["outcome"])
+        return Verdict(
+            outcome=outcome,
+            reason=data["reason"],
+            on=data["on"],
+            consequence=data["consequence"] or str(CONSEQUENCES.get(outcome, "")),
+            next_on=data["next_on"],
+        )
+
+
+class AssignForm(forms.Form):
+    """`who`: whom to make answerable, or to ask, among the clinicians given by id."""
+
+    required = False
+
+    def __init__(self, *args: Any, clinicians: Iterable[int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        who = forms.ModelChoiceField(
+            label=_("Clinician"),
+            queryset=User.objects.filter(pk__in=list(clinicians)).order_by("name"),
+            empty_label=_("nobody"),
+            required=self.required,
+        )
+        self.fields = {"who": who, **self.fields}
+
+
+class OpinionForm(AssignForm):
+    required = True
+    text = forms.CharField(
+        label=_("Question"), max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+
+class CommentForm(forms.Form):
+    text = forms.CharField(label=_("Comment"), max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))

@@ -1,0 +1,160 @@
+"""Import pages: upload a file, see every row's problem, save it in the background, follow its progress."""
+
+import csv
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods
+
+from patients import access
+from patients.access import Permission, Viewer
+from patients.models import Clinic
+
+from .. import audit
+from ..imports import batch, columns, waiting
+from ..imports.cells import DateOrder
+from ..imports.registry_file import ImportRefused
+from ..models import ImportBatch, ImportRow
+from ..tasks import save_waiting_imports
+from .entry import signed_in
+
+PAGE = 50
+State = ImportBatch.State
+
+
+class UploadForm(forms.Form):
+    clinic = forms.ModelChoiceField(label=gettext_lazy("Clinic"), queryset=Clinic.objects.none(), empty_label=None)
+    file = forms.FileField(
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("CSV or Excel, one row a visit. Nothing is saved yet."),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.xlsx,text/csv"}),
+    )
+    date_order = forms.ChoiceField(
+        label=gettext_lazy("Dates in the file"),
+        choices=[(order.value, order.value) for order in DateOrder],
+        initial=DateOrder.ISO.value,
+    )
+    row_by_row = forms.BooleanField(label=gettext_lazy("Save the good rows even if others are refused"), required=False)
+
+    def __init__(self, *args: Any, viewer: Viewer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clinics = Clinic.objects.filter(pk__in=viewer.clinics_where(Permission.IMPORT))
+        self.fields["clinic"] = forms.ModelChoiceField(
+            label=gettext_lazy("Clinic"), queryset=clinics, empty_label=None, initial=clinics.first()
+        )
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def import_list(request: HttpRequest) -> HttpResponse:
+    """Earlier imports, and the form that checks a new file."""
+    viewer = access.viewer_of(request)
+    if not viewer.may_anywhere(Permission.IMPORT):
+        raise PermissionDenied("Your role does not allow you to import.")
+    form = UploadForm(request.POST or None, request.FILES or None, viewer=viewer)
+    status = 200
+    if request.method == "POST":
+        checked = _check(form, viewer) if form.is_valid() else None
+        if checked is not None:
+            return redirect("import_batch", pk=checked.pk)
+        status = 422
+    found = ImportBatch.objects.filter(clinic__in=viewer.clinics_where(Permission.IMPORT)).defer("content")
+    page = Paginator(found.select_related("clinic").order_by("-id"), PAGE).get_page(request.GET.get("page"))
+    context = {"form": form, "page": page, "layout": columns.layout(), "required": columns.REQUIRED}
+    return render(request, "monitoring/imports/list.html", context, status=status)
+
+
+def _check(form: UploadForm, viewer: Viewer) -> ImportBatch | None:
+    upload: UploadedFile[bytes] = form.cleaned_data["file"]
+    options = batch.Options(
+        all_or_nothing=not form.cleaned_data["row_by_row"], date_order=DateOrder(form.cleaned_data["date_order"])
+    )
+    try:
+        return batch.check(
+            form.cleaned_data["clinic"], upload.read(), file_name=upload.name or "", by=viewer.actor, options=options
+        )
+    except ImportRefused as refused:
+        form.add_error("file", str(refused))
+        return None
+
+
+def _batch(viewer: Viewer, pk: int) -> ImportBatch:
+    found = ImportBatch.objects.filter(pk=pk, clinic__in=viewer.clinics_where(Permission.IMPORT)).defer("content")
+    one = found.select_related("clinic").first()
+    if one is None:
+        raise Http404("No such import.")
+    return one
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a file would do or has done; POST saves it. With htmx it answers the progress alone."""
+    viewer = access.viewer_of(request)
+    one = _batch(viewer, pk)
+    if request.method == "POST":
+        try:
+            waiting.ask_to_save(one, viewer.actor)
+        except ImportRefused as refused:
+            messages.error(request, str(refused))
+        else:
+            transaction.on_commit(_hint, robust=True)
+            messages.success(request, _("Saving has begun; you may leave this page."))
+        return redirect("import_batch", pk=one.pk)
+    running = one.state in {State.WAITING, State.RUNNING}
+    rows = ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id")
+    context = {
+        "batch": one,
+        "running": running,
+        "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+        "can_save": one.state in {State.CHECKED, State.FAILED} and not (one.all_or_nothing and one.rows_refused),
+    }
+    if "HX-Request" in request.headers and request.GET.get("part") == "progress":
+        answer = render(request, "monitoring/imports/progress.html", context)
+        if not running:
+            answer["HX-Refresh"] = "true"
+        return answer
+    return render(request, "monitoring/imports/batch.html", context)
+
+
+def _hint() -> None:
+    """Wake a worker; without one the clock does it within a minute."""
+    save_waiting_imports.apply_async(expires=60, retry=False)
+
+
+@signed_in
+@require_GET
+def problems(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every row that asks for attention, as a table to correct the file by."""
+    viewer = access.viewer_of(request)
+    one = _batch(viewer, pk)
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="import-{one.pk}-problems.csv"'
+    answer.write("\ufeff")
+    writer = csv.writer(answer)
+    writer.writerow(["row", "outcome", "column", "problem"])
+    for row in ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id").iterator():
+        for problem in row.problems:
+            writer.writerow([row.number, row.outcome, problem.get("column", ""), problem.get("text", "")])
+    audit.note(viewer.actor, "export", clinic_id=one.clinic_id, object=f"import-{one.pk} problems")
+    return answer
+
+
+@signed_in
+@require_GET
+def template(request: HttpRequest) -> HttpResponse:
+    """An empty file with every column."""
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = 'attachment; filename="hipwatch-registry.csv"'
+    answer.write("\ufeff")
+    csv.writer(answer).writerow([column.name for column in columns.COLUMNS])
+    return answer

@@ -1,0 +1,147 @@
+"""Messages page: what mail goes out next, what went, what did not and why, and the switch that stops it."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+
+from patients import access
+from patients.access import Permission, Viewer
+from patients.models import Clinic
+from schedules import reminders
+from schedules.models import Reminder
+
+from .. import heartbeats
+from .entry import signed_in
+
+PAGE = 50
+AHEAD_DAYS = 14
+State = Reminder.State
+TABS = {
+    "upcoming": gettext_lazy("Next 14 days"),
+    "uncertain": gettext_lazy("Uncertain"),
+    "failed": gettext_lazy("Failed"),
+    "refused": gettext_lazy("Not sent"),
+    "sent": gettext_lazy("Sent"),
+}
+STATES: dict[str, tuple[State, ...]] = {
+    "upcoming": (State.PLANNED, State.SENDING),
+    "uncertain": (State.UNCERTAIN,),
+    "failed": (State.FAILED,),
+    "refused": (State.REFUSED, State.EXPIRED),
+    "sent": (State.SENT,),
+}
+
+
+def _rows(viewer: Viewer, tab: str) -> QuerySet[Reminder]:
+    rows = Reminder.objects.filter(clinic__in=viewer.clinic_ids, state__in=STATES[tab])
+    if tab == "upcoming":
+        return rows.filter(send_on__lte=timezone.now().date() + timedelta(days=AHEAD_DAYS)).order_by("send_on", "id")
+    return rows.order_by("-send_on", "-id")
+
+
+@signed_in
+@require_GET
+def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
+    """One tab of the clinic's reminders, fifty a page."""
+    viewer = access.viewer_of(request)
+    if tab not in TABS:
+        raise Http404("No such list.")
+    page = Paginator(_rows(viewer, tab).select_related("patient", "clinic"), PAGE).get_page(request.GET.get("page"))
+    found = list(page.object_list)
+    ahead = {}
+    if tab == "upcoming":
+        ahead = {row.reminder.pk: row for row in reminders.look_ahead(found, now=timezone.now())}
+    context: dict[str, Any] = {
+        "tab": tab,
+        "tabs": [
+            {
+                "name": words,
+                "url": reverse("messages_tab", args=[name]),
+                "count": _rows(viewer, name).count(),
+                "current": name == tab,
+                "alert": name in {"uncertain", "failed"},
+            }
+            for name, words in TABS.items()
+        ],
+        "rows": [_row(row, ahead.get(row.pk), viewer) for row in found],
+        "page": page,
+        "mail": heartbeats.beat("mail"),
+        "switches": [
+            {"clinic": clinic, "may": viewer.may(Permission.ADMINISTER, clinic.pk)}
+            for clinic in access.clinics_for(viewer)
+        ],
+    }
+    return render(request, "monitoring/messages/list.html", context)
+
+
+def _row(reminder: Reminder, ahead: reminders.Upcoming | None, viewer: Viewer) -> dict[str, Any]:
+    return {
+        "reminder": reminder,
+        "patient": reminder.patient,
+        "at": ahead.at if ahead else None,
+        "why": _(ahead.verdict.reason)
+        if ahead and ahead.verdict.reason
+        else _(reminder.reason)
+        if reminder.reason
+        else "",
+        "may": viewer.may(Permission.WORK, reminder.clinic_id),
+        "again": reminder.state in {State.FAILED, State.REFUSED},
+    }
+
+
+def _reminder(viewer: Viewer, pk: int) -> Reminder:
+    found = Reminder.objects.filter(pk=pk, clinic__in=viewer.clinic_ids).first()
+    if found is None:
+        raise Http404("No such message.")
+    viewer.check(Permission.WORK, found.clinic_id)
+    return found
+
+
+@signed_in
+@require_POST
+def resolve(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a person found out or wants: it arrived, it did not, send again, do not send."""
+    viewer = access.viewer_of(request)
+    reminder = _reminder(viewer, pk)
+    act = request.POST.get("act", "")
+    try:
+        if act in {"arrived", "lost"}:
+            reminders.resolve_uncertain(reminder.pk, arrived=act == "arrived", by=viewer.actor)
+        elif act == "again":
+            reminders.send_again(reminder.pk, by=viewer.actor)
+        elif act == "withhold":
+            reminders.cancel(reminder.pk, by=viewer.actor, reason=request.POST.get("reason", "")[:120])
+        else:
+            raise Http404("No such act.")
+    except reminders.NotPossible as problem:
+        messages.error(request, _("This message has moved on meanwhile: %(state)s.") % {"state": problem.state})
+    else:
+        messages.success(request, _("Noted."))
+    back = request.POST.get("back", "")
+    return redirect("messages_tab", tab=back if back in TABS else "upcoming")
+
+
+@signed_in
+@require_POST
+def switch(request: HttpRequest, clinic_id: int) -> HttpResponse:
+    """Stop one clinic's mail, and nothing else, or let it go on."""
+    viewer = access.viewer_of(request)
+    clinic = Clinic.objects.filter(pk=clinic_id, pk__in=viewer.clinic_ids).first()
+    if clinic is None:
+        raise Http404("No such clinic.")
+    viewer.check(Permission.ADMINISTER, clinic.pk)
+    stopped = request.POST.get("stop") == "1"
+    reminders.stop_mail(clinic, by=viewer.actor, stopped=stopped, reason=request.POST.get("reason", "")[:200])
+    words = _("Mail of %(clinic)s is stopped.") if stopped else _("Mail of %(clinic)s goes out again.")
+    messages.success(request, words % {"clinic": clinic.name})
+    return redirect("messages")

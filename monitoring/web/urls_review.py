@@ -1,0 +1,22 @@
+"""Addresses of the review, messages, import and protocol pages."""
+
+from django.urls import path
+
+from . import imports, messages, protocol, review
+
+urlpatterns = [
+    path("review/", review.queue, name="reviews"),
+    path("review/<int:pk>/", review.case_page, name="review_case"),
+    path("review/<int:pk>/assign/", review.assign, name="review_assign"),
+    path("review/<int:pk>/opinion/", review.opinion, name="review_opinion"),
+    path("review/<int:pk>/comment/", review.comment, name="review_comment"),
+    path("messages/", messages.message_list, name="messages"),
+    path("messages/mail/<int:clinic_id>/", messages.switch, name="mail_switch"),
+    path("messages/<int:pk>/resolve/", messages.resolve, name="message_resolve"),
+    path("messages/<slug:tab>/", messages.message_list, name="messages_tab"),
+    path("import/", imports.import_list, name="imports"),
+    path("import/template.csv", imports.template, name="import_template"),
+    path("import/<int:pk>/", imports.import_batch, name="import_batch"),
+    path("import/<int:pk>/problems.csv", imports.problems, name="import_problems"),
+    path("protocol/", protocol.protocol_page, name="protocol"),
+]
