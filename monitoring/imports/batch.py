@@ -296,9 +296,10 @@ def _shown_beside(batch: ImportBatch, progress: Progress) -> Iterator[Progress]:
         progress(done, total)
         try:
             with beside.cursor() as cursor:
-                cursor.execute(  # three integers of ours; several statements admit no parameters
-                    f"BEGIN; SET LOCAL lock_timeout = '200ms'; SET LOCAL app.clinic_ids = '{{{int(batch.clinic_id)}}}';"
-                    f" UPDATE monitoring_importbatch SET rows_done = {int(done)} WHERE id = {int(batch.pk)}; COMMIT"  # noqa: S608
+                cursor.execute(  # three integers of ours; several statements take no parameters
+                    "BEGIN; SET LOCAL lock_timeout = '200ms';"  # noqa: S608
+                    f" SET LOCAL app.clinic_ids = '{{{int(batch.clinic_id)}}}';"
+                    f" UPDATE monitoring_importbatch SET rows_done = {int(done)} WHERE id = {int(batch.pk)}; COMMIT"
                 )
         except DatabaseError:
             log.warning("progress of import %s could not be shown", batch.pk, exc_info=True)

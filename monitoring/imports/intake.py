@@ -137,7 +137,7 @@ def _subject_hash(fact: Fact, side: Side | None) -> int:
 
 
 def _load_known(clinic: Clinic, record_numbers: Iterable[str]) -> dict[str, Known]:
-    """By record number in capitals. Withdrawn and superseded facts are known too: an import does not bring them back."""
+    """By record number in capitals. Withdrawn and superseded facts count: an import does not bring them back."""
     wanted = {number.upper() for number in record_numbers}
     found = Patient.objects.filter(clinic=clinic).alias(number=Upper("record_number")).filter(number__in=wanted)
     patients = {patient.pk: patient for patient in found.order_by().select_related("clinic")}
@@ -176,9 +176,11 @@ class Intake:
         source: str,
         act: str,
         duplicates_agreed: bool = False,
+        enrolled_on: date | None = None,
     ) -> None:
         self.clinic, self.by, self.now, self.source, self.act = clinic, by, now, source, act
         self.today = today_at(clinic, now)
+        self.enrolled_on = enrolled_on or self.today  # of newcomers of whom the source says nothing else
         self.duplicates_agreed = duplicates_agreed
         self._earlier: dict[str, Earlier] = {}
         self._newcomers: dict[Any, list[tuple[int, Person]]] = {}
@@ -221,7 +223,8 @@ class Intake:
             patient = self._amended(arrival, known.patient, plan)
         self._plan_death(arrival, patient, plan)
         self._plan_wish(arrival, known, plan)
-        plan.exposures = [e for e in arrival.exposures if (e.kind, e.side) not in known.exposures]
+        exposures = {(exposure.kind, exposure.side): exposure for exposure in reversed(arrival.exposures)}
+        plan.exposures = [exposure for key, exposure in exposures.items() if key not in known.exposures]
         self._plan_visits(arrival, known, patient, plan)
         problems = patient_problems(patient, self.today)
         if known.patient is None or plan.changes:
@@ -230,7 +233,7 @@ class Intake:
         return plan
 
     def _newcomer(self, arrival: Arrival, plan: Plan, likely: Candidate | None) -> Patient:
-        details = {"enrolled_on": self.today} | dict(arrival.person)
+        details = {"enrolled_on": self.enrolled_on} | dict(arrival.person)
         if "family_name" not in details:
             details["family_name"] = "-"  # its absence is among the remarks already
         patient = Patient(clinic=self.clinic, record_number=arrival.record_number, **details)
@@ -291,9 +294,15 @@ class Intake:
         plan.email_wish = arrival.email_wish
 
     def _plan_visits(self, arrival: Arrival, known: Known, patient: Patient, plan: Plan) -> None:
+        said_here: set[int] = set()
         for visit in arrival.visits:
-            new = [said for said in visit.facts if _fact_hash(said.fact, said.side) not in known.facts]
-            for said in new:
+            new = []
+            for said in visit.facts:
+                key = _fact_hash(said.fact, said.side)
+                if key in known.facts or key in said_here:
+                    continue
+                said_here.add(key)
+                new.append(said)
                 problems = _field_problems(said.fact) | _dated_problems(said.fact, patient, self.today)
                 plan.remarks += [Remark(said.column(name), text) for name, texts in problems.items() for text in texts]
                 if _subject_hash(said.fact, said.side) in known.subjects:
@@ -313,7 +322,7 @@ class Intake:
         if plan.email_wish:
             known.email_wish = plan.email_wish[0]
         if known.patient is None:
-            details = {"enrolled_on": self.today} | dict(arrival.person)
+            details = {"enrolled_on": self.enrolled_on} | dict(arrival.person)
             known.patient = plan.saved or Patient(clinic=self.clinic, record_number=arrival.record_number, **details)
             person = _compared(arrival)
             for key in _twin_keys(person):
@@ -359,7 +368,7 @@ class Intake:
     def _saved_person(self, plan: Plan, reason: str) -> Patient:
         arrival = plan.arrival
         if plan.patient is None:
-            details = {"enrolled_on": self.today} | dict(arrival.person)
+            details = {"enrolled_on": self.enrolled_on} | dict(arrival.person)
             wishes = {"email": plan.email_wish} if plan.email_wish else None
             return recording.enrol_patient(
                 self.clinic,

@@ -39,6 +39,7 @@ class Bar:
     """Progress on standard error: a bar on a terminal, otherwise a line every few seconds."""
 
     what: str
+    unit: str = "rows"
     out: TextIO = field(default_factory=lambda: sys.stderr)
     every: float = 5.0
     _began: float = field(default_factory=time.monotonic)
@@ -54,7 +55,7 @@ class Bar:
             self.out.write(text + ("\n" if ended else ""))
         elif ended or now - self._last >= self.every:
             self._last = now
-            self.out.write(f"{self.what}: {done} of {total} rows, {seconds:.1f} s\n")
+            self.out.write(f"{self.what}: {done} of {total} {self.unit}, {seconds:.1f} s\n")
         self.out.flush()
 
 
