@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from django.db import connections, transaction
 
@@ -281,6 +282,38 @@ def test_workers_at_once_send_each_mail_once(committed_database, make_clinic, en
     assert len(sink.recipients) == len(set(sink.recipients)) == 30
     with access.system_run("test"):
         assert Reminder.objects.filter(step="due", state="sent").count() == 30
+
+
+class DatabaseGoesAway:
+    """A channel after whose every mail the database ends all of the application's sessions."""
+
+    def __init__(self, channel, services, database):
+        self.channel, self.database = channel, database
+        self.admin = psycopg.connect(services.admin_url, autocommit=True)
+
+    def send(self, message):
+        outcome = self.channel.send(message)
+        self.admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = 'hipwatch_app'",
+            [self.database],
+        )
+        return outcome
+
+    def close(self):
+        self.channel.close()
+        self.admin.close()
+
+
+def test_a_database_that_goes_away_while_a_mail_is_out_forgets_nothing(
+    committed_database, services, make_clinic, enrol, follow, sink, channel
+):
+    with transaction.atomic():
+        clinic = make_clinic("North")
+        for _ in range(4):
+            follow(enrol(clinic))
+    tally = delivery.drain(DatabaseGoesAway(channel, services, committed_database), clock=lambda: NOON)
+    assert tally.states == {"sent": 4}
+    assert len(set(sink.recipients)) == len(sink.recipients) == 4
 
 
 def test_a_patient_who_is_being_written_to_by_staff_is_left_for_the_next_turn(

@@ -106,7 +106,8 @@ def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
             addresses.append(person.email)
 
     worker = start_worker()
-    assert wait_for(lambda: len(arrivals(log)) >= 8), "the worker sends"
+    assert wait_for(lambda: len(arrivals(log)) >= 8 or worker.poll() is not None, 90)
+    assert worker.poll() is None, (log.parent / "worker-0.log").read_text()
     os.killpg(worker.pid, signal.SIGKILL)  # the worker and both of its children, at any instruction
     worker.wait()
     time.sleep(0.3)
