@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
 from monitoring.imports import batch as batches
 from monitoring.imports.batch import Options
@@ -422,3 +423,68 @@ def test_a_clinician_may_not_import(clinic: Any, make_user: Any, tmp_path: Path)
     user = make_user(clinic, "clinician")
     with pytest.raises(CommandError, match="does not allow"):
         call_command("import_registry", tmp_path / "r.csv", clinic=clinic.name, email=user.email)
+
+
+# ---- With real transactions
+
+
+def test_progress_shows_while_the_one_transaction_is_open(
+    committed_database: str, make_clinic: Any, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction.atomic():
+        clinic = make_clinic("Northside Hip Clinic")
+    monkeypatch.setattr(batches, "CHUNK", 1)
+    batch = batches.check(clinic, lines(ANNA, BORIS), file_name="r.csv", by=actor)
+    seen: list[int] = []
+
+    def look(done: int, total: int) -> None:
+        beside = connection.copy()
+        with beside.cursor() as cursor:
+            cursor.execute(f"BEGIN; SET LOCAL app.clinic_ids = '{{{clinic.pk}}}'")
+            cursor.execute("SELECT rows_done FROM monitoring_importbatch")
+            seen.append(cursor.fetchone()[0])
+        beside.close()
+
+    batch = batches.commit(batch.pk, clinic_id=clinic.pk, by=actor, progress=look)
+    assert seen == [0, 1]
+    assert (batch.state, batch.rows_done, batch.rows_created) == ("done", 2, 2)
+
+
+def test_a_fault_in_the_middle_leaves_nothing_and_can_be_tried_again(
+    committed_database: str, make_clinic: Any, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction.atomic():
+        clinic = make_clinic("Northside Hip Clinic")
+    monkeypatch.setattr(batches, "CHUNK", 1)
+    batch = batches.check(clinic, lines(ANNA, BORIS), file_name="r.csv", by=actor)
+
+    def break_off(done: int, total: int) -> None:
+        raise OSError("the terminal went away")
+
+    with pytest.raises(OSError, match="went away"):
+        batches.commit(batch.pk, clinic_id=clinic.pk, by=actor, progress=break_off)
+    with batches.bound(clinic.pk, actor):
+        assert not Patient.objects.exists()
+        assert ImportBatch.objects.get().state == "failed"
+    again = batches.commit(batch.pk, clinic_id=clinic.pk, by=actor)
+    assert again.rows_created == 2
+
+
+def test_row_by_row_keeps_what_was_saved_before_the_fault_and_goes_on(
+    committed_database: str, make_clinic: Any, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction.atomic():
+        clinic = make_clinic("Northside Hip Clinic")
+    monkeypatch.setattr(batches, "CHUNK", 1)
+    options = Options(all_or_nothing=False)
+    batch = batches.check(clinic, lines(ANNA, BORIS), file_name="r.csv", by=actor, options=options)
+
+    def break_off(done: int, total: int) -> None:
+        raise OSError("the terminal went away")
+
+    with pytest.raises(OSError, match="went away"):
+        batches.commit(batch.pk, clinic_id=clinic.pk, by=actor, progress=break_off)
+    again = batches.commit(batch.pk, clinic_id=clinic.pk, by=actor)
+    assert outcome(again) == (1, 0, 1, 0)
+    with batches.bound(clinic.pk, actor):
+        assert Patient.objects.count() == 2
