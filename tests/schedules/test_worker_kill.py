@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import transaction
 from django.utils import timezone
 
@@ -44,29 +45,38 @@ def sink_log(tmp_path: Path) -> Iterator[tuple[Path, int]]:
 
 
 @pytest.fixture
+def ask(process_environment: dict[str, str]) -> Callable[[], None]:
+    """Ask for delivery, twice: doubled hints do no harm."""
+    broker = process_environment["CELERY_BROKER"]
+
+    def send() -> None:
+        with Celery(broker=broker, set_as_current=False) as app:
+            for _ in range(2):
+                app.send_task("schedules.tasks.deliver_due", queue="mail", ignore_result=True)
+
+    return send
+
+
+@pytest.fixture
 def start_worker(
     process_environment: dict[str, str], sink_log: tuple[Path, int], tmp_path: Path
 ) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
-    """Starts a worker of the mail queue in a process group of its own, and asks it to deliver."""
-    broker = process_environment.pop("CELERY_BROKER")
+    """Starts a worker of the mail queue in a process group of its own."""
     environment = {**process_environment, "EMAIL_URL": f"smtp://127.0.0.1:{sink_log[1]}"}
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> "subprocess.Popen[bytes]":
-        output: IO[bytes] = (tmp_path / f"worker-{len(started)}.log").open("wb")
-        command = [sys.executable, "-m", "celery", "-A", "config", "-b", broker, "worker", "-Q", "mail", "-c", "2"]
-        worker = subprocess.Popen(
-            [*command, "--without-gossip", "--without-mingle", "--loglevel", "INFO"],
-            cwd=PROJECT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "celery", "-A", "config", "-b", environment["CELERY_BROKER"], "worker"]
+        with (tmp_path / f"worker-{len(started)}.log").open("wb") as output:
+            worker = subprocess.Popen(
+                [*command, "-Q", "mail", "-c", "2", "--without-gossip", "--without-mingle", "--loglevel", "INFO"],
+                cwd=PROJECT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         started.append(worker)
-        ask = [sys.executable, "-m", "celery", "-A", "config", "-b", broker, "call", "schedules.tasks.deliver_due"]
-        for _ in range(2):  # doubled hints do no harm
-            subprocess.run([*ask, "--queue", "mail"], cwd=PROJECT, env=environment, check=True, stdout=output)
         return worker
 
     yield start
@@ -87,6 +97,7 @@ def states() -> Counter[str]:
 
 def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
     planned_by_hand: None,
+    ask: Callable[[], None],
     sink_log: tuple[Path, int],
     start_worker: Any,
     make_clinic: Any,
@@ -106,6 +117,7 @@ def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
             addresses.append(person.email)
 
     worker = start_worker()
+    ask()
     assert wait_for(lambda: len(arrivals(log)) >= 8 or worker.poll() is not None, 90)
     assert worker.poll() is None, (log.parent / "worker-0.log").read_text()
     os.killpg(worker.pid, signal.SIGKILL)  # the worker and both of its children, at any instruction
@@ -116,7 +128,8 @@ def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
     assert in_flight <= 2, "one mail a process"
 
     start_worker()
-    assert wait_for(lambda: states()["planned"] == 0, 60)
+    ask()
+    assert wait_for(lambda: states()["planned"] == 0, 90)
     assert wait_for(lambda: states()["sending"] == in_flight, 30)
     assert delivery.recover_leases(now=timezone.now() + delivery.LEASE) == in_flight
 
@@ -130,6 +143,6 @@ def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
         assert set(addresses) == sent | {row.patient.email for row in doubtful}, "nothing is lost"
         for row in doubtful:  # a person looks into the mailbox and decides
             reminders.resolve_uncertain(row.pk, arrived=row.patient.email in arrived, by=actor)
-    start_worker()
+    ask()
     assert wait_for(lambda: states() == Counter(sent=MAILS), 60)
     assert Counter(arrivals(log)) == Counter(addresses)
