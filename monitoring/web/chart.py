@@ -1,0 +1,107 @@
+"""Chart: what a page shows of one patient, read in a fixed number of queries."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any, Final
+
+from django.urls import reverse
+from django.utils import timezone
+
+from patients.models import HIP_FACTS, BmiReading, Fact, Hip, Patient
+from patients.recording import today_at
+from patients.vocabulary import Side
+
+from ..models import HipEvaluation, PatientEvaluation
+from .fact_words import TAB_OF_KIND, titled
+
+MODELS: Final[dict[str, type[Fact]]] = {model.kind: model for model in (*HIP_FACTS, BmiReading)}
+ON_SCREEN: Final = (Side.RIGHT, Side.LEFT)  # as on a radiograph: the patient's right is on the viewer's left
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One patient with both hips, the answers that stand for them and the facts that were asked for, oldest first."""
+
+    patient: Patient
+    today: date
+    hips: Mapping[Side, Hip]
+    facts: Mapping[str, list[Fact]]
+    evaluation: PatientEvaluation | None
+
+    def evaluated(self, side: Side) -> HipEvaluation | None:
+        """The stored evaluation; None where there is none yet."""
+        return getattr(self.hips[side], "evaluation", None)
+
+    def answer(self, side: Side) -> dict[str, Any]:
+        """What the guideline answered last for this hip, empty where it never did."""
+        evaluated = self.evaluated(side)
+        return evaluated.answer if evaluated else {}
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the record is newer than the answer, or the answer could not be given."""
+        return (
+            self.evaluation is None
+            or self.evaluation.record_version < self.patient.record_version
+            or bool(self.evaluation.error)
+        )
+
+    @cached_property
+    def superseded(self) -> frozenset[tuple[str, int]]:
+        """(kind, id) of the facts that a correction which stands has replaced."""
+        return frozenset(
+            (kind, fact.supersedes_id)
+            for kind, facts in self.facts.items()
+            for fact in facts
+            if fact.supersedes_id is not None and fact.withdrawn_at is None
+        )
+
+    def stands(self, fact: Fact) -> bool:
+        return fact.withdrawn_at is None and (fact.kind, fact.pk) not in self.superseded
+
+    def standing(self, kind: str, side: Side | None = None, *, until: date | None = None) -> list[Any]:
+        """The facts of a kind that count, of one hip where a side is given, dated up to `until`; oldest first."""
+        hip = self.hips[side].pk if side else None
+        return [
+            fact
+            for fact in self.facts.get(kind, [])
+            if self.stands(fact)
+            and (hip is None or getattr(fact, "hip_id", None) == hip)
+            and (until is None or fact.on <= until)
+        ]
+
+    def side_of(self, fact: Fact) -> Side | None:
+        hip_id = getattr(fact, "hip_id", None)
+        return next((side for side, hip in self.hips.items() if hip.pk == hip_id), None)
+
+    @cached_property
+    def by_key(self) -> dict[str, Fact]:
+        return {fact.key: fact for facts in self.facts.values() for fact in facts}
+
+    def cite(self, key: str) -> dict[str, str]:
+        """The fact of that key as evidence: its words and where it stands."""
+        fact = self.by_key.get(key)
+        return {"text": titled(fact) if fact else key, "url": fact_url(self.patient.pk, key)}
+
+
+def fact_url(patient_id: int, key: str) -> str:
+    tab = TAB_OF_KIND.get(key.rpartition("-")[0], "visits")
+    return f"{reverse('patient_tab', args=[patient_id, tab])}?fact={key}#{key}"
+
+
+def read_chart(patient: Patient, kinds: Iterable[str]) -> Chart:
+    """One query for the hips with their answers, one for the patient's, one for each kind of fact."""
+    hips = {Side(hip.side): hip for hip in Hip.objects.filter(patient=patient).select_related("evaluation")}
+    return Chart(
+        patient=patient,
+        today=today_at(patient.clinic, timezone.now()),
+        hips=hips,
+        facts={kind: _facts(MODELS[kind], patient) for kind in kinds},
+        evaluation=PatientEvaluation.objects.filter(patient=patient).first(),
+    )
+
+
+def _facts(model: type[Fact], patient: Patient) -> list[Fact]:
+    return list(model._default_manager.filter(patient=patient).order_by("on", "id"))

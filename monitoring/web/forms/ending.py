@@ -1,0 +1,66 @@
+"""The end of follow-up, its taking back, and death: each with how it is known."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from patients.models.choices import END_REASONS
+from patients.vocabulary import EndReason
+
+from .section import day
+
+# Death and replacement end follow-up by themselves once they are recorded as what they are.
+CHOSEN = [EndReason.TRANSFERRED, EndReason.DECLINED_IN_WRITING, EndReason.DISCHARGED, EndReason.ENTERED_IN_ERROR]
+
+
+class EndingForm(forms.Form):
+    """Why this hip is no longer followed. Lateness, age and returned mail are no reasons."""
+
+    use_required_attribute = False
+
+    reason = forms.ChoiceField(label=_("Reason"), widget=forms.RadioSelect)
+    on = day(_("From"), required=True)
+    receiving_clinic = forms.CharField(
+        label=_("Clinic that takes over"), max_length=160, required=False, help_text=_("Needed for a transfer.")
+    )
+    evidence = forms.CharField(
+        label=_("How it is known"), max_length=300, help_text=_("Such as “letter of 3 Nov 2026”; for a discharge, why.")
+    )
+
+    def __init__(self, *args: Any, may_discharge: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        words = dict(END_REASONS)
+        reasons = [reason for reason in CHOSEN if may_discharge or reason is not EndReason.DISCHARGED]
+        choice = self.fields["reason"]
+        if isinstance(choice, forms.ChoiceField):
+            choice.choices = [(reason.value, words[reason.value]) for reason in reasons]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("reason") == EndReason.TRANSFERRED and not data.get("receiving_clinic"):
+            self.add_error("receiving_clinic", gettext("Name the clinic that takes over."))
+        return data
+
+
+class ReopenForm(forms.Form):
+    use_required_attribute = False
+
+    on = day(_("Followed again from"), required=True)
+    reason = forms.CharField(label=_("Reason"), max_length=200)
+
+
+class DeathForm(forms.Form):
+    use_required_attribute = False
+
+    died_on = day(_("Died on"), required=True)
+    death_source = forms.CharField(
+        label=_("How it is known"), max_length=120, help_text=_("Such as “letter of the family doctor, 3 Nov 2026”.")
+    )
+
+
+class ReasonForm(forms.Form):
+    use_required_attribute = False
+
+    reason = forms.CharField(label=_("Reason"), max_length=200)

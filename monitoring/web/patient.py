@@ -1,0 +1,278 @@
+"""Patient: the page of one person with both hips, its tabs, and the plan as of another day."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Final
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from patients import access
+from patients.access import Permission
+from patients.models import ContactWish, Exposure, Patient, Visit
+from patients.reading import read_record
+from patients.vocabulary import Side
+from schedules import adoption
+from schedules.guideline.evaluation import evaluate
+from schedules.models import Plan, Reminder, ReminderEvent
+
+from .. import audit
+from ..models import AuditEntry, ReviewCase, Snooze
+from . import timeline
+from .banner import banner_of
+from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart
+from .entry import signed_in
+from .fact_rows import fact_rows
+from .fact_words import name_of, words_of
+from .finding_words import ACTIONS, day_words
+from .hip_panels import ended_by, hip_panel
+from .history import history_row
+
+OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending")
+TABS: Final = (
+    ("visits", gettext_lazy("Visits")),
+    ("imaging", gettext_lazy("Imaging and staging")),
+    ("symptoms", gettext_lazy("Symptoms and scores")),
+    ("treatments", gettext_lazy("Treatments")),
+    ("decisions", gettext_lazy("Decisions")),
+    ("messages", gettext_lazy("Messages")),
+    ("history", gettext_lazy("History")),
+)
+KINDS_OF_TAB: Final = {
+    "imaging": ("imaging", "staging", "location"),
+    "symptoms": ("symptom", "score", "bmi"),
+    "treatments": ("procedure",),
+    "decisions": ("decision", "ending"),
+    "visits": tuple(MODELS),
+}
+PAGE: Final = 50
+
+
+class WhatIfForm(forms.Form):
+    """The day as of which the plan is asked for."""
+
+    as_of = forms.DateField(label=gettext_lazy("As of"), widget=forms.DateInput(attrs={"type": "date"}))
+
+
+def open_cases(patient: Patient) -> list[ReviewCase]:
+    return list(ReviewCase.objects.filter(patient=patient, state=ReviewCase.State.OPEN).select_related("hip"))
+
+
+def frame_of(
+    request: HttpRequest,
+    patient: Patient,
+    today: date,
+    *,
+    cases: Iterable[ReviewCase] = (),
+    tab: str = "",
+    heading: bool = True,
+) -> dict[str, Any]:
+    """What every page about a patient shows around its content: banner, alerts, actions, tabs."""
+    viewer = access.viewer_of(request)
+    wishes = ContactWish.objects.filter(patient=patient)
+    may_record = viewer.may(Permission.RECORD, patient.clinic_id)
+    return {
+        "patient": patient,
+        "banner": banner_of(patient, today, wishes),
+        "alerts": [_alert(case, patient) for case in cases],
+        "actions": _actions(patient) if may_record else [],
+        "may_record": may_record,
+        "may_decide": viewer.may(Permission.DECIDE, patient.clinic_id),
+        "tabs": _tabs(patient, tab),
+        "heading": heading,
+        "today": today,
+    }
+
+
+def _actions(patient: Patient) -> list[dict[str, str]]:
+    visit = {"text": _("Record a visit"), "url": reverse("visit_new", args=[patient.pk]), "kind": "primary", "key": "v"}
+    edit = {"text": _("Edit"), "url": reverse("patient_edit", args=[patient.pk])}
+    return [visit, edit]
+
+
+def _alert(case: ReviewCase, patient: Patient) -> dict[str, str]:
+    side = _("right hip") if case.hip.side == "right" else _("left hip")
+    action = ACTIONS.get(case.action, case.action)
+    words = f"{action}, {side}"
+    if case.act_by:
+        words = _("%(question)s: decide by %(day)s") % {"question": words, "day": day_words(case.act_by)}
+    tone = "bad" if case.urgency == "URGENT" else "warn" if case.urgency == "SOON" else "info"
+    return {"text": words, "tone": tone, "url": f"{reverse('patient', args=[patient.pk])}#hip-{case.hip.side}"}
+
+
+def _tabs(patient: Patient, current: str) -> list[dict[str, Any]]:
+    overview = {"name": _("Overview"), "url": reverse("patient", args=[patient.pk]), "current": current == "overview"}
+    others = [
+        {"name": name, "url": reverse("patient_tab", args=[patient.pk, tab]), "current": current == tab}
+        for tab, name in TABS
+    ]
+    return [overview, *others]
+
+
+@signed_in
+def patient(request: HttpRequest, pk: int) -> HttpResponse:
+    """Both hips, what is found of them and the timeline."""
+    return _overview(request, pk, "monitoring/patient/page.html", "patient page")
+
+
+@signed_in
+def patient_print(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same on paper: everything open, nothing to press."""
+    return _overview(request, pk, "monitoring/patient/print.html", "patient summary")
+
+
+def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpResponse:
+    viewer = access.viewer_of(request)
+    person = access.patient_for(viewer, pk)
+    audit.looked(viewer.actor, [(person.clinic_id, person.pk)], what)
+    chart = read_chart(person, OVERVIEW_KINDS)
+    cases = open_cases(person)
+    by_question = {(case.hip_id, case.action): case for case in cases}
+    drawing = timeline.draw(chart, plans=_plans(person), reminders=_sent(person))
+    context = frame_of(request, person, chart.today, cases=cases, tab="overview") | {
+        "chart": chart,
+        "hips": [_with_ending(chart, side, by_question) for side in ON_SCREEN],
+        "conditions": _conditions(person),
+        "bmi": next(iter(reversed(chart.standing("bmi"))), None),
+        "snooze": Snooze.objects.filter(patient=person, ended_at__isnull=True).select_related("owner").first(),
+        "timeline": drawing,
+        "whatif_form": WhatIfForm(initial={"as_of": chart.today}),
+        "stale": chart.is_stale,
+    }
+    return render(request, template, context)
+
+
+def _with_ending(chart: Chart, side: Side, cases: dict[tuple[int, str], ReviewCase]) -> dict[str, Any]:
+    panel = hip_panel(chart, side, chart.answer(side), as_of=chart.today, cases=cases)
+    return {"panel": panel, "side": side.value, "ending": ended_by(chart, side), "quiet": not panel["findings"]}
+
+
+def _plans(patient: Patient) -> QuerySet[Plan]:
+    return Plan.objects.filter(patient=patient).order_by("cycle_on", "id")
+
+
+def _sent(patient: Patient) -> QuerySet[Reminder]:
+    return Reminder.objects.filter(patient=patient, state=Reminder.State.SENT).order_by("send_on", "id")
+
+
+def _conditions(patient: Patient) -> str:
+    exposures = Exposure.objects.filter(patient=patient, withdrawn_at__isnull=True).order_by("id")
+    return ", ".join(str(exposure.get_kind_display()) for exposure in exposures)
+
+
+@signed_in
+def patient_whatif(request: HttpRequest, pk: int) -> HttpResponse:
+    """The plan as of another day, by the facts dated up to it: computed, never stored."""
+    viewer = access.viewer_of(request)
+    person = access.patient_for(viewer, pk)
+    audit.looked(viewer.actor, [(person.clinic_id, person.pk)], "plan as of another day")
+    chart = read_chart(person, OVERVIEW_KINDS)
+    form = WhatIfForm(request.GET or None)
+    context = frame_of(request, person, chart.today) | {"whatif_form": form, "form": form}
+    if form.is_valid():
+        as_of = form.cleaned_data["as_of"]
+        answer = evaluate(read_record(person.pk), adoption.protocol_in_force(as_of), as_of)
+        context |= {
+            "as_of": as_of,
+            "protocol": answer.protocol,
+            "hips": [hip_panel(chart, side, answer.hip(side).to_json(), as_of=as_of, cases=None) for side in ON_SCREEN],
+        }
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "monitoring/patient/whatif.html", context, status=status)
+
+
+@signed_in
+def patient_tab(request: HttpRequest, pk: int, tab: str) -> HttpResponse:
+    """One full list: of facts, visits, messages or what was done and seen."""
+    if tab not in dict(TABS):
+        raise Http404(tab)
+    viewer = access.viewer_of(request)
+    person = access.patient_for(viewer, pk)
+    audit.looked(viewer.actor, [(person.clinic_id, person.pk)], f"patient page, {tab}")
+    chart = read_chart(person, KINDS_OF_TAB.get(tab, ()))
+    context = frame_of(request, person, chart.today, tab=tab) | {"tab": tab, "title": dict(TABS)[tab]}
+    if tab == "visits":
+        context |= _visits(request, chart)
+    elif tab in KINDS_OF_TAB:
+        context |= _paged(request, fact_rows(chart), wanted=request.GET.get("fact", ""))
+    elif tab == "messages":
+        context |= _messages(request, person)
+    else:
+        context |= _history(request, person)
+    if tab == "treatments":
+        context["exposures"] = list(Exposure.objects.filter(patient=person).order_by("-id"))
+    return render(
+        request, f"monitoring/patient/{tab if tab in ('visits', 'messages', 'history') else 'facts'}.html", context
+    )
+
+
+def _paged(request: HttpRequest, rows: list[Any], *, wanted: str = "") -> dict[str, Any]:
+    """One page of the rows; with `wanted` the page on which that fact stands."""
+    at = next((index for index, row in enumerate(rows) if wanted and row.key == wanted), None)
+    page = at // PAGE if at is not None else _page_number(request)
+    first = page * PAGE
+    shown = rows[first : first + PAGE]
+    return {
+        "rows": shown,
+        "shown": len(shown),
+        "total": len(rows),
+        "previous_url": f"?page={page - 1}" if page else "",
+        "next_url": f"?page={page + 1}" if first + PAGE < len(rows) else "",
+    }
+
+
+def _page_number(request: HttpRequest) -> int:
+    page = request.GET.get("page", "0")
+    return int(page) if page.isascii() and page.isdecimal() and len(page) < 6 else 0
+
+
+def _visits(request: HttpRequest, chart: Chart) -> dict[str, Any]:
+    """Visits with what was recorded at each."""
+    of_visit: dict[int | None, list[dict[str, Any]]] = defaultdict(list)
+    for facts in chart.facts.values():
+        for fact in facts:
+            side = chart.side_of(fact)
+            url = fact_url(chart.patient.pk, fact.key)
+            shown = {"url": url, "side": side.value if side else "", "name": name_of(fact), "words": words_of(fact)}
+            of_visit[fact.visit_id].append(shown | {"stands": chart.stands(fact)})
+    paged = _paged(request, list(Visit.objects.filter(patient=chart.patient).order_by("-on", "-id")))
+    rows = [{"visit": visit, "facts": sorted(of_visit[visit.pk], key=_right_first)} for visit in paged["rows"]]
+    return paged | {"rows": rows}
+
+
+def _right_first(shown: dict[str, Any]) -> int:
+    return ["right", "left", ""].index(shown["side"])
+
+
+def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
+    reminders = list(Reminder.objects.filter(patient=patient).order_by("-send_on", "-id"))
+    paged = _paged(request, reminders)
+    events: dict[int, list[ReminderEvent]] = {reminder.pk: [] for reminder in paged["rows"]}
+    for event in ReminderEvent.objects.filter(reminder__in=list(events)).order_by("at", "id"):
+        events[event.reminder_id].append(event)
+    return paged | {"rows": [(reminder, events[reminder.pk]) for reminder in paged["rows"]]}
+
+
+def _history(request: HttpRequest, patient: Patient) -> dict[str, Any]:
+    """Changes for everybody in the clinic; who looked, for those who may audit."""
+    may_audit = access.viewer_of(request).may(Permission.AUDIT, patient.clinic_id)
+    entries = AuditEntry.objects.filter(patient_id=patient.pk).order_by("-id")
+    if not may_audit:
+        entries = entries.exclude(act="look")
+    page = _page_number(request)
+    first = page * PAGE
+    shown = list(entries[first : first + PAGE + 1])
+    return {
+        "rows": [history_row(entry) for entry in shown[:PAGE]],
+        "shown": min(len(shown), PAGE),
+        "total": entries.count(),
+        "previous_url": f"?page={page - 1}" if page else "",
+        "next_url": f"?page={page + 1}" if len(shown) > PAGE else "",
+        "may_audit": may_audit,
+    }

@@ -1,0 +1,179 @@
+"""The patient's page: both hips with reasons, the lists of facts, and who may see them."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from monitoring.models import AuditEntry, PatientEvaluation
+from patients import recording
+from patients.models import Imaging, Procedure, Staging, SymptomReport
+from patients.vocabulary import Side
+
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
+BASELINE = date(2026, 1, 10)
+
+
+def baseline(on=BASELINE):
+    return [
+        (
+            Side.LEFT,
+            Imaging(on=on, modality="MR", necrosis=True, lesion_volume_percent=12, volume_method="MRI_3D_SEGMENTATION"),
+        ),
+        (Side.LEFT, Imaging(on=on, modality="XR", views=["AP_PELVIS", "FROG_LATERAL"])),
+        (Side.LEFT, Staging(on=on, system="ARCO", version="2019", code="I")),
+        (Side.LEFT, SymptomReport(on=on, source="clinician", symptomatic=False, pain_nrs=0)),
+        (Side.RIGHT, Imaging(on=on, modality="MR", necrosis=False)),
+    ]
+
+
+@pytest.fixture
+def noon():
+    with time_machine.travel(NOON, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def watched(noon, clinic, enrol, actor):
+    patient = enrol(clinic)
+    recording.record_facts(patient.pk, baseline(), by=actor)
+    return patient
+
+
+@pytest.fixture
+def page(watched, clinic, make_user, sign_in):
+    """`page("coordinator", "visits/")`: the answer of a page about the watched patient."""
+
+    def get(role="clinician", rest=""):
+        return sign_in(make_user(clinic, role)).get(f"/patients/{watched.pk}/{rest}")
+
+    return get
+
+
+def hurts(patient, actor, on=date(2026, 3, 3)):
+    report = SymptomReport(on=on, source="patient", symptomatic=True, pain_nrs=3)
+    return recording.record_facts(patient.pk, [(Side.LEFT, report)], by=actor).facts[0]
+
+
+def test_the_right_hip_stands_on_the_viewers_left(page):
+    text = page().content.decode()
+    assert text.index('id="hip-right"') < text.index('id="hip-left"')
+
+
+def test_a_hip_says_what_is_known_and_why_it_is_seen_when(page):
+    text = page().content.decode()
+    assert "small lesion 12 %" in text and "ARCO I" in text
+    assert "6-month interval" in text and "10 Jul 2026" in text
+
+
+def test_a_finding_names_rule_facts_source_and_protocol(page, watched, actor):
+    fact = hurts(watched, actor)
+    text = page().content.decode()
+    assert "Core decompression review" in text and "act by" in text
+    assert f"?fact={fact.key}#{fact.key}" in text
+    assert "R11" in text and "core decompression techniques 2025" in text and "onfh-small-lesion/1" in text
+
+
+def test_open_reviews_are_alerts_with_their_deadline(page, watched, actor):
+    hurts(watched, actor)
+    assert "decide by 17 Mar 2026" in page().content.decode()
+
+
+def test_another_clinics_patient_is_not_there(watched, other_clinic, make_user, sign_in):
+    client = sign_in(make_user(other_clinic, "admin"))
+    for rest in ("", "imaging/", "visit/", "edit/", "print/", "left/end/"):
+        assert client.get(f"/patients/{watched.pk}/{rest}").status_code == 404
+
+
+def test_who_is_not_signed_in_is_sent_to_sign_in(client, watched):
+    answer = client.get(f"/patients/{watched.pk}/")
+    assert answer.status_code == 302 and answer.url.startswith("/account/login/")
+    by_htmx = client.get(f"/patients/{watched.pk}/", headers={"HX-Request": "true"})
+    assert by_htmx.status_code == 401 and "/account/login/" in by_htmx["HX-Redirect"]
+
+
+def test_every_look_is_audited(page, watched):
+    page("coordinator")
+    look = AuditEntry.objects.filter(act="look", patient_id=watched.pk).latest("id")
+    assert look.actor.startswith("Staff") and look.object == "patient page"
+
+
+def test_who_looked_is_shown_to_those_who_may_audit(page):
+    page("coordinator")
+    assert "Looked" not in page("coordinator", "history/").content.decode()
+    assert "Looked: patient page" in page("admin", "history/").content.decode()
+
+
+def count(client, url):
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert client.get(url).status_code == 200
+    return sum(not query["sql"].startswith(("SAVEPOINT", "RELEASE")) for query in queries)
+
+
+def test_the_page_takes_a_fixed_number_of_queries(watched, clinic, make_user, sign_in, actor):
+    client = sign_in(make_user(clinic, "clinician"))
+    url = f"/patients/{watched.pk}/"
+    few = count(client, url)
+    for day in range(1, 50):
+        hurts(watched, actor, on=date(2026, 1, 10) if day % 2 else date(2026, 2, 1))
+    assert count(client, url) == few <= 25
+
+
+@pytest.mark.parametrize("tab", ["visits", "imaging", "symptoms", "treatments", "decisions", "messages", "history"])
+def test_every_tab_opens_within_its_queries(watched, clinic, make_user, sign_in, tab):
+    client = sign_in(make_user(clinic, "admin"))
+    assert count(client, f"/patients/{watched.pk}/{tab}/") <= 25
+
+
+def test_an_unknown_tab_is_not_there(page):
+    assert page("clinician", "horoscope/").status_code == 404
+
+
+def test_what_if_computes_and_stores_nothing(page, watched):
+    before = PatientEvaluation.objects.get(patient=watched).as_of
+    text = page("clinician", "what-if/?as_of=2026-08-24").content.decode()
+    assert "Radiographs overdue" in text and "This is not the plan that stands." in text
+    assert PatientEvaluation.objects.get(patient=watched).as_of == before
+
+
+def test_what_if_without_a_day_says_so(page):
+    assert page("clinician", "what-if/?as_of=soon").status_code == 422
+
+
+def test_a_stale_answer_says_that_it_is_stale(page, watched):
+    PatientEvaluation.objects.filter(patient=watched).update(error="The guideline could not be applied; see the log.")
+    assert "The last evaluation failed" in page().content.decode()
+
+
+def test_a_replaced_hip_and_a_death_are_shown_clearly(page, watched, actor):
+    done = Procedure(on=date(2026, 2, 1), procedure="THA")
+    recording.record_facts(watched.pk, [(Side.LEFT, done)], by=actor)
+    assert "Total hip arthroplasty, 1 Feb 2026" in page().content.decode()
+    recording.record_death(watched.pk, by=actor, died_on=date(2026, 3, 1), source="relative, by telephone")
+    text = page().content.decode()
+    assert "Died 1 Mar 2026" in text and "relative, by telephone" in text
+
+
+def test_a_withdrawn_fact_stays_struck_with_its_reason(page, watched, actor):
+    fact = hurts(watched, actor)
+    recording.withdraw_fact(fact, by=actor, reason="the other patient")
+    text = page("clinician", "symptoms/").content.decode()
+    assert "Entered in error: the other patient (Ada Okoye)" in text and 'class="struck"' in text
+
+
+def test_the_timeline_is_an_image_with_words_and_a_table(page):
+    text = page().content.decode()
+    assert 'role="img" aria-labelledby="tl-title tl-desc"' in text
+    assert "Radiograph: AP pelvis, Frog lateral" in text and "style=" not in text
+
+
+def test_a_fact_is_found_on_the_page_of_its_list(watched, page, actor):
+    first = hurts(watched, actor, on=date(2026, 1, 11))
+    for _number in range(60):
+        hurts(watched, actor)
+    text = page("clinician", f"symptoms/?fact={first.key}").content.decode()
+    assert f'id="{first.key}"' in text

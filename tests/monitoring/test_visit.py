@@ -1,0 +1,221 @@
+"""Recording a visit: both hips in one form, nothing half-saved, and what it moves."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+import time_machine
+
+from monitoring.models import AuditEntry, ReviewCase
+from patients import recording
+from patients.models import BmiReading, Imaging, Patient, Score, Staging, SymptomReport, Visit
+from patients.vocabulary import Side
+from schedules.models import Plan
+from tests.monitoring.test_patient_page import baseline, hurts
+
+NOON = datetime(2026, 7, 8, 12, tzinfo=UTC)
+TODAY = "2026-07-08"
+
+
+@pytest.fixture
+def watched(clinic, enrol, actor):
+    with time_machine.travel(NOON, tick=False):
+        patient = enrol(clinic)
+        recording.record_facts(patient.pk, baseline(), by=actor)
+        yield patient
+
+
+@pytest.fixture
+def client_(watched, clinic, make_user, sign_in):
+    return sign_in(make_user(clinic, "coordinator"))
+
+
+@pytest.fixture
+def send(watched, client_):
+    """`send(**{"left-symptom-pain_nrs": 4})`: the answer to a visit of today with these fields."""
+
+    def post(**fields):
+        version = fields.pop("record_version", Patient.objects.get(pk=watched.pk).record_version)
+        data = {"on": TODAY, "kind": "clinic", "record_version": version, "seen_entry": 0, **fields}
+        return client_.post(f"/patients/{watched.pk}/visit/", data)
+
+    return post
+
+
+COMPLETE = {
+    "left-symptom-symptomatic": "no",
+    "left-symptom-pain_nrs": "0",
+    "left-radiograph-views": ["AP_PELVIS", "FROG_LATERAL"],
+    "left-radiograph-crescent": "absent",
+}
+
+
+def told(answer, client_):
+    return " ".join(str(message) for message in client_.get(answer.url).context["messages"])
+
+
+def test_the_form_shows_last_times_values_and_fills_none_in(watched, client_):
+    answer = client_.get(f"/patients/{watched.pk}/visit/")
+    text = answer.content.decode()
+    assert "12 on 10 Jan 2026" in text and "AP pelvis, Frog lateral on 10 Jan 2026" in text
+    assert all(section.is_empty() for _side, section in answer.context["entry"].sections())
+
+
+def test_the_form_says_what_a_complete_follow_up_still_needs(watched, client_, actor):
+    film = Imaging(on=date(2026, 7, 7), modality="XR", views=["AP_PELVIS"])
+    recording.record_facts(watched.pk, [(Side.LEFT, film)], by=actor)
+    answer = client_.get(f"/patients/{watched.pk}/visit/")
+    [left] = [hip for hip in answer.context["hips"] if hip["side"] == "left"]
+    assert [code for code, _words in left["needed"].parts] == ["lateral", "symptoms"]
+
+
+def test_both_hips_are_saved_as_one_visit(watched, send):
+    answer = send(**COMPLETE, **{"right-symptom-symptomatic": "no", "person-value": "23.5", "note": "walks well"})
+    assert answer.status_code == 302
+    visit = Visit.objects.get(patient=watched)
+    assert (visit.note, visit.symptomreports.count(), visit.imagings.count()) == ("walks well", 2, 1)
+    assert BmiReading.objects.get(visit=visit).value == 23.5
+
+
+def test_a_complete_follow_up_says_when_the_next_is_due(watched, send, client_):
+    words = told(send(**COMPLETE), client_)
+    assert "Left hip: Follow-up complete. Next due 8 Jan 2027 (was 10 Jul 2026)." in words
+    assert Plan.objects.get(hip__side="left", patient=watched, state="current").due_on == date(2027, 1, 8)
+
+
+def test_an_incomplete_one_says_so(send, client_):
+    words = told(send(**{**COMPLETE, "left-radiograph-views": ["AP_PELVIS"]}), client_)
+    assert "Follow-up not complete yet." in words and "Still due 10 Jul 2026." in words
+
+
+def test_new_pain_tells_of_the_review_it_opens(watched, send, client_):
+    words = told(send(**{"left-symptom-symptomatic": "yes", "left-symptom-pain_nrs": "4"}), client_)
+    assert "New: Core decompression review, act by 22 Jul 2026." in words
+    assert ReviewCase.objects.get(patient=watched, state="open").action == "CORE_DECOMPRESSION_REVIEW"
+
+
+def test_an_empty_form_records_nothing(watched, send):
+    answer = send()
+    assert answer.status_code == 422 and "Nothing is filled in yet" in answer.content.decode()
+    assert not Visit.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"on": "2026-07-20", "left-symptom-symptomatic": "no"}, "Date of the visit: The date lies in the future."),
+        ({"on": "1980-01-01", "left-symptom-symptomatic": "no"}, "before the patient"),
+        ({"left-symptom-pain_nrs": "11"}, "less than or equal to 10"),
+        ({"left-mri-lesion_volume_percent": "12"}, "Say how the lesion was measured."),
+        ({"left-harris-pain": "none"}, "Without this there is no total."),
+        ({"left-oxford-total": "60"}, "less than or equal to 48"),
+        ({"left-procedure-operator": "Dr Lind"}, "Say which treatment."),
+        ({"left-staging-stage": "ARCO|2019|IIC"}, "not one of the available choices"),
+        ({"person-weight": "80"}, "Weight and height are both needed."),
+    ],
+)
+def test_bad_input_is_told_at_its_field_and_nothing_is_saved(watched, send, fields, words):
+    answer = send(**{"right-symptom-symptomatic": "no", **fields})
+    assert answer.status_code == 422
+    assert words in " ".join(problem.text for problem in answer.context["errors"]).replace("&#x27;", "'")
+    assert not Visit.objects.exists() and SymptomReport.objects.filter(patient=watched).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"left-mri-necrosis": "no"}, "No necrosis now, but there was on 10 Jan 2026."),
+        (
+            {
+                "left-mri-lesion_volume_percent": "12",
+                "left-mri-lesion_volume_cm3": "40",
+                "left-mri-volume_method": "MRI_SLICE_SUM",
+            },
+            "imply a femoral head that no adult has",
+        ),
+        (
+            {"left-mri-lesion_volume_percent": "5", "left-mri-volume_method": "MRI_SLICE_SUM"},
+            "5 % is much less than 12 % of 10 Jan 2026.",
+        ),
+        ({"left-symptom-symptomatic": "no", "left-symptom-pain_nrs": "5"}, "No symptoms, but pain of 5."),
+        ({"right-staging-stage": "ARCO|2019|II"}, "Is it the other side?"),
+    ],
+)
+def test_a_contradiction_asks_for_a_reason_before_anything_is_saved(send, fields, words):
+    answer = send(**fields)
+    assert answer.status_code == 422
+    assert words in " ".join(warning.text for warning in answer.context["warnings"])
+    assert not Visit.objects.exists()
+    again = send(**fields, warned=answer.context["warned"], go_on_reason="read twice")
+    assert again.status_code == 302 and Visit.objects.get().note == "read twice"
+
+
+def test_a_lower_stage_goes_on_only_with_a_reason_which_is_kept(watched, send, actor):
+    recording.record_facts(
+        watched.pk, [(Side.LEFT, Staging(on=date(2026, 3, 1), system="ARCO", version="2019", code="II"))], by=actor
+    )
+    answer = send(**{"left-staging-stage": "ARCO|2019|I"})
+    assert "Stages do not heal" in answer.content.decode()
+    silent = send(**{"left-staging-stage": "ARCO|2019|I"}, warned=answer.context["warned"], go_on_reason=" ")
+    assert silent.status_code == 422 and not Visit.objects.exists()
+    send(**{"left-staging-stage": "ARCO|2019|I"}, warned=answer.context["warned"], go_on_reason="new reader")
+    assert Staging.objects.get(code="I", on=date(2026, 7, 8)).note.endswith("new reader")
+
+
+def test_a_reason_does_not_count_for_a_warning_that_was_not_shown(send):
+    answer = send(**{"left-mri-necrosis": "no"}, warned="0" * 16, go_on_reason="whatever comes")
+    assert answer.status_code == 422 and not Visit.objects.exists()
+
+
+def test_a_replaced_hip_takes_no_second_arthroplasty_unasked(watched, send):
+    send(**{"left-procedure-procedure": "THA"})
+    answer = send(**{"left-procedure-procedure": "THA", "left-procedure-done_on": "2026-07-07"})
+    assert (
+        answer.status_code == 302
+        or "recorded already" in answer.content.decode()
+        or "was replaced" in answer.content.decode()
+    )
+    assert "was replaced on" in send(**{"left-procedure-procedure": "THA"}).content.decode()
+
+
+def test_somebody_elses_change_is_shown_and_what_was_typed_is_kept(watched, send, actor):
+    version = Patient.objects.get(pk=watched.pk).record_version
+    seen = AuditEntry.objects.latest("id").pk
+    hurts(watched, actor)
+    answer = send(**COMPLETE, record_version=version, seen_entry=seen, note="typed with care")
+    text = answer.content.decode()
+    assert answer.status_code == 409 and "Ada Okoye: Recorded facts" in text and "typed with care" in text
+    assert not Visit.objects.exists()
+    current = answer.context["entry"].visit["record_version"].value()
+    assert send(**COMPLETE, record_version=current, note="typed with care").status_code == 302
+
+
+def test_sent_twice_is_saved_once(watched, send):
+    version = Patient.objects.get(pk=watched.pk).record_version
+    assert send(**COMPLETE, record_version=version).status_code == 302
+    assert send(**COMPLETE, record_version=version).status_code == 409
+    assert Visit.objects.count() == 1
+
+
+def test_scores_are_computed_from_their_items(send):
+    items = {"stairs": 0, "uneven_surface": 1, "rising": 0, "bending": 0, "lying": 0, "sitting": 0}
+    send(**{f"left-hoos-{name}": value for name, value in items.items()})
+    score = Score.objects.get(instrument="HOOS_JR")
+    assert (float(score.value), score.items["uneven_surface"]) == (92.34, 1)
+
+
+def test_a_harris_score_keeps_its_variant_and_items(send):
+    best = {
+        "pain": "none", "limp": "none", "support": "none", "distance": "unlimited", "stairs": "no_rail",
+        "shoes_socks": "ease", "sitting": "ordinary_chair_hour", "transport": "able",
+        "fixed_flexion": 0, "fixed_adduction": 0, "fixed_internal_rotation": 0, "leg_length_difference_cm": 0,
+        "flexion": 120, "abduction": 40, "external_rotation": 40, "adduction": 25, "internal_rotation": 30, "variant": "ARC_TABLE",
+    }  # fmt: skip
+    send(**{f"right-harris-{name}": value for name, value in best.items()})
+    score = Score.objects.get(instrument="HHS")
+    assert (score.value, score.variant, score.hip.side) == (100, "ARC_TABLE", "right")
+
+
+def test_the_form_takes_few_queries(watched, client_, django_assert_max_num_queries):
+    client_.get(f"/patients/{watched.pk}/visit/")
+    with django_assert_max_num_queries(32):
+        client_.get(f"/patients/{watched.pk}/visit/")
