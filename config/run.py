@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -99,6 +100,7 @@ def start_web(supervisor: Supervisor, held: socket.socket) -> None:
         "8",
         "--log-level",
         "warning",
+        "--preload",
         "--no-control-socket",
         "--access-logfile",
         "-",
@@ -272,6 +274,7 @@ def run(console: Console, data: Path, lock: Path) -> int:
         return 1
     finally:
         supervisor.end_all()
+        shutil.rmtree(locations.socket_dir(data), ignore_errors=True)
         console.say("Stopped; nothing is left running.")
 
 
