@@ -52,21 +52,23 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks: a person with their roles by clinic, or a system run that may see every clinic."""
+    """Who looks: a person with their roles by clinic, a system run that may see every clinic, or a machine with scopes."""
 
     actor: Actor
     roles: tuple[tuple[int, Role], ...]
     time_zone: str = "UTC"  # of the first clinic: how times are shown
+    scopes: tuple[tuple[int, Permission], ...] = ()  # of an API token, by clinic
 
     @cached_property
     def clinic_ids(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(clinic for clinic, _ in self.roles))
+        return tuple(dict.fromkeys(clinic for clinic, _ in (*self.roles, *self.scopes)))
 
     def may(self, permission: Permission, clinic_id: int) -> bool:
-        return any(clinic == clinic_id and permission in ALLOWED[role] for clinic, role in self.roles)
+        by_role = any(clinic == clinic_id and permission in ALLOWED[role] for clinic, role in self.roles)
+        return by_role or (clinic_id, permission) in self.scopes
 
     def may_anywhere(self, permission: Permission) -> bool:
-        return any(permission in ALLOWED[role] for _, role in self.roles)
+        return any(self.may(permission, clinic) for clinic in self.clinic_ids)
 
     def check(self, permission: Permission, clinic_id: int) -> None:
         """Raise PermissionDenied unless one of the viewer's roles in that clinic allows it."""

@@ -1,0 +1,118 @@
+"""API tokens: made once, shown once, kept as a digest; each bound to one clinic, with scopes and an expiry."""
+
+import hashlib
+import secrets
+import zlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from patients import access
+from patients.access import Permission, Viewer
+from patients.changes import Actor
+from patients.models import Clinic
+
+from .. import audit
+from ..models import ApiToken
+
+PREFIX = "hw_"
+SCOPES = ("read", "record", "work", "decide")
+USED_EVERY = timedelta(minutes=5)
+
+
+def make_token(*, name: str, clinic: Clinic, scopes: Sequence[str], days: int, viewer: Viewer) -> tuple[ApiToken, str]:
+    """A new token and its secret, which is not kept. Raises PermissionDenied, ValueError for an unknown scope."""
+    viewer.check(Permission.ADMINISTER, clinic.pk)
+    return issue(name=name, clinic=clinic, scopes=scopes, days=days, by=viewer.actor)
+
+
+@transaction.atomic
+def issue(*, name: str, clinic: Clinic, scopes: Sequence[str], days: int, by: Actor) -> tuple[ApiToken, str]:
+    """For an actor who may: the command line, or `make_token` after its check."""
+    if unknown := set(scopes) - set(SCOPES):
+        raise ValueError(f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}.")
+    if not 1 <= days <= 365:
+        raise ValueError("A token lives 1 to 365 days.")
+    body = secrets.token_urlsafe(32)
+    secret = f"{PREFIX}{body}_{_check(body)}"
+    token = ApiToken.objects.create(
+        name=name[:80],
+        clinic=clinic,
+        digest=digest(secret),
+        prefix=secret[:8],
+        scopes=list(scopes),
+        created_by_id=by.user_id,
+        expires_at=timezone.now() + timedelta(days=days),
+    )
+    audit.note(by, "make_token", clinic_id=clinic.pk, object=f"token-{token.pk}", after={"scopes": list(scopes)})
+    return token, secret
+
+
+def revoke(token: ApiToken, *, viewer: Viewer) -> None:
+    """The token opens nothing any more."""
+    viewer.check(Permission.ADMINISTER, token.clinic_id)
+    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    audit.note(viewer.actor, "revoke_token", clinic_id=token.clinic_id, object=f"token-{token.pk}")
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _check(body: str) -> str:
+    """A check sum, so that a mistyped or truncated token is told apart from a revoked one without a query."""
+    return f"{zlib.crc32(body.encode()):08x}"
+
+
+def viewer_of_token(token: ApiToken, request_id: str = "") -> Viewer:
+    """What the token may do: its scopes, in its clinic."""
+    actor = Actor(name=f"API: {token.name}"[:120], user_id=None, request_id=request_id)
+    return Viewer(actor=actor, roles=(), scopes=tuple((token.clinic_id, Permission(scope)) for scope in token.scopes))
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer hw_…`. Binds the transaction to the token's clinic."""
+
+    def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != b"bearer":
+            return None
+        if len(words) != 2:
+            raise AuthenticationFailed("Write “Authorization: Bearer hw_…”.")
+        secret = words[1].decode("ascii", "replace")
+        body, _mark, check = secret.removeprefix(PREFIX).rpartition("_")
+        if not secret.startswith(PREFIX) or _check(body) != check:
+            raise AuthenticationFailed("This is no token of ours; was it cut off?")
+        token = ApiToken.objects.select_related("clinic").filter(digest=digest(secret)).first()
+        if token is None or token.revoked_at is not None:
+            raise AuthenticationFailed("This token was revoked or never issued.")
+        now = timezone.now()
+        if token.expires_at <= now:
+            raise AuthenticationFailed("This token has expired.")
+        if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        viewer = viewer_of_token(token, getattr(request, "request_id", ""))
+        access.bind_clinics(viewer.clinic_ids)
+        request._request.viewer = viewer  # type: ignore[attr-defined]
+        return Machine(token), token
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="Hipwatch"'
+
+
+class Machine:
+    """Who calls with a token, in the shape DRF expects of a user."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, token: ApiToken) -> None:
+        self.token = token
+        self.pk = f"token-{token.pk}"
