@@ -231,7 +231,7 @@ def _read(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 values[name] = tuple(_visit(item) for item in raw)
             else:
                 values[name] = _READERS[kind](raw)
-        except (TypeError, ValueError, InvalidOperation):
+        except (TypeError, ValueError, OverflowError, InvalidOperation):
             problems.append(f"{name} cannot be read: {raw!r}")
     return values, problems
 
