@@ -1,0 +1,109 @@
+"""Patient search: who is meant by a few words of name, record number and birth date, spelt well or not."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from django.db import connection
+from django.db.models import Case, CharField, IntegerField, Q, QuerySet, Value, When
+from django.db.models.functions import Concat, Upper
+from django.utils.dates import MONTHS
+from django.utils.translation import override
+
+from patients.models import Patient
+
+MOST_WORDS: Final = 6
+# The share of a word's trigrams that a name must hold: Muller finds Müller, Berk finds Berg.
+LIKENESS: Final = "0.45"
+_NUMERIC: Final = re.compile(
+    r"(?<!\S)(\d{4})-(\d{1,2})-(\d{1,2})(?!\S)|(?<!\S)(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?!\S)"
+)
+_NAMED: Final = re.compile(r"(?<!\S)(\d{1,2})\.?\s+([^\W\d_]{3,})\.?\s+(\d{4})(?!\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was typed: words in capitals, and the days of birth that may be meant, one tuple for each date typed."""
+
+    words: tuple[str, ...]
+    births: tuple[tuple[date, ...], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.births)
+
+
+def parse_search(text: str) -> Asked:
+    """Dates are read as 1981-03-04, 4.3.1981, 04/03/81 (day first) or 4 Mar 1981; all else is words."""
+    births: list[tuple[date, ...]] = []
+
+    def take(found: re.Match[str]) -> str:
+        days = _days(found)
+        if days:
+            births.append(days)
+        return " " if days else found.group()
+
+    rest = _NAMED.sub(take, _NUMERIC.sub(take, text.replace("\x00", " ")[:200]))
+    words = (word.strip(",;").upper() for word in rest.split())
+    return Asked(tuple(word for word in words if word)[:MOST_WORDS], tuple(births))
+
+
+def _days(found: re.Match[str]) -> tuple[date, ...]:
+    if found.re is _NAMED:
+        day, name, year = found.groups()
+        month = _months().get(name[:3].casefold())
+        return _dates([int(year)], month, int(day)) if month else ()
+    groups = [int(group) for group in found.groups() if group is not None]
+    if found.group(1):
+        return _dates([groups[0]], groups[1], groups[2])
+    years = [groups[2]] if groups[2] >= 100 else [1900 + groups[2], 2000 + groups[2]]
+    return _dates(years, groups[1], groups[0])
+
+
+def _dates(years: list[int], month: int, day: int) -> tuple[date, ...]:
+    found = []
+    for year in years:
+        try:
+            found.append(date(year, month, day))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def _months() -> dict[str, int]:
+    """Months by the first three letters of their names, in the languages in which the pages show dates."""
+    known: dict[str, int] = {}
+    for language in ("en", "de"):
+        with override(language):
+            known |= {str(name)[:3].casefold(): number for number, name in MONTHS.items()}
+    return known
+
+
+def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
+    """Those for whom every word is in name, number or birth date; `near` is 0 where no spelling was forgiven.
+
+    Changes a setting of the running transaction: how unlike a name may be.
+    """
+    asked = parse_search(text)
+    for days in asked.births:
+        patients = patients.filter(born_on__in=days)
+    name = Upper(Concat("family_name", Value(" "), "given_name", output_field=CharField()))
+    patients = patients.annotate(full_name=name, number=Upper("record_number"))
+    if asked.words:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [LIKENESS])
+    exactly = Q()
+    for word in asked.words:
+        here = Q(full_name__contains=word) | Q(number__contains=word)
+        if re.fullmatch(r"(19|20)\d\d", word):
+            here |= Q(born_on__year=int(word))
+        exactly &= here
+        patients = patients.filter(here | Q(full_name__trigram_word_similar=word))
+    near = Case(When(exactly, then=0), default=1) if exactly else Value(0)
+    return patients.annotate(near=near if exactly else Value(0, output_field=IntegerField()))
+
+
+def one_with_number(patients: QuerySet[Patient], text: str) -> Patient | None:
+    """The patient whose record number is exactly this, where there is exactly one."""
+    found = list(patients.annotate(number=Upper("record_number")).filter(number=text.strip().upper())[:2])
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,122 @@
+"""Patients list: everybody by name, or those whom a search means; an exact record number leads straight there."""
+
+from typing import Any
+
+from django.db.models import Q, QuerySet, Value
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from patients import access
+from patients.access import Permission, Viewer
+from patients.models import Patient
+
+from ..models import HipEvaluation
+from ..patient_search import one_with_number, parse_search, search_patients
+from .entry import signed_in
+from .finding_words import PATHWAYS, day_words
+from .worklist_filters import with_query
+
+PAGE = 50
+ORDER = ("near", "family_name", "given_name", "id")
+
+
+@signed_in
+@require_GET
+def patients(request: HttpRequest) -> HttpResponse:
+    """Everybody of the viewer's clinics, or who is meant by ?q=."""
+    viewer = access.viewer_of(request)
+    query = request.GET.get("q", "").strip()[:200]
+    if query and (only := one_with_number(access.patients_for(viewer), query)):
+        return redirect(_patient_url(only.pk) or reverse("patients"))
+    found = _found(viewer, query)
+    total = found.count()
+    after = request.GET.get("after", "")
+    page = list(_behind(found, after).select_related("clinic", "responsible")[: PAGE + 1])
+    more, page = len(page) > PAGE, page[:PAGE]
+    kept = {"q": query} if query else {}
+    context = {
+        "query": query,
+        "search_query": query,
+        "total": total,
+        "rows": _rows(page),
+        "next_url": with_query(reverse("patients"), {**kept, "after": str(page[-1].pk)}) if more else "",
+        "first_url": with_query(reverse("patients"), kept) if after else "",
+        "several_clinics": len(viewer.clinic_ids) > 1,
+        "actions": _actions(viewer),
+        "empty": _empty(query) if not total else None,
+    }
+    return render(request, "monitoring/worklist/patients.html", context)
+
+
+def _found(viewer: Viewer, query: str) -> QuerySet[Patient]:
+    seen = access.patients_for(viewer)
+    if parse_search(query):
+        return search_patients(seen, query).order_by(*ORDER)
+    return seen.annotate(near=Value(0)).order_by(*ORDER)
+
+
+def _behind(found: QuerySet[Patient], mark: str) -> QuerySet[Patient]:
+    """Those after the patient with this id, in the order of the list; a mark that is none begins anew."""
+    if not (mark.isascii() and mark.isdecimal() and len(mark) < 18):
+        return found
+    last = found.filter(pk=int(mark)).values_list(*ORDER).first()
+    if last is None:
+        return found
+    behind = Q()
+    for at, name in enumerate(ORDER):
+        same = dict(zip(ORDER[:at], last[:at], strict=True))
+        behind |= Q(**same, **{f"{name}__gt": last[at]})
+    return found.filter(behind)
+
+
+def _rows(page: list[Patient]) -> list[dict[str, Any]]:
+    hips: dict[int, dict[str, str]] = {}
+    evaluations = HipEvaluation.objects.filter(patient__in=[one.pk for one in page]).order_by("hip__side")
+    for pk, side, pathway in evaluations.values_list("patient_id", "hip__side", "pathway"):
+        hips.setdefault(pk, {})[side] = str(PATHWAYS.get(pathway, pathway))
+    return [
+        {
+            "id": f"row-{one.pk}",
+            "url": _patient_url(one.pk),
+            "name": one.display_name,
+            "born": day_words(one.born_on) if one.born_on else _("birth date unknown"),
+            "number": one.record_number,
+            "clinic": one.clinic.name,
+            "clinician": one.responsible.name if one.responsible else "",
+            "right": hips.get(one.pk, {}).get("right", _("Not evaluated yet")),
+            "left": hips.get(one.pk, {}).get("left", _("Not evaluated yet")),
+            "died": day_words(one.died_on) if one.died_on else "",
+        }
+        for one in page
+    ]
+
+
+def _patient_url(pk: int) -> str:
+    try:
+        return reverse("patient", args=[pk])
+    except NoReverseMatch:  # INTERIM while pages are being written
+        return ""
+
+
+def _actions(viewer: Viewer) -> list[dict[str, str]]:
+    try:
+        enrol = reverse("patient_enrol")
+    except NoReverseMatch:  # INTERIM while pages are being written
+        return []
+    may = viewer.may_anywhere(Permission.RECORD)
+    return [{"text": _("Enrol a patient"), "url": enrol, "kind": "primary"}] if may else []
+
+
+def _empty(query: str) -> dict[str, Any]:
+    if not query:
+        return {"kind": "none_yet", "title": _("No patients yet"), "text": _("A registry begins with one.")}
+    text = _("Try fewer words, the record number alone, or the birth date as 4 Mar 1981.")
+    return {
+        "kind": "no_match",
+        "title": _("Nobody matches “%(query)s”") % {"query": query},
+        "text": text,
+        "actions": [{"text": _("Show everybody"), "url": reverse("patients")}],
+    }

@@ -1,0 +1,17 @@
+"""URLs of the worklist and of the list of patients."""
+
+from django.urls import path
+
+from . import patients_list, worklist
+
+urlpatterns = [
+    path("", worklist.show, name="worklist"),
+    path("worklist/bulk/", worklist.bulk, name="worklist_bulk"),
+    path("worklist/undo/<int:pk>/", worklist.undo, name="worklist_undo"),
+    path("worklist/<int:pk>/outcome/", worklist.outcome, name="worklist_outcome"),
+    path("worklist/<int:pk>/snooze/", worklist.snooze, name="worklist_snooze"),
+    path("worklist/<int:pk>/unsnooze/", worklist.unsnooze, name="worklist_unsnooze"),
+    path("worklist/<slug:tab>/", worklist.show, name="worklist_tab"),
+    path("worklist/<slug:tab>/export.<slug:kind>", worklist.export, name="worklist_export"),
+    path("patients/", patients_list.patients, name="patients"),
+]

@@ -1,0 +1,394 @@
+"""Worklist pages: the tabs, and what a coordinator does to a row without leaving it."""
+
+from datetime import date
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import trigger_client_event
+
+from patients import access
+from patients.access import Permission, Viewer
+from patients.models import Hip, Patient, User
+from patients.recording import RecordingRefused, today_at
+
+from .. import census, outreach, worklist
+from ..models import Census, ContactAttempt
+from ..outreach import WorkRefused
+from . import exports
+from .entry import signed_in
+from .finding_words import day_words
+from .worklist_filters import Narrowing, narrow, staff_for
+from .worklist_rows import row_words, suggested_next, words_for
+
+Problems = dict[str, str]
+
+
+@signed_in
+@require_GET
+def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
+    """One tab, its filters and its rows."""
+    if tab not in worklist.TABS:
+        raise Http404(tab)
+    viewer = access.viewer_of(request)
+    today = worklist.today_for(viewer, timezone.now())
+    staff = staff_for(viewer)
+    narrowing = narrow(request.GET, viewer=viewer, staff=staff)
+    counts = worklist.counts(viewer, narrowing.filters, today)
+    after = request.GET.get("after", "")
+    page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
+    acted = request.GET.get("acted", "")
+    rows = [
+        {"row": words, "owners": staff.everyone.get(words.clinic_id, ())}
+        | (_undoable(row, viewer) if str(words.pk) == acted else {})
+        for words, row in zip(words_for(page.rows, tab, today), page.rows, strict=True)
+    ]
+    context = (
+        _list_context(viewer, tab, narrowing, counts)
+        | _row_context(viewer, tab, narrowing, today)
+        | {
+            "rows": rows,
+            "shown": len(page.rows),
+            "next_url": narrowing.url(tab, after=page.after) if page.after else "",
+            "first_url": narrowing.url(tab) if after else "",
+            "census_alarms": _census_alarms(viewer),
+            "clinicians": staff.clinicians,
+        }
+    )
+    return render(request, "monitoring/worklist/page.html", context)
+
+
+def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[str, int]) -> dict[str, Any]:
+    """What stands around the rows."""
+    query = {"query": narrowing.kept} if narrowing.kept else {}
+    export = {
+        kind: reverse("worklist_export", args=[tab, kind], query=narrowing.kept or None) for kind in exports.KINDS
+    }
+    actions = [
+        {"text": _("Import"), "url": _address("imports")},
+        {"text": _("Export CSV"), "url": export["csv"]},
+        {"text": _("Export Excel"), "url": export["xlsx"]},
+    ]
+    return {
+        "tab": tab,
+        "title": worklist.TABS[tab],
+        "tabs": _tabs(tab, narrowing, counts),
+        "total": counts[tab],
+        "chips": narrowing.chips(tab),
+        "filter_form": narrowing.form,
+        "clear_url": reverse("worklist_tab", args=[tab]),
+        "list_path": reverse("worklist_tab", args=[tab]),
+        "header_actions": [action for action in actions if action["url"]],
+        "bulk_url": reverse("worklist_bulk", **query),
+    } | _emptiness(viewer, tab, narrowing, counts)
+
+
+def _tabs(tab: str, narrowing: Narrowing, counts: dict[str, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "url": narrowing.url(code),
+            "count": counts[code],
+            "current": code == tab,
+            "alert": code == "reviews",
+        }
+        for code, name in worklist.TABS.items()
+    ]
+
+
+def _emptiness(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[str, int]) -> dict[str, Any]:
+    """Why the list is empty, if it is, and where to go on."""
+    if counts[tab]:
+        return {}
+    if narrowing.kept:
+        lift = {"text": _("Lift all filters"), "url": reverse("worklist_tab", args=[tab])}
+        return _empty(
+            "no_match", _("Nobody here matches these filters"), _("The list may be longer without them."), lift
+        )
+    if not counts["all"]:
+        first = [
+            {"text": _("Enrol a patient"), "url": _address("patient_enrol"), "kind": "primary"},
+            {"text": _("Import a file"), "url": _address("imports")},
+        ]
+        return _empty("none_yet", _("No patients yet"), _("A registry begins with one."), *first)
+    following = next((code for code in worklist.TABS if counts[code]), "all")
+    go_on = {"text": f"{worklist.TABS[following]} ({counts[following]})", "url": narrowing.url(following)}
+    title, text = _nothing_left(tab)
+    return _empty("done", title, text, go_on)
+
+
+def _nothing_left(tab: str) -> tuple[str, str]:
+    return {
+        "reviews": (_("No review is open"), _("No new symptom or finding waits for a decision.")),
+        "overdue": (_("Nobody is overdue"), _("Everybody who is followed was seen within their window.")),
+        "due": (_("No window is open"), _("Nobody has to be booked now.")),
+        "never_started": (_("Everybody has begun"), _("Every followed hip had a first complete follow-up.")),
+        "incomplete": (_("Nothing is missing"), _("No view, MRI or volume is waited for.")),
+        "unreachable": (_("E-mail reaches everybody"), _("Everybody who is followed can be written to.")),
+        "snoozed": (_("Nobody is snoozed"), _("No promise to come back later is running.")),
+    }.get(tab, (_("Nobody here"), ""))
+
+
+def _empty(kind: str, title: str, text: str, *actions: dict[str, str]) -> dict[str, Any]:
+    return {
+        "empty": {
+            "kind": kind,
+            "title": title,
+            "text": text,
+            "actions": [action for action in actions if action["url"]],
+        }
+    }
+
+
+def _address(name: str, *args: int) -> str:
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:  # INTERIM while pages are being written
+        return ""
+
+
+def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing, today: date) -> dict[str, Any]:
+    """What every row's forms need."""
+    return {
+        "tab": tab,
+        "outcomes": ContactAttempt.Outcome.choices,
+        "me": viewer.actor.user_id,
+        "chosen_owner": viewer.actor.user_id,
+        "next_on": suggested_next(today),
+        "today": today,
+        "row_query": narrowing.query(tab=tab),
+        "several_clinics": len(viewer.clinic_ids) > 1,
+    }
+
+
+def _census_alarms(viewer: Viewer) -> list[dict[str, Any]]:
+    """The clinics whose census does not add up; what differs is told to administrators."""
+    alarms = census.clinics_that_do_not_add_up(viewer.clinic_ids)
+    return [{"census": wrong, "differences": _differences(wrong, viewer)} for wrong in alarms]
+
+
+def _differences(wrong: Census, viewer: Viewer) -> list[dict[str, Any]]:
+    if not viewer.may(Permission.ADMINISTER, wrong.clinic_id):
+        return []
+    listed = {item["hip"]: item for item in wrong.disagreements}
+    hips = Hip.objects.filter(pk__in=listed, clinic_id__in=viewer.clinic_ids).select_related("patient")
+    return [
+        {"hip": hip, "url": _address("patient", hip.patient_id), **listed[hip.pk]}
+        for hip in hips.order_by("patient", "id")
+    ]
+
+
+def _undoable(row: worklist.Row, viewer: Viewer) -> dict[str, Any]:
+    """What this viewer did last to the row, with the way to take it back."""
+    if row.contact is None or row.contact.by_id != viewer.actor.user_id:
+        return {}
+    return {"acted": str(row.contact), "undo_url": reverse("worklist_undo", args=[row.contact.pk])}
+
+
+# What is done to a row: each answers with the row alone to htmx, and otherwise leads back to the list.
+
+
+@signed_in
+@require_POST
+def outcome(request: HttpRequest, pk: int) -> HttpResponse:
+    """Record what came of trying to reach a patient."""
+    viewer = access.viewer_of(request)
+    patient = access.patient_for(viewer, pk, Permission.WORK)
+    post = request.POST
+    try:
+        attempt = outreach.record_outcome(
+            patient,
+            outcome=post.get("outcome", ""),
+            viewer=viewer,
+            today=today_at(patient.clinic, timezone.now()),
+            next_on=_date(post.get("next_on", ""), "next_on"),
+            owner=_owner(post.get("owner", "")),
+            note=post.get("note", ""),
+        )
+    except WorkRefused as refused:
+        return _refused(request, patient, {refused.field: str(refused)}, which="outcome")
+    told = _("%(outcome)s recorded for %(name)s.") % {"outcome": attempt, "name": patient.display_name}
+    undo_url = reverse("worklist_undo", args=[attempt.pk])
+    return _answer(request, patient, told, {"acted": str(attempt), "undo_url": undo_url})
+
+
+@signed_in
+@require_POST
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take back an outcome that the viewer recorded."""
+    viewer = access.viewer_of(request)
+    attempts = ContactAttempt.objects.filter(clinic_id__in=viewer.clinic_ids).select_related("patient__clinic")
+    attempt = get_object_or_404(attempts, pk=pk)
+    try:
+        outreach.undo_outcome(attempt, viewer=viewer)
+    except WorkRefused as refused:
+        return _refused(request, attempt.patient, {refused.field: str(refused)}, which="outcome")
+    told = _("%(outcome)s for %(name)s taken back.") % {"outcome": attempt, "name": attempt.patient.display_name}
+    return _answer(request, attempt.patient, told, {})
+
+
+@signed_in
+@require_POST
+def snooze(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a patient off until a day, with a reason."""
+    viewer = access.viewer_of(request)
+    patient = access.patient_for(viewer, pk, Permission.WORK)
+    try:
+        promise = outreach.snooze(
+            patient,
+            until=_date(request.POST.get("until", ""), "until"),
+            reason=request.POST.get("reason", ""),
+            viewer=viewer,
+            today=today_at(patient.clinic, timezone.now()),
+        )
+    except WorkRefused as refused:
+        return _refused(request, patient, {refused.field: str(refused)}, which="snooze")
+    days = {"name": patient.display_name, "day": day_words(promise.until)}
+    told = _("%(name)s comes back on %(day)s.") % days
+    acted = {"acted": _("Snoozed until %(day)s") % days, "undo_url": reverse("worklist_unsnooze", args=[patient.pk])}
+    return _answer(request, patient, told, acted, moves=True)
+
+
+@signed_in
+@require_POST
+def unsnooze(request: HttpRequest, pk: int) -> HttpResponse:
+    """Bring a patient back at once."""
+    viewer = access.viewer_of(request)
+    patient = access.patient_for(viewer, pk, Permission.WORK)
+    outreach.end_snooze(patient, viewer=viewer)
+    told = _("%(name)s is back on the lists.") % {"name": patient.display_name}
+    return _answer(request, patient, told, {}, moves=True)
+
+
+def _date(text: str, field: str) -> date | None:
+    if not text.strip():
+        return None
+    try:
+        found = parse_date(text.strip())
+    except ValueError:
+        found = None
+    if found is None:
+        raise WorkRefused(field, _("This is no date."))
+    return found
+
+
+def _owner(text: str) -> User | None:
+    if not text:
+        return None
+    owner = User.objects.filter(pk=int(text)).first() if text.isascii() and text.isdecimal() else None
+    if owner is None:
+        raise WorkRefused("owner", _("Choose somebody of this clinic."))
+    return owner
+
+
+def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
+    """The context of a row by itself, as on the list from which the request came."""
+    viewer = access.viewer_of(request)
+    today = worklist.today_for(viewer, timezone.now())
+    staff = staff_for(viewer)
+    narrowing = narrow(request.GET, viewer=viewer, staff=staff)
+    tab = _tab(request)
+    patient = access.patient_for(viewer, patient.pk)
+    row = worklist.rows_for([patient], today)[0]
+    return _row_context(viewer, tab, narrowing, today) | {
+        "row": row_words(row, tab, today),
+        "owners": staff.everyone.get(patient.clinic_id, ()),
+        "narrowing": narrowing,
+    }
+
+
+def _tab(request: HttpRequest) -> str:
+    tab = request.GET.get("tab", "all")
+    return tab if tab in worklist.TABS else "all"
+
+
+def _answer(
+    request: HttpRequest, patient: Patient, told: str, acted: dict[str, Any], *, moves: bool = False
+) -> HttpResponse:
+    """The row as it stands now; `moves`: it changed lists, so the tabs' counts come along."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return _back(request, patient, told, acted)
+    context = _one_row(request, patient) | acted
+    if moves:
+        narrowing: Narrowing = context["narrowing"]
+        viewer = access.viewer_of(request)
+        context["moved_tabs"] = _tabs(
+            context["tab"], narrowing, worklist.counts(viewer, narrowing.filters, context["today"])
+        )
+    response = render(request, "monitoring/worklist/row.html", context)
+    return trigger_client_event(response, "announce", told)
+
+
+def _back(request: HttpRequest, patient: Patient, told: str, acted: dict[str, Any]) -> HttpResponse:
+    viewer = access.viewer_of(request)
+    messages.success(request, told)
+    narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
+    more = {"acted": patient.pk} if acted else {}
+    return redirect(f"{narrowing.url(_tab(request), **more)}#row-{patient.pk}")
+
+
+def _refused(request: HttpRequest, patient: Patient, problems: Problems, *, which: str) -> HttpResponse:
+    """The same form again with what is wrong and what was typed."""
+    context = _one_row(request, patient)
+    owner = request.POST.get("owner", "")
+    context |= {
+        "problems": problems,
+        "typed": request.POST,
+        "which": which,
+        "chosen_owner": int(owner) if owner.isascii() and owner.isdecimal() else context["me"],
+        "errors": [{"text": text, "id": f"row-{patient.pk}-{field}"} for field, text in problems.items()],
+        "back_url": context["narrowing"].url(context["tab"]),
+    }
+    page = "row.html" if request.htmx else "row_page.html"  # type: ignore[attr-defined]
+    return render(request, f"monitoring/worklist/{page}", context, status=422)
+
+
+@signed_in
+@require_POST
+def bulk(request: HttpRequest) -> HttpResponse:
+    """What is done to all ticked rows: a clinician made responsible, or an export."""
+    viewer = access.viewer_of(request)
+    chosen = [int(pk) for pk in request.POST.getlist("selected") if pk.isascii() and pk.isdecimal() and len(pk) < 18]
+    patients = list(
+        access.patients_for(viewer).filter(pk__in=chosen).select_related("clinic", "responsible").order_by("id")
+    )
+    tab = _tab(request)
+    back = redirect(narrow(request.GET, viewer=viewer, staff=staff_for(viewer)).url(tab))
+    if not patients:
+        messages.warning(request, _("Tick at least one row first."))
+        return back
+    act = request.POST.get("act", "")
+    if act in exports.KINDS:
+        today = worklist.today_for(viewer, timezone.now())
+        rows = worklist.rows_for(patients, today)
+        return exports.export_rows(viewer, rows, tab=tab, kind=act, today=today, of="selected")
+    try:
+        to = _owner(request.POST.get("clinician", ""))
+        changed = outreach.assign_clinician(patients, to=to, viewer=viewer)
+    except (WorkRefused, RecordingRefused) as refused:
+        messages.error(request, str(refused))
+        return back
+    who = to.name if to else _("nobody")
+    told = ngettext("%(n)d patient is now %(who)s's.", "%(n)d patients are now %(who)s's.", changed)
+    messages.success(request, told % {"n": changed, "who": who})
+    return back
+
+
+@signed_in
+@require_GET
+def export(request: HttpRequest, tab: str, kind: str) -> HttpResponse:
+    """The whole of a tab as a file, with its filters and without its pages."""
+    if tab not in worklist.TABS or kind not in exports.KINDS:
+        raise Http404(tab)
+    viewer = access.viewer_of(request)
+    today = worklist.today_for(viewer, timezone.now())
+    narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
+    rows = worklist.every_row(tab, viewer, narrowing.filters, today)
+    return exports.export_rows(viewer, rows, tab=tab, kind=kind, today=today, of=narrowing.query())

@@ -1,0 +1,133 @@
+"""Worklist filters: what the address of a list narrows it to, as a form, as chips and as the address again."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from patients.access import Viewer
+from patients.models import Membership, Role
+from patients.models.clinic import LANGUAGES
+
+from ..worklist import Filters
+from .finding_words import PATHWAYS
+
+NAMES = ("clinic", "clinician", "pathway", "late", "language", "owner", "q")
+ME = "me"
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Who works in the viewer's clinics, as choices of id and name."""
+
+    everyone: Mapping[int, tuple[tuple[int, str], ...]]  # by clinic
+    clinicians: tuple[tuple[int, str], ...]
+    clinics: tuple[tuple[int, str], ...]
+
+    @property
+    def people(self) -> list[tuple[int, str]]:
+        known = {pk: name for people in self.everyone.values() for pk, name in people}
+        return sorted(known.items(), key=lambda person: (person[1], person[0]))
+
+
+def staff_for(viewer: Viewer) -> Staff:
+    """In one query."""
+    everyone: dict[int, dict[int, str]] = defaultdict(dict)
+    clinicians: dict[int, str] = {}
+    clinics: dict[int, str] = {}
+    memberships = Membership.objects.filter(clinic__in=viewer.clinic_ids, user__is_active=True)
+    columns = ("clinic_id", "clinic__name", "user_id", "user__name", "role")
+    for clinic, clinic_name, user, name, role in memberships.order_by("user__name", "user").values_list(*columns):
+        clinics[clinic] = clinic_name
+        everyone[clinic][user] = name
+        if role == Role.CLINICIAN:
+            clinicians[user] = name
+    people = {clinic: tuple(names.items()) for clinic, names in everyone.items()}
+    by_name = sorted(clinics.items(), key=lambda clinic: (clinic[1], clinic[0]))
+    return Staff(people, tuple(clinicians.items()), tuple(by_name))
+
+
+class FilterForm(forms.Form):
+    """Each field narrows the list; a value that is not offered is left out."""
+
+    clinic = forms.TypedChoiceField(label=gettext_lazy("Clinic"), coerce=int, empty_value=None, required=False)
+    clinician = forms.TypedChoiceField(label=gettext_lazy("Clinician"), coerce=int, empty_value=None, required=False)
+    pathway = forms.ChoiceField(label=gettext_lazy("Pathway"), required=False)
+    late = forms.IntegerField(label=gettext_lazy("Days late, at least"), min_value=0, max_value=20_000, required=False)
+    language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
+    owner = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
+    q = forms.CharField(label=gettext_lazy("Name, number or birth date"), max_length=100, required=False)
+
+    def __init__(self, data: QueryDict, *, staff: Staff) -> None:
+        super().__init__(data, auto_id="filter_%s")
+        any_choice = ("", _("Any"))
+        if len(staff.clinics) < 2:
+            del self.fields["clinic"]
+        choices: dict[str, list[tuple[Any, Any]]] = {
+            "clinic": list(staff.clinics),
+            "clinician": list(staff.clinicians),
+            "pathway": list(PATHWAYS.items()),
+            "language": list(LANGUAGES),
+            "owner": [(ME, _("Me")), *staff.people],
+        }
+        for name, offered in choices.items():
+            if name in self.fields:
+                self.fields[name].choices = [any_choice, *offered]  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """The filters in force: for the query, for the chips, and for every address that must keep them."""
+
+    form: FilterForm
+    filters: Filters
+    kept: Mapping[str, str]  # of the address, those that hold
+
+    def url(self, tab: str, **more: Any) -> str:
+        path = reverse("worklist") if tab == "reviews" else reverse("worklist_tab", args=[tab])
+        return with_query(path, self.kept | {name: str(value) for name, value in more.items() if value})
+
+    def query(self, **more: Any) -> str:
+        return urlencode(dict(self.kept) | more)
+
+    def chips(self, tab: str) -> list[dict[str, str]]:
+        return [self._chip(tab, name) for name in self.kept]
+
+    def _chip(self, tab: str, name: str) -> dict[str, str]:
+        field = self.form.fields[name]
+        value = self.kept[name]
+        if isinstance(field, forms.ChoiceField):
+            value = next((str(text) for code, text in field.choices if str(code) == value), value)
+        rest = {other: kept for other, kept in self.kept.items() if other != name}
+        path = reverse("worklist_tab", args=[tab])
+        return {"label": str(field.label), "value": value, "remove_url": with_query(path, rest)}
+
+
+def narrow(query: QueryDict, *, viewer: Viewer, staff: Staff) -> Narrowing:
+    """What the address asks for, as far as the viewer is offered it."""
+    form = FilterForm(query, staff=staff)
+    form.is_valid()
+    known = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
+    kept = {name: str(known[name]) for name in NAMES if name in known}
+    owner = known.get("owner")
+    filters = Filters(
+        clinic=known.get("clinic"),
+        clinician=known.get("clinician"),
+        pathway=known.get("pathway", ""),
+        late=known.get("late"),
+        language=known.get("language", ""),
+        owner=(viewer.actor.user_id if owner == ME else int(owner)) if owner else None,
+        search=known.get("q", ""),
+    )
+    return Narrowing(form, filters, kept)
+
+
+def with_query(path: str, pairs: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(pairs)}" if pairs else path

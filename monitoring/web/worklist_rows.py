@@ -1,0 +1,344 @@
+"""Worklist rows: what the list says of a patient, in words: why, how late, who acts next since when, last contact."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from patients.models import Patient
+
+from ..models import ContactAttempt, HipEvaluation, ReviewCase
+from ..outreach import longest_snooze
+from ..worklist import OPEN, Row
+from .finding_words import ACTIONS, PATHWAYS, day_words, with_dates
+
+WARNING_DAYS = 183  # symptoms precede collapse by at least six months
+SYMPTOM_ACTIONS = ("CORE_DECOMPRESSION_REVIEW", "IMAGE_PAINFUL_HIP")  # their `since` is the first day of pain
+LEFT_OUT = ("deceased", "ended", "replaced", "not_enrolled", "not_affected", "contralateral_watch", "not_assessed")
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a patient is on a tab; `status` or `urgency` choose the badge."""
+
+    words: str
+    second: str = ""
+    status: str = ""
+    urgency: str = ""
+    clock: dict[str, Any] | None = None
+    sides: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RowWords:
+    """A row of the table. All but the ids and dates are words ready to be shown."""
+
+    id: str
+    pk: int
+    name: str
+    born: str
+    number: str
+    clinic: str
+    clinic_id: int
+    clinician: str
+    hips: str
+    why: Why
+    late: str
+    days_late: int
+    next: str
+    since: str
+    last: str
+    last_second: str
+    telephone: str
+    telephone_link: str
+    mail: str
+    snoozed_until: date | None
+    latest_snooze: date
+
+
+def words_for(rows: Iterable[Row], tab: str, today: date) -> list[RowWords]:
+    return [row_words(row, tab, today) for row in rows]
+
+
+def row_words(row: Row, tab: str, today: date) -> RowWords:
+    patient = row.patient
+    shown = tab if tab != "all" else _weightiest(row)
+    why = _WHY.get(shown, _standing)(row, today)
+    days = _days_late(row, shown, today)
+    who, since = _next(row, shown, today)
+    last, second = _last_contact(row)
+    return RowWords(
+        id=f"row-{patient.pk}",
+        pk=patient.pk,
+        name=patient.display_name,
+        born=day_words(patient.born_on) if patient.born_on else _("birth date unknown"),
+        number=patient.record_number,
+        clinic=patient.clinic.name,
+        clinic_id=patient.clinic_id,
+        clinician=patient.responsible.name if patient.responsible else "",
+        hips=side_words(why.sides),
+        why=why,
+        late=_("%(days)d d") % {"days": days} if days else "",
+        days_late=days,
+        next=who,
+        since=since,
+        last=last,
+        last_second=second,
+        telephone=telephone_of(patient),
+        telephone_link=patient.telephone.as_rfc3966 if patient.telephone else "",
+        mail=mail_words(row),
+        snoozed_until=row.snooze.until if row.snooze else None,
+        latest_snooze=today + longest_snooze(any(hip.status == "gap" for hip in row.hips.values())),
+    )
+
+
+def side_words(sides: Iterable[str]) -> str:
+    found = set(sides)
+    if len(found) == 2:
+        return _("both")
+    return {"right": _("right"), "left": _("left")}[found.pop()] if found else ""
+
+
+def telephone_of(patient: Patient) -> str:
+    return str(patient.telephone.as_international) if patient.telephone else patient.telephone_as_given
+
+
+def mail_words(row: Row) -> str:
+    """Why e-mail cannot reach the patient; empty when it can."""
+    if row.no_mail == "bounced" and row.patient.email_bounced_on:
+        return _("E-mail came back on %(day)s") % {"day": day_words(row.patient.email_bounced_on)}
+    words = {
+        "no_address": _("No e-mail address"),
+        "no_consent": _("Consent to e-mail missing"),
+        "declined": _("No e-mail wished"),
+    }
+    return words.get(row.no_mail, "")
+
+
+def _weightiest(row: Row) -> str:
+    """Of all tabs on which the patient stands, the one that says most."""
+    if row.cases:
+        return "reviews"
+    if row.snooze:
+        return "snoozed"
+    if row.late_hips():
+        return "overdue"
+    if row.due_hips(*OPEN):
+        return "due"
+    followed = [hip for hip in row.hips.values() if hip.status]
+    if any(hip.anchor_on is None for hip in followed):
+        return "never_started"
+    if row.incomplete():
+        return "incomplete"
+    return "unreachable" if row.no_mail and followed else ""
+
+
+def _review(row: Row, today: date) -> Why:
+    case = row.cases[0]
+    words = with_dates(case.because).rstrip(".")
+    if case.act_by:
+        words = _("%(finding)s; review by %(day)s") % {"finding": words, "day": day_words(case.act_by)}
+    asked = [_question(other) for other in row.cases]
+    sides = frozenset(other.hip.side for other in row.cases)
+    return Why(words, "; ".join(asked), urgency=case.urgency, clock=_clock(row.cases, today), sides=sides)
+
+
+def _question(case: ReviewCase) -> str:
+    side = _("right hip") if case.hip.side == "right" else _("left hip")
+    return f"{ACTIONS.get(case.action, case.action)}, {side}"
+
+
+def _clock(cases: Iterable[ReviewCase], today: date) -> dict[str, Any] | None:
+    """The six months between the first pain and collapse, as days used."""
+    began = [case.since for case in cases if case.action in SYMPTOM_ACTIONS]
+    if not began:
+        return None
+    used = (today - min(began)).days
+    words = _("6-month window: %(used)d of %(total)d days used") % {"used": used, "total": WARNING_DAYS}
+    tone = "bad" if used > WARNING_DAYS else "warn" if used > WARNING_DAYS / 2 else ""
+    return {"used": min(used, WARNING_DAYS), "total": WARNING_DAYS, "words": words, "tone": tone}
+
+
+def _overdue(row: Row, today: date) -> Why:
+    return _window(row.late_hips())
+
+
+def _due(row: Row, today: date) -> Why:
+    return _window(row.due_hips(*OPEN))
+
+
+def _window(hips: list[HipEvaluation]) -> Why:
+    first = hips[0]
+    due = _("Due %(day)s") % {"day": day_words(first.due_on)} if first.due_on else _("Due")
+    return Why(due, reason_words(hips), status=first.status or "", sides=frozenset(hip.hip.side for hip in hips))
+
+
+def reason_words(hips: list[HipEvaluation]) -> str:
+    """The reasons for the interval of each hip, said once where they are the same."""
+    reasons = {hip.hip.side: with_dates(hip.because) for hip in hips}
+    if len(set(reasons.values())) == 1:
+        return next(iter(reasons.values()))
+    return " ".join(f"{side_words([side]).capitalize()}: {reason}" for side, reason in reasons.items())
+
+
+def _never_started(row: Row, today: date) -> Why:
+    hips = [hip for hip in row.hips.values() if hip.status and hip.anchor_on is None]
+    first = min((hip.due_on for hip in hips if hip.due_on), default=None)
+    enrolled = day_words(row.patient.enrolled_on)
+    words = _("No complete follow-up since enrolment on %(day)s") % {"day": enrolled}
+    second = _("First due %(day)s") % {"day": day_words(first)} if first else ""
+    return Why(words, second, status="never_started", sides=frozenset(hip.hip.side for hip in hips))
+
+
+def _incomplete(row: Row, today: date) -> Why:
+    flags = row.incomplete()
+    others = [str(ACTIONS.get(flag.action, flag.action)) for flag in flags[1:]]
+    second = _("Also: %(what)s") % {"what": ", ".join(dict.fromkeys(others))} if others else ""
+    words = with_dates(flags[0].because)
+    return Why(words, second, status="incomplete", sides=frozenset(flag.hip.side for flag in flags))
+
+
+def _unreachable(row: Row, today: date) -> Why:
+    telephone = telephone_of(row.patient)
+    second = _("Call %(number)s") % {"number": telephone} if telephone else _("No telephone number either")
+    sides = frozenset(side for side, hip in row.hips.items() if hip.status)
+    return Why(mail_words(row), second, status="unreachable", sides=sides)
+
+
+def _snoozed(row: Row, today: date) -> Why:
+    if row.snooze is None:
+        return _standing(row, today)
+    words = _("Back on %(day)s: %(reason)s") % {"day": day_words(row.snooze.until), "reason": row.snooze.reason}
+    late = row.late_hips() or row.due_hips(*OPEN)
+    second = _("Due %(day)s") % {"day": day_words(late[0].due_on)} if late and late[0].due_on else ""
+    sides = frozenset(side for side, hip in row.hips.items() if hip.status)
+    return Why(words, second, status="snoozed", sides=sides)
+
+
+def _standing(row: Row, today: date) -> Why:
+    """Nothing is asked now: the next date, or why nobody follows this patient."""
+    hips = row.due_hips("upcoming", *OPEN)
+    if hips and hips[0].due_on:
+        words = _("Next due %(day)s") % {"day": day_words(hips[0].due_on)}
+        return Why(words, reason_words(hips), status="upcoming", sides=frozenset(hip.hip.side for hip in hips))
+    if not row.hips:
+        return Why(_("Not evaluated yet"))
+    pathways = {hip.pathway for hip in row.hips.values()}
+    code = next(code for code in (*LEFT_OUT, *sorted(pathways)) if code in pathways)
+    told = {with_dates(hip.because) for hip in row.hips.values() if hip.pathway == code}
+    return Why(" ".join(sorted(told)), str(PATHWAYS.get(code, code)), status=_STATUS_OF.get(code, ""))
+
+
+_STATUS_OF = {"deceased": "deceased", "ended": "ended", "replaced": "replaced", "not_affected": "not_affected"}
+_WHY = {
+    "reviews": _review,
+    "overdue": _overdue,
+    "due": _due,
+    "never_started": _never_started,
+    "incomplete": _incomplete,
+    "unreachable": _unreachable,
+    "snoozed": _snoozed,
+}
+
+
+def _days_late(row: Row, tab: str, today: date) -> int:
+    if tab == "reviews":
+        act_by = row.cases[0].act_by
+        return max((today - act_by).days, 0) if act_by else 0
+    return row.days_late(today)
+
+
+def _next(row: Row, tab: str, today: date) -> tuple[str, str]:
+    """Who acts next, and since when."""
+    if tab == "reviews":
+        return _decider(row)
+    if tab == "snoozed" and row.snooze:
+        return row.snooze.owner.name, _until(row.snooze.until)
+    if late := row.late_hips():
+        return _ladder(row, late, today)
+    if tab == "incomplete" and row.incomplete():
+        return _("Coordinator"), _since(row.incomplete()[0].since)
+    opened = [hip.opens_on for hip in row.due_hips(*OPEN) if hip.opens_on]
+    if opened:
+        return _("Coordinator"), _since(min(opened))
+    if tab == "unreachable":
+        return _("Coordinator"), _since(row.patient.email_bounced_on)
+    if tab == "never_started":
+        return _("Coordinator"), _since(row.patient.enrolled_on)
+    return "", ""
+
+
+def _decider(row: Row) -> tuple[str, str]:
+    case = row.cases[0]
+    if case.level == ReviewCase.Level.ADMIN:
+        escalated = [flag.since for flag in row.flags if flag.rule == "R28"]
+        return _("Administrator"), _since(min(escalated, default=case.since))
+    who = case.assigned_to.name if case.assigned_to else _("Clinician, unassigned")
+    return who, _since(case.since)
+
+
+def _ladder(row: Row, late: list[HipEvaluation], today: date) -> tuple[str, str]:
+    """Coordinator from the day it was overdue, clinician from escalation, administrator from tracing or a gap."""
+    rungs: list[tuple[int, date, str]] = []
+    clinician = row.patient.responsible.name if row.patient.responsible else _("Clinician")
+    for hip in late:
+        window: dict[str, str] = getattr(hip, "window", None) or {}
+        days = {name: parse_date(window.get(name) or "") for name in ("escalate_on", "trace_on")}
+        for height, day, who in (
+            (0, hip.overdue_on, _("Coordinator")),
+            (1, days["escalate_on"], clinician),
+            (2, days["trace_on"], _("Administrator")),
+            (2, hip.gap_on, _("Administrator")),
+        ):
+            if day and day <= today:
+                rungs.append((height, day, who))
+    if not rungs:
+        return _("Coordinator"), ""
+    top = max(height for height, _day, _who in rungs)
+    day, who = min((day, who) for height, day, who in rungs if height == top)
+    return who, _since(day)
+
+
+def _since(day: date | None) -> str:
+    return _("since %(day)s") % {"day": day_words(day)} if day else ""
+
+
+def _until(day: date) -> str:
+    return _("on %(day)s") % {"day": day_words(day)}
+
+
+def _last_contact(row: Row) -> tuple[str, str]:
+    """What came of the last contact and when; then what was agreed."""
+    contact = row.contact
+    if contact is None:
+        return "", ""
+    on = day_words(timezone.localtime(contact.at).date())
+    what = str(contact.get_outcome_display())
+    if row.unanswered > 1:
+        times = ngettext("%(n)d time", "%(n)d times", row.unanswered) % {"n": row.unanswered}
+        what = f"{_('No answer')} {times}"
+    agreed = [_agreed(contact), contact.note]
+    return f"{what}, {on}", "; ".join(part for part in agreed if part)
+
+
+def _agreed(contact: ContactAttempt) -> str:
+    who = contact.owner.name if contact.owner else ""
+    if contact.next_on is None:
+        return who
+    day = day_words(contact.next_on)
+    if contact.outcome == ContactAttempt.Outcome.BOOKED:
+        words = _("booked for %(day)s") % {"day": day}
+    else:
+        words = _("again on %(day)s") % {"day": day}
+    return f"{words}, {who}" if who else words
+
+
+def suggested_next(today: date) -> date:
+    """A week on, never at a weekend."""
+    day = today + timedelta(days=7)
+    return day + timedelta(days=(7 - day.weekday()) % 7 if day.weekday() > 4 else 0)
