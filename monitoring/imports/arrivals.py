@@ -48,6 +48,11 @@ class SaidExposure:
     started_on: date | None = None
     source: str = ""
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is said but that the person has it."""
+        return not (self.side or self.started_on or self.source)
+
 
 @dataclass(frozen=True)
 class Arrival:

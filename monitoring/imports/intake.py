@@ -99,6 +99,8 @@ class Plan:
     exposures: list[SaidExposure] = field(default_factory=list)
     email_wish: tuple[bool, str] | None = None
     dies: bool = False
+    fact_keys: set[int] = field(default_factory=set)
+    subject_keys: set[int] = field(default_factory=set)
     saved: Patient | None = None
 
     @property
@@ -294,18 +296,19 @@ class Intake:
         plan.email_wish = arrival.email_wish
 
     def _plan_visits(self, arrival: Arrival, known: Known, patient: Patient, plan: Plan) -> None:
-        said_here: set[int] = set()
         for visit in arrival.visits:
             new = []
             for said in visit.facts:
                 key = _fact_hash(said.fact, said.side)
-                if key in known.facts or key in said_here:
+                if key in known.facts or key in plan.fact_keys:
                     continue
-                said_here.add(key)
+                plan.fact_keys.add(key)
                 new.append(said)
                 problems = _field_problems(said.fact) | _dated_problems(said.fact, patient, self.today)
                 plan.remarks += [Remark(said.column(name), text) for name, texts in problems.items() for text in texts]
-                if _subject_hash(said.fact, said.side) in known.subjects:
+                subject = _subject_hash(said.fact, said.side)
+                plan.subject_keys.add(subject)
+                if subject in known.subjects:
                     text = _("The registry has another entry of this kind and day; both will stand.")
                     plan.remarks.append(Remark(said.column("on"), text, refuses=False))
             if new:
@@ -314,10 +317,8 @@ class Intake:
     def _remember(self, plan: Plan, known: Known) -> None:
         """Later rows of this source know of this one."""
         arrival = plan.arrival
-        for visit in plan.visits:
-            for said in visit.facts:
-                known.facts.add(_fact_hash(said.fact, said.side))
-                known.subjects.add(_subject_hash(said.fact, said.side))
+        known.facts |= plan.fact_keys
+        known.subjects |= plan.subject_keys
         known.exposures |= {(exposure.kind, exposure.side) for exposure in plan.exposures}
         if plan.email_wish:
             known.email_wish = plan.email_wish[0]
@@ -344,6 +345,8 @@ class Intake:
         arrival, reason = plan.arrival, f"{self.source}, line {plan.arrival.line}"[:200]
         patient = self._saved_person(plan, reason)
         for exposure in plan.exposures:
+            if plan.patient is None and exposure.is_bare:
+                continue  # enrolled with it
             unsaved = Exposure(
                 kind=exposure.kind, side=exposure.side, started_on=exposure.started_on, source=exposure.source[:120]
             )
@@ -375,6 +378,7 @@ class Intake:
                 by=self.by,
                 record_number=arrival.record_number,
                 contact_wishes=wishes,
+                conditions=[exposure.kind for exposure in plan.exposures if exposure.is_bare],
                 now=self.now,
                 **details,
             )

@@ -250,8 +250,7 @@ def _sheet_lines(content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
     try:
         with load_workbook(io.BytesIO(content)) as workbook:
             sheet = workbook.get_sheet_by_index(0)
-            first = (sheet.start or (0, 0))[0] + 1
-            for line, cells in enumerate(sheet.iter_rows(), start=first):
+            for line, cells in enumerate(sheet.iter_rows(), start=1):
                 if any(as_text(cell) for cell in cells):
                     yield line, [unicodedata.normalize("NFC", c) if isinstance(c, str) else c for c in cells]
     except CalamineError as error:

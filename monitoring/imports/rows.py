@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
@@ -95,6 +96,7 @@ def _person(reader: _Reader) -> dict[str, Any]:
     return person
 
 
+@lru_cache(maxsize=4096)
 def dialled(written: str) -> str:
     """The number in international form, or "" where it is none."""
     try:

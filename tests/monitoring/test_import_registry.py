@@ -339,6 +339,11 @@ def test_a_workbook_is_read_with_its_dates_and_numbers(load: Any) -> None:
     assert (patient.record_number, patient.born_on) == ("4711", date(1980, 2, 29))
 
 
+def test_lines_of_a_workbook_are_those_on_its_screen(check: Any) -> None:
+    batch = check(workbook([], ["record_number", "family_name"], [1, "A"], [], ["", "B"]))
+    assert (5, "record_number") in said(batch)
+
+
 def test_a_formula_in_a_workbook_is_refused_with_its_cell(check: Any) -> None:
     with pytest.raises(ImportRefused, match="Cell B2"):
         check(workbook(["record_number", "family_name"], [1, '=A1&"x"']))
