@@ -209,10 +209,12 @@ def in_words(summary: dict[str, Any]) -> str:
 def banner(*, address: str, demo: dict[str, Any], summary: dict[str, Any], data: Path) -> str:
     """The block that says everything one needs to begin."""
     rows = [("Address", address)]
-    for place, person in enumerate(demo.get("sign_ins", [])):
-        said = "   ".join(str(value) for value in person.values())
-        rows.append(("Sign in" if not place else "", said))
-    if not demo:
+    people = [[str(value) for value in person.values()] for person in demo.get("sign_ins", [])]
+    widths = [max(map(len, column)) for column in zip(*people, strict=False)]
+    for place, person in enumerate(people):
+        said = "   ".join(value.ljust(width) for value, width in zip(person, widths, strict=False))
+        rows.append(("Sign in" if not place else "", said.rstrip()))
+    if not people:
         rows.append(("Sign in", "no demonstration clinic; `python manage.py createsuperuser` makes the first account"))
     rows.append(("Mailbox", locations.mailbox_page(data) if not os.environ.get("EMAIL_URL") else "EMAIL_URL is set"))
     rows += [("Registry", in_words(summary) or "empty"), ("Data", os.fspath(data)), ("Logs", os.fspath(data / "log"))]
