@@ -12,7 +12,7 @@ from monitoring.imports import batch as batches
 from monitoring.imports.batch import Options, bound
 from monitoring.imports.cells import DateOrder
 from monitoring.imports.registry_file import ImportRefused
-from monitoring.imports.running import Bar, who_and_where
+from monitoring.imports.running import Bar, safe_cell, who_and_where
 from monitoring.models import ImportBatch
 
 SHOWN = 50
@@ -137,6 +137,5 @@ def _write_problems(path: Path, rows: list[tuple[int, str, Any]]) -> None:
         writer.writerow(["line", "outcome", "column", "refuses", "problem"])
         for number, outcome, remarks in rows:
             for remark in remarks:
-                text = remark["text"]
-                safe = f"'{text}" if text[:1] in "=+-@\t" else text
-                writer.writerow([number, outcome, remark["column"], "yes" if remark["refuses"] else "no", safe])
+                refuses = "yes" if remark["refuses"] else "no"
+                writer.writerow([number, outcome, remark["column"], refuses, safe_cell(remark["text"])])
