@@ -7,7 +7,15 @@ from pathlib import Path
 from config.embedded import locations, postgres, redis
 
 FOLDERS = ("postgres", "mailbox", "log")
-FILES = ("secrets.json", "demo.json", "postgres-is-elsewhere.txt", "run.lock", "postgres.lock", "valkey.lock")
+FILES = (
+    "secrets.json",
+    "demo.json",
+    "demo-password",
+    "postgres-is-elsewhere.txt",
+    "run.lock",
+    "postgres.lock",
+    "valkey.lock",
+)
 PATTERNS = ("programs-*", "beat-schedule*", ".secrets-*", ".postgres-*", ".password-*", ".programs-*")
 
 
