@@ -88,12 +88,15 @@ def _protected_weight_bearing(case: Case) -> list[Spell]:
 
 
 def _clinical_review(case: Case) -> list[Spell]:
-    """Days with both views that no clinician's report goes with yet, each as long as one still can."""
-    after, from_on = case.hip.anchor_on or date.min, case.plan.followed_since
-    spells: list[Spell] = []
-    for day in case.hip.view_days:
-        if day > after and day >= from_on:
-            film = next(film for film in case.hip.facts.films if film.on == day)
-            begins = day if not spells or spells[-1].until is None else max(day, spells[-1].until)
-            spells.append(_spell("R42", Mark(day, film.id), begins, add_days(day, case.protocol.pairing_days + 1)))
-    return spells
+    """Days with both views that no clinician's report goes with yet, each as long as one still can; oldest first."""
+    pairing, after = case.protocol.pairing_days, case.hip.anchor_on or date.min
+    oldest = max(case.plan.followed_since, add_days(case.patient.as_of, -pairing))
+    days = [day for day in case.hip.view_days if day > after and day >= oldest]
+    if not days:
+        return []
+    ids = {film.on: film.id for film in reversed(case.hip.facts.films)}
+    begins = [days[0], *(add_days(day, pairing + 1) for day in days[:-1])]
+    return [
+        _spell("R42", Mark(day, ids[day]), begin, add_days(day, pairing + 1))
+        for begin, day in zip(begins, days, strict=True)
+    ]

@@ -1,6 +1,7 @@
 """Records for the properties: crowded, contradictory histories that reach every pathway and every rule.
 
-`make_record(rng)` writes one as JSON values from a random source. Dates come from a small pool and its neighbours, so that days coincide and fall on the edges of windows.
+`make_record(rng)` writes one as JSON values from a random source. Dates come from a small pool and its neighbours,
+so that days coincide and fall on the edges of windows.
 """
 
 import random
@@ -224,7 +225,7 @@ def _endings(maker: Maker) -> list[JsonObject]:
 
 
 def rngs() -> st.SearchStrategy[random.Random]:
-    """Random sources by seed: a history then costs microseconds. Its size shrinks, which is what helps in reading it."""
+    """Random sources by seed: a history then costs microseconds, and its size still shrinks."""
     return st.integers(0, 2**32 - 1).map(random.Random)
 
 

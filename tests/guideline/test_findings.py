@@ -1,4 +1,4 @@
-"""The findings, rule by rule, as a table that a clinician can check: what happened, the day, and what is asked since."""
+"""The findings, rule by rule, as a table a clinician can check: what happened, the day, what is asked since when."""
 
 from typing import Any
 
