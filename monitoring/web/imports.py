@@ -40,7 +40,11 @@ class UploadForm(forms.Form):
     )
     date_order = forms.ChoiceField(
         label=gettext_lazy("Dates in the file"),
-        choices=[(order.value, order.value) for order in DateOrder],
+        choices=[
+            (DateOrder.ISO.value, gettext_lazy("2026-03-27 (year, month, day)")),
+            (DateOrder.DAY_FIRST.value, gettext_lazy("27.03.2026 or 27/03/2026 (day first)")),
+            (DateOrder.MONTH_FIRST.value, gettext_lazy("03/27/2026 (month first)")),
+        ],
         initial=DateOrder.ISO.value,
     )
     row_by_row = forms.BooleanField(label=gettext_lazy("Save the good rows even if others are refused"), required=False)
