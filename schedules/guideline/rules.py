@@ -177,7 +177,7 @@ _ROWS: Final = (
         "R12", Action.WORSENING_REVIEW, Urgency.SOON, Needs.DISEASED,
         asks="More pain than when it was last decided, or an outcome score well below the best of twelve months.",
         because=_review_text("Pain or a score is worse than before"),
-        sources=(POLICY, "Salaffi 2001: change in numerical pain rating"), grade=Grade.POLICY,
+        sources=(POLICY, "Farrar 2001: change in numerical pain rating"), grade=Grade.POLICY,
         raised_by=raising.worsening, counts_for_overdue=True,
     ),
     Rule(
