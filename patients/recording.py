@@ -273,10 +273,11 @@ def record_facts(
         visit.clinic, visit.patient, visit.recorded_at = patient.clinic, patient, now
         visit.actor, visit.recorded_by_id = by.name[:120], by.user_id
         visit.save(force_insert=True)
-    for _side, fact in facts:
-        fact.visit = visit
-        fact.save(force_insert=True)
     saved = tuple(fact for _side, fact in facts)
+    for fact in saved:
+        fact.visit = visit
+    for model in dict.fromkeys(type(fact) for fact in saved):
+        model._default_manager.bulk_create([fact for fact in saved if type(fact) is model])
     _raise_version(patient)
     announce(
         Change(
