@@ -16,7 +16,8 @@ from patients.vocabulary import Side
 from ..models import HipEvaluation, PatientEvaluation
 from .fact_words import TAB_OF_KIND, titled
 
-MODELS: Final[dict[str, type[Fact]]] = {model.kind: model for model in (*HIP_FACTS, BmiReading)}
+_FACTS: Final[tuple[type[Fact], ...]] = (*HIP_FACTS, BmiReading)
+MODELS: Final = {model.kind: model for model in _FACTS}
 ON_SCREEN: Final = (Side.RIGHT, Side.LEFT)  # as on a radiograph: the patient's right is on the viewer's left
 
 
@@ -52,10 +53,10 @@ class Chart:
     def superseded(self) -> frozenset[tuple[str, int]]:
         """(kind, id) of the facts that a correction which stands has replaced."""
         return frozenset(
-            (kind, fact.supersedes_id)
+            (kind, old)
             for kind, facts in self.facts.items()
             for fact in facts
-            if fact.supersedes_id is not None and fact.withdrawn_at is None
+            if (old := corrected_id(fact)) is not None and fact.withdrawn_at is None
         )
 
     def stands(self, fact: Fact) -> bool:
@@ -84,6 +85,12 @@ class Chart:
         """The fact of that key as evidence: its words and where it stands."""
         fact = self.by_key.get(key)
         return {"text": titled(fact) if fact else key, "url": fact_url(self.patient.pk, key)}
+
+
+def corrected_id(fact: Fact) -> int | None:
+    """The id of the fact that this one corrects."""
+    old: int | None = fact.supersedes_id  # type: ignore[attr-defined]
+    return old
 
 
 def fact_url(patient_id: int, key: str) -> str:

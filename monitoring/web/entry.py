@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
@@ -25,7 +25,7 @@ def signed_in(view: View[P]) -> View[P]:
             return answer
         return redirect_to_login(request.get_full_path())
 
-    return entered
+    return cast(View[P], entered)
 
 
 def _page_of(request: HttpRequest) -> str:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from patients.models import Fact
 from patients.vocabulary import Side
 
-from .chart import Chart
+from .chart import Chart, corrected_id
 from .fact_words import name_of, words_of
 
 
@@ -32,10 +32,10 @@ class FactRow:
 def fact_rows(chart: Chart) -> list[FactRow]:
     """All facts of the chart, latest first."""
     corrected_by = {
-        (kind, fact.supersedes_id): fact
+        (kind, corrected_id(fact)): fact
         for kind, facts in chart.facts.items()
         for fact in facts
-        if fact.supersedes_id is not None and fact.withdrawn_at is None
+        if corrected_id(fact) is not None and fact.withdrawn_at is None
     }
     rows = [
         _row(chart, fact, corrected_by.get((kind, fact.pk))) for kind, facts in chart.facts.items() for fact in facts
@@ -55,11 +55,11 @@ def _row(chart: Chart, fact: Fact, correction: Fact | None) -> FactRow:
         name=name_of(fact),
         words=words_of(fact),
         note=fact.note,
-        origin=str(fact.get_origin_display()),  # type: ignore[attr-defined]
+        origin=str(fact.get_origin_display()),
         actor=fact.actor,
         recorded_at=fact.recorded_at,
         state=state,
         became=became,
-        corrects=f"{fact.kind}-{fact.supersedes_id}" if fact.supersedes_id else "",
+        corrects=f"{fact.kind}-{old}" if (old := corrected_id(fact)) else "",
         correction_reason=fact.correction_reason,
     )

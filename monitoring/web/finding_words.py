@@ -2,10 +2,9 @@
 
 import re
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.utils.formats import date_format
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from patients.vocabulary import Action
@@ -15,11 +14,14 @@ from schedules.guideline.pathways import Pathway
 from schedules.guideline.rules import Grade
 from schedules.guideline.stages import Phase
 
-Words = str | Promise
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+Words: TypeAlias = "str | _StrPromise"
 
 ACTIONS: Final[dict[str, Words]] = {
     Action.ARTHROPLASTY_REVIEW: _("Arthroplasty review"),
-    Action.ASSESS_CONTRALATERAL_HIP: _("Assess the other hip"),
+    Action.ASSESS_CONTRALATERAL_HIP: _("Assess this hip as well"),
     Action.BASELINE_MRI: _("Baseline MRI"),
     Action.BASELINE_RADIOGRAPH: _("Baseline radiographs"),
     Action.CHECK_VOLUME: _("Check the volume"),

@@ -140,9 +140,7 @@ def _size_fact(chart: Chart, side: Side, as_of: date) -> dict[str, Any]:
         return _row(chart, _("Size"), measured, volume_words(measured))
     guessed = [study for study in chart.standing("imaging", side, until=as_of) if volume_words(study)]
     if guessed:
-        return _row(
-            chart, _("Size"), guessed[-1], _("%(size)s, an estimate only") % {"size": volume_words(guessed[-1])}
-        )
+        return _row(chart, _("Size"), guessed[-1], volume_words(guessed[-1]))
     return {"term": _("Size"), "value": _("not measured")}
 
 
@@ -196,14 +194,15 @@ def _actions(
     """The way to answer: the case where a clinician decides, a decision here, or the visit that ends it."""
     action = found["action"]
     case = cases.get((chart.hips[side].pk, action))
-    if case is not None and (url := _url("review_case", case.pk)):
+    if case is not None and (url := url_if_any("review_case", case.pk)):
         return [{"text": _("Open the case"), "url": url}]
     if action not in CASE_ACTIONS and RULES[found["rule"]].decided:
         return [{"text": _("Decide"), "url": reverse("finding_decide", args=[chart.patient.pk, side.value, action])}]
     return []
 
 
-def _url(name: str, *args: Any) -> str:
+def url_if_any(name: str, *args: Any) -> str:
+    """The address of that name; empty where this installation has no such page."""
     try:
         return reverse(name, args=args)
     except NoReverseMatch:

@@ -31,7 +31,7 @@ from .entry import signed_in
 from .fact_rows import fact_rows
 from .fact_words import name_of, words_of
 from .finding_words import ACTIONS, day_words
-from .hip_panels import ended_by, hip_panel
+from .hip_panels import ended_by, hip_panel, url_if_any
 from .history import history_row
 
 OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending")
@@ -80,7 +80,7 @@ def frame_of(
     return {
         "patient": patient,
         "banner": banner_of(patient, today, wishes),
-        "alerts": [_alert(case, patient) for case in cases],
+        "alerts": [_alert(case, patient, today) for case in cases],
         "actions": _actions(patient) if may_record else [],
         "may_record": may_record,
         "may_decide": viewer.may(Permission.DECIDE, patient.clinic_id),
@@ -96,14 +96,21 @@ def _actions(patient: Patient) -> list[dict[str, str]]:
     return [visit, edit]
 
 
-def _alert(case: ReviewCase, patient: Patient) -> dict[str, str]:
+def _alert(case: ReviewCase, patient: Patient, today: date) -> dict[str, str]:
     side = _("right hip") if case.hip.side == "right" else _("left hip")
     action = ACTIONS.get(case.action, case.action)
     words = f"{action}, {side}"
-    if case.act_by:
+    late = case.act_by is not None and case.act_by < today
+    if case.act_by and late:
+        days = (today - case.act_by).days
+        words = _("%(question)s: was to be decided by %(day)s, %(days)s days late") % {
+            "question": words, "day": day_words(case.act_by), "days": days,
+        }  # fmt: skip
+    elif case.act_by:
         words = _("%(question)s: decide by %(day)s") % {"question": words, "day": day_words(case.act_by)}
-    tone = "bad" if case.urgency == "URGENT" else "warn" if case.urgency == "SOON" else "info"
-    return {"text": words, "tone": tone, "url": f"{reverse('patient', args=[patient.pk])}#hip-{case.hip.side}"}
+    url = url_if_any("review_case", case.pk) or f"{reverse('patient', args=[patient.pk])}#hip-{case.hip.side}"
+    tone = "bad" if late or case.urgency == "URGENT" else "warn" if case.urgency == "SOON" else "info"
+    return {"text": words, "tone": tone, "url": url}
 
 
 def _tabs(patient: Patient, current: str) -> list[dict[str, Any]]:
@@ -150,7 +157,8 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
 
 def _with_ending(chart: Chart, side: Side, cases: dict[tuple[int, str], ReviewCase]) -> dict[str, Any]:
     panel = hip_panel(chart, side, chart.answer(side), as_of=chart.today, cases=cases)
-    return {"panel": panel, "side": side.value, "ending": ended_by(chart, side), "quiet": not panel["findings"]}
+    followed = chart.answer(side).get("pathway") not in {"replaced", "ended", "deceased"}
+    return {"panel": panel, "side": side.value, "ending": ended_by(chart, side), "may_end": followed}
 
 
 def _plans(patient: Patient) -> QuerySet[Plan]:

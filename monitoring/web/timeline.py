@@ -62,6 +62,7 @@ class _Sheet:
     """What is drawn so far, and the sentences that say the same."""
 
     scale: Scale
+    ground: list[SafeString] = field(default_factory=list)
     parts: list[SafeString] = field(default_factory=list)
     rows: list[tuple[date, str, str]] = field(default_factory=list)
 
@@ -105,23 +106,27 @@ def _svg(chart: Chart, sheet: _Sheet, height: int) -> SafeString:
     desc = _("%(count)s events; the table below lists them all.") % {"count": len(sheet.rows)}
     return format_html(
         '<svg class="drawing" viewBox="0 0 1000 {}" role="img" aria-labelledby="tl-title tl-desc">'
-        '<title id="tl-title">{}</title><desc id="tl-desc">{}</desc>{}{}{}</svg>',
+        '<title id="tl-title">{}</title><desc id="tl-desc">{}</desc>{}{}{}{}</svg>',
         height,
         title,
         desc,
-        _grid(sheet.scale, height),
+        format_html_join("", "{}", ((part,) for part in sheet.ground)),
+        _grid(sheet.scale, chart.today, height),
         format_html_join("", "{}", ((part,) for part in sheet.parts)),
         _now(sheet.scale, chart.today, height),
     )
 
 
-def _grid(scale: Scale, height: int) -> SafeString:
+def _grid(scale: Scale, today: date, height: int) -> SafeString:
     ticks = _ticks(scale)
     lines = format_html_join("", "M{} {}V{}", ((scale.x(day), TOP, height - 6) for day in ticks))
     words = format_html_join(
         "",
         '<text class="{}" x="{}" y="14">{}</text>',
-        (("" if day.month == 1 else "quiet", scale.x(day) + 2, _tick_word(day)) for day in _labelled(ticks, scale)),
+        (
+            ("" if day.month == 1 else "quiet", scale.x(day) + 2, _tick_word(day))
+            for day in _labelled(ticks, scale, today)
+        ),
     )
     return format_html('<path class="grid" d="{}"/>{}', lines, words)
 
@@ -139,11 +144,12 @@ def _ticks(scale: Scale) -> list[date]:
     return ticks
 
 
-def _labelled(ticks: list[date], scale: Scale) -> list[date]:
-    """The ticks that have room for a word, a year's before others."""
+def _labelled(ticks: list[date], scale: Scale, today: date) -> list[date]:
+    """The ticks that have room for a word beside today's, a year's before others."""
     shown: list[date] = []
     for day in sorted(ticks, key=lambda tick: (tick.month != 1, tick)):
-        if scale.x(day) < RIGHT - 30 and all(abs(scale.x(day) - scale.x(other)) >= 44 for other in shown):
+        beside = not -44 < scale.x(day) - scale.x(today) < 6
+        if beside and scale.x(day) < RIGHT - 30 and all(abs(scale.x(day) - scale.x(other)) >= 44 for other in shown):
             shown.append(day)
     return shown
 
@@ -159,14 +165,14 @@ def _now(scale: Scale, today: date, height: int) -> SafeString:
         x,
         TOP,
         height - 6,
-        x - 4,
-        height - 9,
+        x,
+        14,
         _("today"),
     )
 
 
 def _band(sheet: _Sheet, side: Side, top: int) -> None:
-    sheet.parts.append(
+    sheet.ground.append(
         format_html(
             '<rect class="band" x="{}" y="{}" width="{}" height="{}"/><text x="0" y="{}">{}</text>'
             '<text class="quiet" x="0" y="{}">{}</text><text class="quiet" x="0" y="{}">{}</text>'
@@ -235,9 +241,11 @@ def _window(plan: Plan, today: date) -> tuple[str, str]:
 
 
 def _images(sheet: _Sheet, studies: list[Imaging], side: Side, top: int) -> None:
-    y = top + MARK_AT
+    taken: list[float] = []
     for study in studies:
         x = sheet.scale.x(study.on)
+        y = top + MARK_AT + (13 if any(abs(x - other) < 12 for other in taken) else 0)
+        taken.append(x)
         words = f"{name_of(study)}: {words_of(study)}"
         sheet.say(study.on, _hip(side), words)
         sheet.parts.append(_mark(study, x, y, f"{day_words(study.on)}, {words}"))

@@ -208,7 +208,8 @@ def test_a_harris_score_keeps_its_variant_and_items(send):
         "pain": "none", "limp": "none", "support": "none", "distance": "unlimited", "stairs": "no_rail",
         "shoes_socks": "ease", "sitting": "ordinary_chair_hour", "transport": "able",
         "fixed_flexion": 0, "fixed_adduction": 0, "fixed_internal_rotation": 0, "leg_length_difference_cm": 0,
-        "flexion": 120, "abduction": 40, "external_rotation": 40, "adduction": 25, "internal_rotation": 30, "variant": "ARC_TABLE",
+        "flexion": 120, "abduction": 40, "external_rotation": 40, "adduction": 25, "internal_rotation": 30,
+        "variant": "ARC_TABLE",
     }  # fmt: skip
     send(**{f"right-harris-{name}": value for name, value in best.items()})
     score = Score.objects.get(instrument="HHS")

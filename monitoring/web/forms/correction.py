@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from patients.models import Fact
 from patients.models.choices import ADJUNCTS, VIEWS
 
-from .section import Words, day
+from ..finding_words import Words
+from .section import day
 from .staging import STAGES
 
 FIELDS: Final[dict[str, list[str]]] = {

@@ -117,6 +117,8 @@ class HarrisForm(SectionForm):
             motion=scores.Motion(*(self.cleaned_data[name] for name in MOTION)),
         )
         value = scores.harris_hip_score(items, variant)
+        if value is None:
+            return []
         return [Score(on=on, instrument="HHS", value=value, variant=variant.value, items=items.to_json())]
 
 
@@ -171,7 +173,8 @@ class HoosJrForm(SectionForm):
     def facts(self, on: date) -> Sequence[Fact]:
         items = {item: self.cleaned_data[item.value] for item in HoosJrItem}
         said = {item.value: answer for item, answer in items.items()}
-        return [Score(on=on, instrument="HOOS_JR", value=scores.hoos_jr(items), items=said)]
+        value = scores.hoos_jr(items)
+        return [] if value is None else [Score(on=on, instrument="HOOS_JR", value=value, items=said)]
 
 
 class OxfordForm(SectionForm):

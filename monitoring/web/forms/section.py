@@ -6,12 +6,11 @@ from datetime import date
 from typing import Any, ClassVar
 
 from django import forms
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Fact
 
-Words = str | Promise
+from ..finding_words import Words
 
 
 @dataclass(frozen=True, slots=True)
