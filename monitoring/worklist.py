@@ -133,7 +133,7 @@ def patients_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> Quer
     patients = _filtered(access.patients_for(viewer), filters, today).filter(belonging_to(tab, today))
     if tab == "reviews":
         risk: Any = Case(When(Exists(_open_cases(urgency="URGENT")), then=0), default=1, output_field=IntegerField())
-        day = _open_cases().order_by(F("act_by").asc(nulls_last=True), "id").values("act_by")[:1]
+        day: Any = _open_cases().order_by(F("act_by").asc(nulls_last=True), "id").values("act_by")[:1]
     elif tab == "snoozed":
         risk, day = Value(0, output_field=IntegerField()), _snoozes(today).values("until")[:1]
     else:

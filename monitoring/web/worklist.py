@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -67,7 +67,6 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
 
 def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[str, int]) -> dict[str, Any]:
     """What stands around the rows."""
-    query = {"query": narrowing.kept} if narrowing.kept else {}
     export = {
         kind: reverse("worklist_export", args=[tab, kind], query=narrowing.kept or None) for kind in exports.KINDS
     }
@@ -86,7 +85,7 @@ def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[s
         "clear_url": reverse("worklist_tab", args=[tab]),
         "list_path": reverse("worklist_tab", args=[tab]),
         "header_actions": [action for action in actions if action["url"]],
-        "bulk_url": reverse("worklist_bulk", **query),
+        "bulk_url": f"{reverse('worklist_bulk')}?{narrowing.query(tab=tab)}",
     } | _emptiness(viewer, tab, narrowing, counts)
 
 
@@ -180,7 +179,7 @@ def _differences(wrong: Census, viewer: Viewer) -> list[dict[str, Any]]:
     listed = {item["hip"]: item for item in wrong.disagreements}
     hips = Hip.objects.filter(pk__in=listed, clinic_id__in=viewer.clinic_ids).select_related("patient")
     return [
-        {"hip": hip, "url": _address("patient", hip.patient_id), **listed[hip.pk]}
+        {**listed[hip.pk], "hip": hip, "url": _address("patient", hip.patient_id)}
         for hip in hips.order_by("patient", "id")
     ]
 
@@ -323,7 +322,7 @@ def _answer(
             context["tab"], narrowing, worklist.counts(viewer, narrowing.filters, context["today"])
         )
     response = render(request, "monitoring/worklist/row.html", context)
-    return trigger_client_event(response, "announce", told)
+    return trigger_client_event(response, "announce", {"value": told})
 
 
 def _back(request: HttpRequest, patient: Patient, told: str, acted: dict[str, Any]) -> HttpResponse:
@@ -352,7 +351,7 @@ def _refused(request: HttpRequest, patient: Patient, problems: Problems, *, whic
 
 @signed_in
 @require_POST
-def bulk(request: HttpRequest) -> HttpResponse:
+def bulk(request: HttpRequest) -> HttpResponseBase:
     """What is done to all ticked rows: a clinician made responsible, or an export."""
     viewer = access.viewer_of(request)
     chosen = [int(pk) for pk in request.POST.getlist("selected") if pk.isascii() and pk.isdecimal() and len(pk) < 18]
@@ -383,7 +382,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @require_GET
-def export(request: HttpRequest, tab: str, kind: str) -> HttpResponse:
+def export(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
     """The whole of a tab as a file, with its filters and without its pages."""
     if tab not in worklist.TABS or kind not in exports.KINDS:
         raise Http404(tab)

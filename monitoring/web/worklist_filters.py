@@ -88,7 +88,7 @@ class Narrowing:
 
     form: FilterForm
     filters: Filters
-    kept: Mapping[str, str]  # of the address, those that hold
+    kept: dict[str, str]  # of the address, those that hold
 
     def url(self, tab: str, **more: Any) -> str:
         path = reverse("worklist") if tab == "reviews" else reverse("worklist_tab", args=[tab])
@@ -104,7 +104,7 @@ class Narrowing:
         field = self.form.fields[name]
         value = self.kept[name]
         if isinstance(field, forms.ChoiceField):
-            value = next((str(text) for code, text in field.choices if str(code) == value), value)
+            value = next((str(text) for code, text in field.widget.choices if str(code) == value), value)
         rest = {other: kept for other, kept in self.kept.items() if other != name}
         path = reverse("worklist_tab", args=[tab])
         return {"label": str(field.label), "value": value, "remove_url": with_query(path, rest)}

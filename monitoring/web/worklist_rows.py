@@ -83,7 +83,7 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
         clinician=patient.responsible.name if patient.responsible else "",
         hips=side_words(why.sides),
         why=why,
-        late=_("%(days)d d") % {"days": days} if days else "",
+        late=_("%(days)d\u00a0d") % {"days": days} if days else "",
         days_late=days,
         next=who,
         since=since,
@@ -180,10 +180,15 @@ def _window(hips: list[HipEvaluation]) -> Why:
 
 def reason_words(hips: list[HipEvaluation]) -> str:
     """The reasons for the interval of each hip, said once where they are the same."""
-    reasons = {hip.hip.side: with_dates(hip.because) for hip in hips}
+    reasons = {hip.hip.side: with_dates(hip.because) for hip in sorted(hips, key=_right_first)}
     if len(set(reasons.values())) == 1:
         return next(iter(reasons.values()))
     return " ".join(f"{side_words([side]).capitalize()}: {reason}" for side, reason in reasons.items())
+
+
+def _right_first(hip: HipEvaluation) -> bool:
+    """As on a radiograph."""
+    return hip.hip.side == "left"
 
 
 def _never_started(row: Row, today: date) -> Why:

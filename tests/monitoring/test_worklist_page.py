@@ -1,0 +1,359 @@
+"""Worklist pages: what the rows say, what is done to them in place, exports, and the list of patients."""
+
+import csv
+import io
+import re
+import zipfile
+from datetime import UTC, date, datetime
+
+import pytest
+import time_machine
+from django.urls import reverse
+from django.utils import timezone
+
+from monitoring import census, heartbeats, pipeline
+from monitoring.models import AuditEntry, Census, ContactAttempt, Snooze
+from monitoring.web import exports
+from patients import recording
+from patients.models import Imaging, Patient, SymptomReport
+from patients.vocabulary import Side
+
+LATE_DAY = date(2026, 8, 20)  # due on 10 Jul, overdue from 24 Jul, escalated from 9 Aug
+
+
+@pytest.fixture(autouse=True)
+def _summer():
+    with time_machine.travel(datetime(2026, 8, 20, 12, tzinfo=UTC), tick=False):
+        yield
+
+
+@pytest.fixture
+def late(clinic, enrol, actor):
+    """`late(**details)`: a patient with a small lesion on the left, last seen on 10 Jan 2026."""
+
+    def one(*more, where=clinic, on=date(2026, 1, 10), **details):
+        patient = enrol(where, **{"enrolled_on": on, **details})
+        facts = [
+            (
+                Side.LEFT,
+                Imaging(
+                    on=on, modality="MR", necrosis=True, lesion_volume_percent=12, volume_method="MRI_3D_SEGMENTATION"
+                ),
+            ),
+            (Side.LEFT, Imaging(on=on, modality="XR", views=["AP_PELVIS", "FROG_LATERAL"])),
+            (Side.LEFT, SymptomReport(on=on, source="clinician", symptomatic=False, pain_nrs=0)),
+            (Side.RIGHT, Imaging(on=on, modality="MR", necrosis=False)),
+        ]
+        recording.record_facts(patient.pk, [*facts, *more], by=actor)
+        return patient
+
+    return one
+
+
+@pytest.fixture
+def ada(clinic, make_user):
+    return make_user(clinic, "coordinator", name="Ada Okoye")
+
+
+@pytest.fixture
+def desk(ada, sign_in):
+    return sign_in(ada)
+
+
+def text_of(response):
+    return re.sub(r"[ \n]+", " ", response.content.decode())
+
+
+def htmx(client, url, data=None):
+    return client.post(url, data or {}, headers={"HX-Request": "true"})
+
+
+def tab_url(tab, **query):
+    return reverse("worklist_tab", args=[tab], query=query or None)
+
+
+def test_a_row_says_why_how_late_who_and_since_when(late, desk):
+    patient = late(family_name="Adeyemi", given_name="Jon", born_on=date(1990, 1, 9))
+    page = text_of(desk.get(tab_url("overdue")))
+    for words in ("Jon Adeyemi", "9 Jan 1990", patient.record_number, "Due 10 Jul 2026", "41\u00a0d", ">left<"):
+        assert words in page, words
+    assert "6-month interval: no known reason for a shorter one." in page
+    assert "since 9 Aug 2026" in page and "Clinician" in page
+
+
+def test_a_review_says_its_deadline_and_the_days_of_the_six_months(late, desk):
+    late((Side.LEFT, SymptomReport(on=date(2026, 8, 13), source="patient", symptomatic=True, pain_nrs=4)))
+    page = text_of(desk.get(reverse("worklist")))
+    assert "Symptoms since 13 Aug 2026" in page and "review by 27 Aug 2026" in page
+    assert "6-month window: 7 of 183 days used" in page and "Clinician, unassigned" in page
+
+
+def test_tab_counts_are_those_of_the_lists(late, desk):
+    for _number in range(3):
+        late()
+    response = desk.get(tab_url("overdue"))
+    counts = {tab["name"]: tab["count"] for tab in response.context["tabs"]}
+    assert (counts["Overdue"], counts["All"], len(response.context["rows"])) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("tab", ["overdue", "all"])
+def test_fifty_rows_take_no_more_queries_than_one(tab, late, desk, django_assert_max_num_queries):
+    late()
+    desk.get(tab_url(tab))
+    with django_assert_max_num_queries(20) as one:
+        desk.get(tab_url(tab))
+    with pipeline.deferred():
+        for _number in range(49):
+            late((Side.LEFT, SymptomReport(on=date(2026, 8, 1), source="patient", symptomatic=True)))
+    for patient in Patient.objects.all()[:20]:
+        ContactAttempt.objects.create(clinic=patient.clinic, patient=patient, outcome="no_answer", actor="Ada")
+    with django_assert_max_num_queries(20) as fifty:
+        response = desk.get(tab_url(tab))
+    assert len(response.context["rows"]) == 50
+    assert len(fifty) == len(one)
+
+
+def test_an_outcome_answers_with_the_struck_row_and_undo(late, desk, ada):
+    patient = late()
+    url = reverse("worklist_outcome", args=[patient.pk], query={"tab": "overdue"})
+    response = htmx(desk, url, {"outcome": "no_answer", "next_on": "2026-08-27", "owner": ada.pk, "note": "rang out"})
+    row = text_of(response)
+    assert response.status_code == 200 and "<html" not in row and 'class="acted"' in row
+    assert "again on 27 Aug 2026, Ada Okoye; rang out" in row and "announce" in response["HX-Trigger"]
+    attempt = ContactAttempt.objects.get()
+    assert (attempt.outcome, attempt.next_on, attempt.owner, attempt.by) == ("no_answer", date(2026, 8, 27), ada, ada)
+    undone = htmx(desk, reverse("worklist_undo", args=[attempt.pk], query={"tab": "overdue"}))
+    attempt.refresh_from_db()
+    assert attempt.undone_at and "acted" not in text_of(undone)
+
+
+def test_without_scripts_an_outcome_leads_back_to_the_same_list_with_undo(late, desk):
+    patient = late()
+    late()
+    url = reverse("worklist_outcome", args=[patient.pk], query={"tab": "overdue", "late": 3})
+    response = desk.post(url, {"outcome": "reached"}, follow=True)
+    assert response.redirect_chain[0][0].startswith("/worklist/overdue/?late=3")
+    page = text_of(response)
+    assert "Reached recorded for Marta" in page and page.count('class="acted"') == 1
+    assert reverse("worklist_undo", args=[ContactAttempt.objects.get().pk]) in page
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_a_refused_outcome_keeps_what_was_typed(headers, late, desk):
+    patient = late()
+    url = reverse("worklist_outcome", args=[patient.pk], query={"tab": "overdue"})
+    typed = {"outcome": "booked", "next_on": "", "note": "prefers <mornings>"}
+    response = desk.post(url, typed, headers=headers)
+    page = text_of(response)
+    assert response.status_code == 422 and "Give the date that was booked." in page
+    assert "prefers &lt;mornings&gt;" in page and 'value="booked" selected' in page and 'aria-invalid="true"' in page
+    assert not ContactAttempt.objects.exists()
+
+
+@pytest.mark.parametrize("day", ["2026-02-31", "tomorrow", "2026-08-19"])
+def test_a_date_that_is_none_or_past_is_refused_at_its_field(day, late, desk):
+    url = reverse("worklist_outcome", args=[late().pk])
+    response = htmx(desk, url, {"outcome": "reached", "next_on": day})
+    assert response.status_code == 422 and "next_on-error" in text_of(response)
+
+
+def test_a_snooze_strikes_the_row_and_moves_the_counts(late, desk):
+    patient = late()
+    url = reverse("worklist_snooze", args=[patient.pk], query={"tab": "overdue"})
+    row = text_of(htmx(desk, url, {"until": "2026-09-01", "reason": "abroad"}))
+    assert 'class="acted"' in row and "Snoozed until 1 Sep 2026" in row and "hx-swap-oob" in row
+    assert "Back on 1 Sep 2026: abroad" in text_of(desk.get(tab_url("snoozed")))
+    assert desk.get(tab_url("overdue")).context["total"] == 0
+    back = htmx(desk, reverse("worklist_unsnooze", args=[patient.pk], query={"tab": "overdue"}))
+    assert back.status_code == 200 and desk.get(tab_url("overdue")).context["total"] == 1
+
+
+def test_a_snooze_without_a_reason_is_refused_and_the_form_stays_open(late, desk):
+    url = reverse("worklist_snooze", args=[late().pk], query={"tab": "overdue"})
+    response = htmx(desk, url, {"until": "2026-09-01", "reason": ""})
+    assert response.status_code == 422 and "Say why this can wait." in text_of(response)
+    assert 'class="why" open' in text_of(response) and not Snooze.objects.exists()
+
+
+def test_filters_stay_in_every_address_and_can_be_lifted_one_by_one(late, desk, clinic, make_user):
+    surgeon = make_user(clinic, "clinician", name="Dr Lindqvist")
+    late(responsible=surgeon, language="de")
+    late()
+    response = desk.get(tab_url("overdue", clinician=surgeon.pk, language="de"))
+    assert response.context["total"] == 1
+    chips = {chip["label"]: (chip["value"], chip["remove_url"]) for chip in response.context["chips"]}
+    assert chips["Clinician"] == ("Dr Lindqvist", tab_url("overdue", language="de"))
+    for tab in response.context["tabs"]:
+        assert f"clinician={surgeon.pk}&language=de" in tab["url"]
+
+
+@pytest.mark.parametrize("query", ["clinician=99999", "clinic=x", "late=-1", "late=1e9", "pathway=doom", "owner=0'"])
+def test_a_filter_that_is_not_offered_is_left_out(query, late, desk):
+    late()
+    response = desk.get(f"/worklist/overdue/?{query}")
+    assert response.status_code == 200 and response.context["total"] == 1 and not response.context["chips"]
+
+
+def test_owner_me_is_whoever_looks(late, desk, ada):
+    mine, _other = late(), late()
+    ContactAttempt.objects.create(clinic=mine.clinic, patient=mine, outcome="no_answer", owner=ada, actor="Ada")
+    response = desk.get(tab_url("all", owner="me"))
+    assert [item["row"].pk for item in response.context["rows"]] == [mine.pk]
+
+
+def test_empty_lists_say_why(late, desk):
+    assert "A registry begins with one." in text_of(desk.get(reverse("worklist")))
+    late()
+    assert "No review is open" in text_of(desk.get(reverse("worklist")))
+    page = text_of(desk.get(tab_url("overdue", language="de")))
+    assert "Nobody here matches these filters" in page and "Lift all filters" in page
+
+
+def test_pages_follow_each_other_without_a_gap(clinic, enrol, desk):
+    with pipeline.deferred():
+        for _number in range(61):
+            enrol(clinic)
+    first = desk.get(tab_url("never_started"))
+    second = desk.get(first.context["next_url"])
+    turned = [item["row"].pk for page in (first, second) for item in page.context["rows"]]
+    assert len(turned) == len(set(turned)) == 61 and not second.context["next_url"]
+
+
+def test_a_late_sweep_is_told_loudly(late, desk):
+    assert "These lists may be out of date." in text_of(desk.get(reverse("worklist")))
+    heartbeats.finished("sweep", timezone.now())
+    page = text_of(desk.get(reverse("worklist")))
+    assert "These lists may be out of date." not in page and "0 behind" in page
+
+
+def test_a_census_that_does_not_add_up_is_told_and_explained_to_administrators(late, desk, clinic, make_user, sign_in):
+    patient = late(family_name="Lostman")
+    now = timezone.now()
+    assert census.take_census(clinic, now).adds_up
+    assert "do not add up" not in text_of(desk.get(reverse("worklist")))
+    hip = patient.hips.get(side="left")
+    wrong = [{"hip": hip.pk, "census": "lost", "lists": "overdue"}]
+    Census.objects.create(
+        clinic=clinic, on=now.date(), enrolled_hips=2, buckets={"lost": 2}, disagreements=wrong, adds_up=False
+    )
+    page = text_of(desk.get(tab_url("due")))
+    assert "do not add up" in page and "Lostman" not in page
+    page = text_of(sign_in(make_user(clinic, "admin")).get(tab_url("due")))
+    assert "do not add up" in page and "Lostman" in page and "census “lost”, lists “overdue”" in page
+
+
+def test_ticked_rows_get_a_clinician(late, desk, clinic, make_user):
+    surgeon = make_user(clinic, "clinician", name="Dr Lindqvist")
+    first, second, third = late(), late(), late()
+    url = reverse("worklist_bulk", query={"tab": "overdue"})
+    data = {"selected": [first.pk, second.pk], "act": "assign", "clinician": surgeon.pk}
+    page = text_of(desk.post(url, data, follow=True))
+    assert "2 patients are now Dr Lindqvist" in page
+    assert set(Patient.objects.filter(responsible=surgeon)) == {first, second} and third.responsible is None
+
+
+@pytest.mark.parametrize("data", [{}, {"selected": ["x", "99999999999999999999"]}])
+def test_nothing_ticked_is_told(data, late, desk):
+    late()
+    assert "Tick at least one row first." in text_of(desk.post(reverse("worklist_bulk"), data, follow=True))
+
+
+def csv_rows(response):
+    content = b"".join(response.streaming_content)
+    assert content.startswith(b"\xef\xbb\xbf")
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+def test_the_csv_holds_the_whole_filtered_tab_and_is_audited(clinic, enrol, late, desk, monkeypatch):
+    monkeypatch.setattr("monitoring.worklist.EXPORT_PAGE", 7)
+    with pipeline.deferred():
+        for _number in range(30):
+            late()
+        late(language="de")
+    url = reverse("worklist_export", args=["overdue", "csv"], query={"language": "en"})
+    rows = csv_rows(desk.get(url))
+    assert len(rows) == desk.get(tab_url("overdue", language="en")).context["total"] == 30
+    assert rows[0]["Why"] == "Due 10 Jul 2026" and rows[0]["Left hip: due"] == "2026-07-10"
+    entry = AuditEntry.objects.get(act="export")
+    assert (entry.actor, entry.clinic_id) == ("Ada Okoye", clinic.pk)
+    assert entry.after == {"list": "overdue", "rows": 30, "of": "language=en", "format": "csv"}
+
+
+def test_a_name_that_looks_like_a_formula_is_text(late, desk):
+    late(family_name='=HYPERLINK("http://x")', given_name="+1", telephone="+442079460000")
+    row = csv_rows(desk.get(reverse("worklist_export", args=["all", "csv"])))[0]
+    assert row["Family name"] == '\'=HYPERLINK("http://x")' and row["Given name"] == "'+1"
+    content = b"".join(desk.get(reverse("worklist_export", args=["all", "xlsx"])).streaming_content)
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "<f>" not in sheet and 't="inlineStr"><is><t>=HYPERLINK' in sheet and "<v>41</v>" in sheet
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1"])
+def test_what_a_spreadsheet_would_calculate_gets_an_apostrophe(text):
+    assert exports.harmless(text) == f"'{text}"
+
+
+def test_ticked_rows_alone_can_be_exported(late, desk):
+    first, _second = late(), late()
+    data = {"selected": [first.pk], "act": "csv"}
+    rows = csv_rows(desk.post(reverse("worklist_bulk", query={"tab": "overdue"}), data))
+    assert [row["Record number"] for row in rows] == [first.record_number]
+
+
+def test_another_clinics_patients_are_not_there_at_all(late, desk, other_clinic, ada):
+    other = late(where=other_clinic, family_name="Stranger", given_name="Zebedee")
+    attempt = ContactAttempt.objects.create(clinic=other_clinic, patient=other, outcome="note", actor="x", by=ada)
+    for name, pk in (
+        ("worklist_outcome", other.pk),
+        ("worklist_snooze", other.pk),
+        ("worklist_unsnooze", other.pk),
+        ("worklist_undo", attempt.pk),
+    ):
+        assert desk.post(reverse(name, args=[pk]), {"outcome": "reached"}).status_code == 404
+    assert "Stranger" not in text_of(desk.get(tab_url("all")))
+    assert "Zebedee" not in text_of(desk.get(reverse("patients", query={"q": "Stranger"})))
+    assert csv_rows(desk.get(reverse("worklist_export", args=["all", "csv"]))) == []
+
+
+@pytest.mark.parametrize("path", ["/worklist/nothing/", "/worklist/all/export.pdf", "/worklist/nothing/export.csv"])
+def test_what_does_not_exist_is_404(path, desk):
+    assert desk.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/worklist/all/", "/patients/", "/worklist/all/export.csv"])
+def test_who_is_not_signed_in_is_sent_to_sign_in(path, db, client):
+    assert client.get(path).url.startswith("/account/login/")
+
+
+def test_an_exact_record_number_leads_straight_to_the_patient(late, desk):
+    patient = late(record_number="HW-00231")
+    late(record_number="HW-002312")
+    assert desk.get("/patients/", {"q": " hw-00231 "}).url == reverse("patient", args=[patient.pk])
+    assert desk.get("/patients/", {"q": "HW-0023"}).context["total"] == 2
+
+
+def test_search_results_name_two_identifiers(late, desk):
+    late(family_name="Lindqvist", record_number="HW-7", born_on=date(1981, 3, 4))
+    page = text_of(desk.get("/patients/", {"q": "linqvist"}))
+    assert "Marta Lindqvist" in page and "4 Mar 1981" in page and "HW-7" in page
+
+
+def test_the_list_of_patients_turns_its_pages_by_name_without_a_gap(clinic, enrol, desk, django_assert_max_num_queries):
+    with pipeline.deferred():
+        for number in range(120):
+            enrol(clinic, family_name=f"Name{number % 40:02d}", given_name="Ida" if number % 3 else "Bea")
+    turned, url = [], "/patients/"
+    while url:
+        with django_assert_max_num_queries(16):
+            response = desk.get(url)
+        turned += [row["id"] for row in response.context["rows"]]
+        url = response.context["next_url"]
+    expected = Patient.objects.order_by("family_name", "given_name", "id").values_list("id", flat=True)
+    assert turned == [f"row-{pk}" for pk in expected]
+
+
+def test_german_staff_read_german_dates(late, desk, client):
+    late(born_on=date(1981, 3, 4))
+    page = text_of(client.get(tab_url("overdue"), headers={"Accept-Language": "de"}))
+    assert "4. Mär 1981" in page and "10. Jul" in page
