@@ -1,8 +1,10 @@
 """Celery: the clock and the hands. What is due stands in rows; a message is only a hint to look."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -53,3 +55,10 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["monitoring", "schedules"])
+
+
+@worker_init.connect
+def _refuse_unsafe_role(**_signal: Any) -> None:
+    from config.guard import refuse_unsafe_role  # needs the applications to be loaded
+
+    refuse_unsafe_role()

@@ -1,0 +1,50 @@
+"""Staffing: clinics and the people who work in them, as an administrator sets them up."""
+
+import secrets
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from patients import access
+from patients.changes import Actor, Change, announce
+from patients.models import Clinic, Membership, Role, User
+from schedules.mail import telling_words
+
+
+@transaction.atomic
+def add_clinic(*, by: Actor, name: str, mail_name: str, telephone: str, **details: str) -> Clinic:
+    """A new clinic. Raises ValidationError by field, also for a mail name that tells what the patients have."""
+    clinic = Clinic(name=name.strip(), mail_name=mail_name.strip(), telephone=telephone.strip(), **details)
+    clinic.full_clean()
+    if telling := telling_words(clinic.mail_name):
+        raise ValidationError({"mail_name": [f"Mail must not say {', '.join(telling)}."]})
+    clinic.save()
+    _announce("add_clinic", by, clinic, {"name": clinic.name})
+    return clinic
+
+
+@transaction.atomic
+def add_staff(*, by: Actor, clinic: Clinic, email: str, name: str, roles: list[Role]) -> tuple[User, str]:
+    """A member of staff with these roles in the clinic, and a first password if they are new (otherwise empty).
+
+    Raises ValidationError for an address that is none or for no role.
+    """
+    if not roles:
+        raise ValidationError({"roles": ["Give at least one role."]})
+    user = User.objects.filter(email=email.strip().lower()).first()
+    password = ""
+    if user is None:
+        password = secrets.token_urlsafe(12)
+        user = User(email=email.strip().lower(), name=name.strip(), language=clinic.language)
+        user.set_password(password)
+        user.full_clean()
+        user.save()
+    for role in roles:
+        Membership.objects.get_or_create(user=user, clinic=clinic, role=role)
+    _announce("add_staff", by, clinic, {"user": user.pk, "roles": [str(role) for role in roles]})
+    return user, password
+
+
+def _announce(act: str, by: Actor, clinic: Clinic, after: dict[str, object]) -> None:
+    access.bind_clinics([clinic.pk])
+    announce(Change(act=act, by=by, clinic_id=clinic.pk, patient_id=None, after=after, clinical=False))
