@@ -10,8 +10,8 @@ from patients.vocabulary import View
 
 # Attendance in published trials runs from 60 % without reminders (Youssef 2014) to 96 % with two (a trial of 2018).
 RELIABLE: Final = (0.60, 0.96)
-LOST_SHARE: Final = 0.009  # of those who miss: do not come by themselves again
-VERY_LATE_SHARE: Final = 0.04
+LOST_SHARE: Final = 0.008  # of those who miss: do not come by themselves again
+VERY_LATE_SHARE: Final = 0.03
 NEVER_STARTS: Final = 0.01
 STARTS_LATER: Final = 0.035  # enrolled by a referral, first seen when asked
 ONE_VIEW_MISSING: Final = 0.035
@@ -86,7 +86,7 @@ def day_of_visit(due_on: date, habits: Habits, rng: Random) -> date | None:
         return None
     if chance < LOST_SHARE + VERY_LATE_SHARE:
         return due_on + timedelta(days=rng.randint(56, 130))
-    return due_on + timedelta(days=round(rng.triangular(14, 50, 20)))
+    return due_on + timedelta(days=round(rng.triangular(14, 62, 26)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,7 @@ _DONE_WITHIN: Final[dict[Action, tuple[int, int]]] = {
     Action.RECORD_CLINICAL_REVIEW: (2, 18),
 }
 _NEVER_DONE: Final = 0.03
-_SLOW_DECISIONS: Final = 0.17
+_SLOW_DECISIONS: Final = 0.2
 
 
 class _Life:
@@ -258,7 +258,7 @@ class _Life:
             return draw_course(lesion, sickle_cell_disease=sickle, small=self.setting.small, rng=chance)
 
         course = draw(rng) if index_hip else asymptomatic_at_start(draw, rng)
-        if index_hip and rng.random() < 0.12:  # came because it hurts
+        if index_hip and rng.random() < 0.18:  # came because it hurts
             course = Course(min(course.symptoms, -rng.uniform(0.05, 0.8)), course.collapse)
         hip = Hip(side, lesion, staged_in=self._system())
         hip.follow(course, self.life.enrolled_on, rng)
@@ -508,10 +508,8 @@ class _Life:
             visit = self._attend(day, "telephone", "The patient wants to be followed again.")
             for side, ending in endings.items():
                 again = facts.Ending(self._key(), day, EndReason.REOPENED, supersedes=ending.id)
-                self._tell(
-                    day, side, again, visit=visit,
-                    evidence="Telephone call of the patient", correction_reason="The patient wants to be followed again.",
-                )  # fmt: skip
+                why = {"evidence": "Telephone call", "correction_reason": "The patient wants to be followed again."}
+                self._tell(day, side, again, visit=visit, **why)
             return True
 
         return reopen
@@ -587,7 +585,7 @@ class _Life:
     def _delay_of_decision(self, finding: Finding) -> int:
         if self.rng.random() < _SLOW_DECISIONS:
             return self.rng.randint(35, 120)
-        return max(0, round(self.rng.lognormvariate(2.8, 0.6)))
+        return max(0, round(self.rng.lognormvariate(2.9, 0.6)))
 
     def _decide(self, side: Side, finding: Finding, day: date) -> bool:
         if self._is_out(side) != (finding.action is Action.REVIEW_ENDING):
