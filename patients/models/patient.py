@@ -1,6 +1,7 @@
 """Patient: the person, how they may be reached, and the version of their record."""
 
 from datetime import date
+
 import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
