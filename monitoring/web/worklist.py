@@ -370,13 +370,18 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
         return exports.export_rows(viewer, rows, tab=tab, kind=act, today=today, of="selected")
     try:
         to = _owner(request.POST.get("clinician", ""))
+        if to is None:
+            raise WorkRefused("clinician", _("Choose the clinician first."))
         changed = outreach.assign_clinician(patients, to=to, viewer=viewer)
     except (WorkRefused, RecordingRefused) as refused:
         messages.error(request, str(refused))
         return back
-    who = to.name if to else _("nobody")
-    told = ngettext("%(n)d patient is now %(who)s's.", "%(n)d patients are now %(who)s's.", changed)
-    messages.success(request, told % {"n": changed, "who": who})
+    told = ngettext(
+        "%(who)s is now responsible for %(n)d more patient.",
+        "%(who)s is now responsible for %(n)d more patients.",
+        changed,
+    )
+    messages.success(request, told % {"n": changed, "who": to.name})
     return back
 
 

@@ -325,8 +325,7 @@ def _last_contact(row: Row) -> tuple[str, str]:
     on = day_words(timezone.localtime(contact.at).date())
     what = str(contact.get_outcome_display())
     if row.unanswered > 1:
-        times = ngettext("%(n)d time", "%(n)d times", row.unanswered) % {"n": row.unanswered}
-        what = f"{_('No answer')} {times}"
+        what = ngettext("No answer once", "No answer, %(n)d times", row.unanswered) % {"n": row.unanswered}
     agreed = [_agreed(contact), contact.note]
     return f"{what}, {on}", "; ".join(part for part in agreed if part)
 

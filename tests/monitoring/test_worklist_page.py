@@ -248,7 +248,7 @@ def test_ticked_rows_get_a_clinician(late, desk, clinic, make_user):
     url = reverse("worklist_bulk", query={"tab": "overdue"})
     data = {"selected": [first.pk, second.pk], "act": "assign", "clinician": surgeon.pk}
     page = text_of(desk.post(url, data, follow=True))
-    assert "2 patients are now Dr Lindqvist" in page
+    assert "Dr Lindqvist is now responsible for 2 more patients." in page
     assert set(Patient.objects.filter(responsible=surgeon)) == {first, second} and third.responsible is None
 
 
@@ -256,6 +256,14 @@ def test_ticked_rows_get_a_clinician(late, desk, clinic, make_user):
 def test_nothing_ticked_is_told(data, late, desk):
     late()
     assert "Tick at least one row first." in text_of(desk.post(reverse("worklist_bulk"), data, follow=True))
+
+
+def test_nobody_is_made_responsible_by_an_empty_choice(late, desk, clinic, make_user):
+    patient = late(responsible=make_user(clinic, "clinician"))
+    data = {"selected": [patient.pk], "act": "assign", "clinician": ""}
+    assert "Choose the clinician first." in text_of(desk.post(reverse("worklist_bulk"), data, follow=True))
+    patient.refresh_from_db()
+    assert patient.responsible is not None
 
 
 def csv_rows(response):
@@ -353,7 +361,7 @@ def test_the_list_of_patients_turns_its_pages_by_name_without_a_gap(clinic, enro
     assert turned == [f"row-{pk}" for pk in expected]
 
 
-def test_german_staff_read_german_dates(late, desk, client):
-    late(born_on=date(1981, 3, 4))
-    page = text_of(client.get(tab_url("overdue"), headers={"Accept-Language": "de"}))
-    assert "4. Mär 1981" in page and "10. Jul" in page
+def test_german_staff_read_german_dates(late, desk):
+    late(born_on=date(1981, 5, 4))
+    page = text_of(desk.get(tab_url("overdue"), headers={"Accept-Language": "de"}))
+    assert "4. Mai 1981" in page and "10. Apr 2026" in page  # age over 40: every three months
