@@ -14,16 +14,14 @@ from patients.vocabulary import (
     Modality,
     ProcedureKind,
     Side,
-    StagingSystem,
     VolumeMethod,
 )
 from schedules.guideline.lesion import implausible_volumes
-from schedules.guideline.stages import staging_rank
 
 from .chart import Chart
 from .fact_words import name_of, number, words_of
 from .finding_words import day_words
-from .hip_panels import ended_by
+from .hip_panels import ended_by, staging_rank_of
 
 SHRINKS_BY: Final = 5  # points of percent, the growth that counts in the protocol
 
@@ -54,16 +52,12 @@ def _before(chart: Chart, kind: str, side: Side, fact: Fact) -> list[Any]:
 def _lower_stage(chart: Chart, side: Side, fact: Fact) -> list[str]:
     if not isinstance(fact, Staging):
         return []
-    higher = [old for old in _before(chart, "staging", side, fact) if _rank(old) > _rank(fact)]
+    higher = [old for old in _before(chart, "staging", side, fact) if staging_rank_of(old) > staging_rank_of(fact)]
     return [
         _("%(new)s is a lower stage than %(old)s of %(day)s. Stages do not heal: one of the two is wrong.")
         % {"new": words_of(fact), "old": words_of(old), "day": day_words(old.on)}
         for old in higher[-1:]
     ]
-
-
-def _rank(fact: Staging) -> int:
-    return staging_rank(record.Staging("", fact.on, StagingSystem(fact.system), fact.version, fact.code))
 
 
 def _improbable_volume(chart: Chart, side: Side, fact: Fact) -> list[str]:

@@ -1,5 +1,6 @@
 """Hip panels: one hip as the patient's page shows it, from an answer of the guideline and the facts it rests on."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -7,8 +8,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from patients.models import Ending, Imaging, Procedure, Score, Staging, SymptomReport
-from patients.vocabulary import MEASURING_METHODS, REPLACEMENTS, EndReason, Side
+from patients.record import Staging as StagingReading
+from patients.vocabulary import MEASURING_METHODS, REPLACEMENTS, EndReason, Side, StagingSystem
 from schedules.guideline.rules import RULES
+from schedules.guideline.stages import staging_rank
 
 from ..models import ReviewCase
 from ..review import CASE_ACTIONS
@@ -27,7 +30,13 @@ OF_PATHWAY = {
 
 
 def hip_panel(
-    chart: Chart, side: Side, answer: dict[str, Any], *, as_of: date, cases: dict[tuple[int, str], ReviewCase] | None
+    chart: Chart,
+    side: Side,
+    answer: dict[str, Any],
+    *,
+    as_of: date,
+    cases: Mapping[tuple[int, str], ReviewCase] | None,
+    may_decide: bool = False,
 ) -> dict[str, Any]:
     """The variables of components/hip_panel.html. `cases`: the open ones by hip and action; None offers no actions."""
     pathway = str(answer.get("pathway", ""))
@@ -38,7 +47,10 @@ def hip_panel(
         "summary": summary_of(chart, side, answer, as_of),
         "pathway": with_dates(str(answer.get("because", _("Not evaluated yet.")))),
         "facts": _facts(chart, side, answer, as_of),
-        "findings": [_finding(chart, side, found, cases) for found in answer.get("findings", [])],
+        "findings": [
+            _finding(chart, found, [] if cases is None else _actions(chart, side, found, cases, may_decide=may_decide))
+            for found in answer.get("findings", [])
+        ],
     }
 
 
@@ -52,7 +64,7 @@ def summary_of(chart: Chart, side: Side, answer: dict[str, Any], as_of: date) ->
     if pathway == "not_affected" and (clear := _clear_mri(chart, side, as_of)):
         return _("Clear on MRI of %(day)s") % {"day": day_words(clear.on)}
     symptoms = answer.get("symptomatic")
-    stage: Staging | None = _latest(chart, "staging", side, as_of)
+    stage = highest_stage(chart, side, as_of)
     measured = _measured(chart, side, as_of)
     known = [
         PATHWAYS.get(pathway, pathway),
@@ -73,6 +85,17 @@ def _size(measured: Imaging) -> str:
 def _latest(chart: Chart, kind: str, side: Side, as_of: date) -> Any:
     facts = chart.standing(kind, side, until=as_of)
     return facts[-1] if facts else None
+
+
+def staging_rank_of(fact: Staging) -> int:
+    """The phase that a stored reading shows, so that readings of different systems compare."""
+    return staging_rank(StagingReading(fact.key, fact.on, StagingSystem(fact.system), fact.version, fact.code))
+
+
+def highest_stage(chart: Chart, side: Side, as_of: date) -> Staging | None:
+    """The latest of the highest readings: a later, lower one never lowers what was seen."""
+    stages: list[Staging] = chart.standing("staging", side, until=as_of)
+    return max(reversed(stages), key=staging_rank_of, default=None)
 
 
 def _replacement(chart: Chart, side: Side, as_of: date) -> Procedure | None:
@@ -145,8 +168,15 @@ def _size_fact(chart: Chart, side: Side, as_of: date) -> dict[str, Any]:
 
 
 def _stage_fact(chart: Chart, side: Side, as_of: date) -> dict[str, Any]:
-    stage = _latest(chart, "staging", side, as_of)
-    return _row(chart, _("Stage"), stage, words_of(stage) if stage else "")
+    stage = highest_stage(chart, side, as_of)
+    row = _row(chart, _("Stage"), stage, words_of(stage) if stage else "")
+    latest: Staging | None = _latest(chart, "staging", side, as_of)
+    if stage and latest and staging_rank_of(latest) < staging_rank_of(stage):
+        row["note"] = _("%(day)s; a later reading is lower: %(words)s") % {
+            "day": day_words(stage.on),
+            "words": words_of(latest),
+        }
+    return row
 
 
 def _location_fact(chart: Chart, side: Side, as_of: date) -> dict[str, Any]:
@@ -168,9 +198,7 @@ def _score_facts(chart: Chart, side: Side, as_of: date) -> list[dict[str, Any]]:
     return [_row(chart, score.get_instrument_display(), score, number(score.value)) for score in latest.values()]
 
 
-def _finding(
-    chart: Chart, side: Side, found: dict[str, Any], cases: dict[tuple[int, str], ReviewCase] | None
-) -> dict[str, Any]:
+def _finding(chart: Chart, found: dict[str, Any], actions: list[dict[str, str]]) -> dict[str, Any]:
     rule = RULES[found["rule"]]
     grade = GRADES.get(rule.grade, rule.grade)
     return {
@@ -184,19 +212,24 @@ def _finding(
         "protocol": _("protocol %(name)s") % {"name": chart.evaluation.protocol} if chart.evaluation else "",
         "evidence": [chart.cite(key) for key in found["evidence"]],
         "sources": [{"text": source, "grade": grade} for source in found["sources"]],
-        "actions": [] if cases is None else _actions(chart, side, found, cases),
+        "actions": actions,
     }
 
 
 def _actions(
-    chart: Chart, side: Side, found: dict[str, Any], cases: dict[tuple[int, str], ReviewCase]
+    chart: Chart,
+    side: Side,
+    found: dict[str, Any],
+    cases: Mapping[tuple[int, str], ReviewCase],
+    *,
+    may_decide: bool,
 ) -> list[dict[str, str]]:
     """The way to answer: the case where a clinician decides, a decision here, or the visit that ends it."""
     action = found["action"]
     case = cases.get((chart.hips[side].pk, action))
     if case is not None and (url := url_if_any("review_case", case.pk)):
         return [{"text": _("Open the case"), "url": url}]
-    if action not in CASE_ACTIONS and RULES[found["rule"]].decided:
+    if may_decide and action not in CASE_ACTIONS and RULES[found["rule"]].decided:
         return [{"text": _("Decide"), "url": reverse("finding_decide", args=[chart.patient.pk, side.value, action])}]
     return []
 

@@ -20,7 +20,8 @@ from patients.reading import read_record
 from patients.vocabulary import Side
 from schedules import adoption
 from schedules.guideline.evaluation import evaluate
-from schedules.models import Plan, Reminder, ReminderEvent
+from schedules.guideline.protocol import Protocol
+from schedules.models import Plan, ProtocolVersion, Reminder, ReminderEvent
 
 from .. import audit
 from ..models import AuditEntry, ReviewCase, Snooze
@@ -60,6 +61,15 @@ class WhatIfForm(forms.Form):
     as_of = forms.DateField(label=gettext_lazy("As of"), widget=forms.DateInput(attrs={"type": "date"}))
 
 
+def _protocol_field() -> "forms.ModelChoiceField[ProtocolVersion]":
+    return forms.ModelChoiceField(
+        label=gettext_lazy("Under protocol"),
+        queryset=ProtocolVersion.objects.order_by("-id"),
+        required=False,
+        empty_label=_("the one in force on that day"),
+    )
+
+
 def open_cases(patient: Patient) -> list[ReviewCase]:
     return list(ReviewCase.objects.filter(patient=patient, state=ReviewCase.State.OPEN).select_related("hip"))
 
@@ -93,7 +103,9 @@ def frame_of(
 def _actions(patient: Patient) -> list[dict[str, str]]:
     visit = {"text": _("Record a visit"), "url": reverse("visit_new", args=[patient.pk]), "kind": "primary", "key": "v"}
     edit = {"text": _("Edit"), "url": reverse("patient_edit", args=[patient.pk])}
-    return [visit, edit]
+    phone = {"text": _("Telephone report"), "url": f"{visit['url']}?kind=telephone"}
+    study = {"text": _("Imaging report"), "url": f"{visit['url']}?kind=report"}
+    return [visit, phone, study, edit]
 
 
 def _alert(case: ReviewCase, patient: Patient, today: date) -> dict[str, str]:
@@ -141,10 +153,11 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
     chart = read_chart(person, OVERVIEW_KINDS)
     cases = open_cases(person)
     by_question = {(case.hip_id, case.action): case for case in cases}
+    may_decide = viewer.may(Permission.DECIDE, person.clinic_id)
     drawing = timeline.draw(chart, plans=_plans(person), reminders=_sent(person))
     context = frame_of(request, person, chart.today, cases=cases, tab="overview") | {
         "chart": chart,
-        "hips": [_with_ending(chart, side, by_question) for side in ON_SCREEN],
+        "hips": [_with_ending(chart, side, by_question, may_decide=may_decide) for side in ON_SCREEN],
         "conditions": _conditions(person),
         "bmi": next(iter(reversed(chart.standing("bmi"))), None),
         "snooze": Snooze.objects.filter(patient=person, ended_at__isnull=True).select_related("owner").first(),
@@ -155,8 +168,10 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
     return render(request, template, context)
 
 
-def _with_ending(chart: Chart, side: Side, cases: dict[tuple[int, str], ReviewCase]) -> dict[str, Any]:
-    panel = hip_panel(chart, side, chart.answer(side), as_of=chart.today, cases=cases)
+def _with_ending(
+    chart: Chart, side: Side, cases: dict[tuple[int, str], ReviewCase], *, may_decide: bool
+) -> dict[str, Any]:
+    panel = hip_panel(chart, side, chart.answer(side), as_of=chart.today, cases=cases, may_decide=may_decide)
     followed = chart.answer(side).get("pathway") not in {"replaced", "ended", "deceased"}
     return {"panel": panel, "side": side.value, "ending": ended_by(chart, side), "may_end": followed}
 
@@ -181,11 +196,14 @@ def patient_whatif(request: HttpRequest, pk: int) -> HttpResponse:
     person = access.patient_for(viewer, pk)
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], "plan as of another day")
     chart = read_chart(person, OVERVIEW_KINDS)
-    form = WhatIfForm(request.GET or None)
+    form = WhatIfForm(request.GET or None, initial={"as_of": chart.today})
+    form.fields["protocol"] = _protocol_field()
     context = frame_of(request, person, chart.today) | {"whatif_form": form, "form": form}
     if form.is_valid():
         as_of = form.cleaned_data["as_of"]
-        answer = evaluate(read_record(person.pk), adoption.protocol_in_force(as_of), as_of)
+        version = form.cleaned_data["protocol"]
+        protocol = Protocol.from_json(version.parameters) if version else adoption.protocol_in_force(as_of)
+        answer = evaluate(read_record(person.pk), protocol, as_of)
         context |= {
             "as_of": as_of,
             "protocol": answer.protocol,

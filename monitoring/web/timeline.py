@@ -11,15 +11,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from patients.models import Imaging, Procedure, Staging, SymptomReport
-from patients.record import Staging as StagingReading
-from patients.vocabulary import AP_VIEWS, ProcedureKind, Side, StagingSystem, View
-from schedules.guideline.stages import Phase, staging_rank
+from patients.vocabulary import AP_VIEWS, ProcedureKind, Side, View
+from schedules.guideline.stages import Phase
 from schedules.guideline.windows import add_days, add_months
 from schedules.models import Plan, Reminder
 
 from .chart import ON_SCREEN, Chart
 from .fact_words import name_of, words_of
 from .finding_words import day_words
+from .hip_panels import staging_rank_of
 
 LEFT, RIGHT, TOP = 84.0, 984.0, 22
 BAND, GAP = 132, 10
@@ -210,8 +210,7 @@ def _stages(sheet: _Sheet, stages: list[Staging], today: date, side: Side, top: 
 
 
 def _is_collapse(stage: Staging) -> bool:
-    reading = StagingReading(stage.key, stage.on, StagingSystem(stage.system), stage.version, stage.code)
-    return staging_rank(reading) >= Phase.COLLAPSE_EARLY
+    return staging_rank_of(stage) >= Phase.COLLAPSE_EARLY
 
 
 def _windows(sheet: _Sheet, plans: list[Plan], today: date, side: Side, top: int) -> None:

@@ -27,6 +27,12 @@ from .history import HistoryRow, history_row
 from .last_values import last_total, last_values
 from .patient import frame_of, open_cases
 
+# Which sections of a hip stand open from the start.
+OPEN: dict[str, tuple[str, ...]] = {
+    Visit.Kind.CLINIC: ("symptom", "radiograph"),
+    Visit.Kind.TELEPHONE: ("symptom",),
+    Visit.Kind.REPORT: ("radiograph", "mri", "ct"),
+}
 TOTALS = {"harris": "HHS", "hoos": "HOOS_JR", "oxford": "OHS"}
 
 
@@ -39,7 +45,13 @@ def visit_new(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         return _record(request, chart)
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], "visit form")
-    initial = {"on": chart.today, "record_version": person.record_version, "seen_entry": _last_entry(person.pk)}
+    kind = request.GET.get("kind", "")
+    initial = {
+        "on": chart.today,
+        "kind": kind if kind in Visit.Kind.values else Visit.Kind.CLINIC,
+        "record_version": person.record_version,
+        "seen_entry": _last_entry(person.pk),
+    }
     return _page(request, chart, VisitEntry.of(initial=initial))
 
 
@@ -150,11 +162,13 @@ def _hip(chart: Chart, side: Side, entry: VisitEntry, on: date) -> dict[str, Any
         "side": side.value,
         "name": hip_words(side),
         "needed": needed(chart, side, on),
-        "sections": [_section(chart, side, section, on) for section in entry.hips[side]],
+        "sections": [_section(chart, side, section, on, kind=entry.kind) for section in entry.hips[side]],
     }
 
 
-def _section(chart: Chart, side: Side | None, section: SectionForm, on: date) -> dict[str, Any]:
+def _section(
+    chart: Chart, side: Side | None, section: SectionForm, on: date, *, kind: str = Visit.Kind.CLINIC
+) -> dict[str, Any]:
     filled = section.is_bound and not section.is_empty()
     total = last_total(chart, TOTALS[section.key], side, on) if side and section.key in TOTALS else ""
     return {
@@ -163,7 +177,7 @@ def _section(chart: Chart, side: Side | None, section: SectionForm, on: date) ->
         "title": section.title,
         "hint": section.hint,
         "lines": section.lines(last_values(chart, section.key, side, on)),
-        "open": section.is_open or filled,
+        "open": section.key in OPEN.get(kind, ()) or filled,
         "total": total,
         "errors": section.errors.get("__all__", []) if filled else [],
     }

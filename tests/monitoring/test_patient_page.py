@@ -11,6 +11,8 @@ from monitoring.models import AuditEntry, PatientEvaluation
 from patients import recording
 from patients.models import Imaging, Procedure, Staging, SymptomReport
 from patients.vocabulary import Side
+from schedules import adoption
+from schedules.models import ProtocolVersion
 
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 BASELINE = date(2026, 1, 10)
@@ -177,3 +179,25 @@ def test_a_fact_is_found_on_the_page_of_its_list(watched, page, actor):
         hurts(watched, actor)
     text = page("clinician", f"symptoms/?fact={first.key}").content.decode()
     assert f'id="{first.key}"' in text
+
+
+def test_a_later_lower_stage_does_not_lower_what_was_seen(page, watched, actor):
+    for code, day in (("II", 20), ("I", 25)):
+        stage = Staging(on=date(2026, 2, day), system="ARCO", version="2019", code=code)
+        recording.record_facts(watched.pk, [(Side.LEFT, stage)], by=actor)
+    text = page().content.decode()
+    assert "small lesion 12 %, ARCO II" in text and "a later reading is lower: ARCO I (2019)" in text
+
+
+def test_only_a_clinician_is_offered_a_decision(page, watched, actor):
+    clear = Imaging.objects.get(patient=watched, necrosis=False)
+    recording.withdraw_fact(clear, by=actor, reason="another patient's study")
+    assert "/decide/" in page("clinician").content.decode()
+    assert "/decide/" not in page("coordinator").content.decode()
+
+
+def test_what_if_asks_under_another_protocol(page, watched, actor):
+    shorter = {**adoption.DEFAULT.to_json(), "standard_interval_months": 4, "version": 9}
+    version = ProtocolVersion.objects.create(name="onfh-small-lesion/9", parameters=shorter, digest="x", actor="Ada")
+    text = page("clinician", f"what-if/?as_of=2026-03-05&protocol={version.pk}").content.decode()
+    assert "10 May 2026" in text and "onfh-small-lesion/9" in text

@@ -220,3 +220,19 @@ def test_the_form_takes_few_queries(watched, client_, django_assert_max_num_quer
     client_.get(f"/patients/{watched.pk}/visit/")
     with django_assert_max_num_queries(32):
         client_.get(f"/patients/{watched.pk}/visit/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_open"),
+    [("telephone", {"symptom"}), ("report", {"radiograph", "mri", "ct"}), ("", {"symptom", "radiograph"})],
+)
+def test_a_quick_report_opens_only_what_it_is_about(watched, client_, kind, is_open):
+    answer = client_.get(f"/patients/{watched.pk}/visit/?kind={kind}")
+    [left] = [hip for hip in answer.context["hips"] if hip["side"] == "left"]
+    assert {section["key"] for section in left["sections"] if section["open"]} == is_open
+
+
+def test_what_is_said_on_the_telephone_is_the_patients_own_report(watched, client_):
+    answer = client_.get(f"/patients/{watched.pk}/visit/?kind=telephone")
+    [symptom] = [s for s in answer.context["entry"].hips[Side.LEFT] if s.key == "symptom"]
+    assert symptom["source"].value() == "patient" and symptom.is_empty()

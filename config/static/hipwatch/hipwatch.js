@@ -212,6 +212,6 @@
   prepare(document.body);
   const shelf = find("#toasts");
   if (shelf) new MutationObserver(() => sayWhatArrived(shelf)).observe(shelf, { childList: true });
-  const fault = find(".error-summary");
+  const fault = find(".error-summary, main [data-focus]:not(details)");
   if (fault) fault.focus(); else sayWhatArrived(document.body);
 })();

@@ -34,7 +34,6 @@ class RadiographForm(SectionForm):
     title = _("Radiographs")
     hint = _("An AP and a frog lateral view on one day are what a follow-up needs.")
     units = {"depression_mm": "mm"}
-    is_open = True
 
     views = forms.MultipleChoiceField(
         label=_("Views"), required=False, choices=VIEWS, widget=forms.CheckboxSelectMultiple

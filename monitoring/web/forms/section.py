@@ -32,7 +32,6 @@ class SectionForm(forms.Form):
     units: ClassVar[Mapping[str, Words]] = {}
     preset: ClassVar[frozenset[str]] = frozenset()  # fields that have a value from the start
     fact_fields: ClassVar[Mapping[str, str]] = {}
-    is_open: ClassVar[bool] = False
 
     use_required_attribute = False
 

@@ -18,7 +18,6 @@ class SymptomForm(SectionForm):
     hint = _("A clinician's report close to the radiographs completes the follow-up.")
     units = {"pain_nrs": _("of 10")}
     preset = frozenset({"source"})
-    is_open = True
 
     symptomatic = yes_no(_("Any symptoms in this hip"))
     pain_nrs = whole(_("Worst pain of the last seven days"), 0, 10, help_text=_("0 is none, 10 the worst imaginable"))

@@ -67,12 +67,21 @@ class VisitEntry:
     hips: Mapping[Side, list[SectionForm]]
     entered: list[Entered] = field(default_factory=list)
 
+    @property
+    def kind(self) -> str:
+        return str(self.visit["kind"].value())
+
     @classmethod
     def of(cls, data: QueryDict | None = None, *, initial: Mapping[str, Any] | None = None) -> "VisitEntry":
+        # What is said on the telephone is the patient's own report, which completes no follow-up.
+        preset = {"source": "patient"} if initial and initial.get("kind") == Visit.Kind.TELEPHONE else None
         return cls(
             visit=VisitForm(data, initial=dict(initial or {})),
             body=BodyForm(data, prefix="person"),
-            hips={side: [section(data, prefix=f"{side}-{section.key}") for section in HIP_SECTIONS] for side in Side},
+            hips={
+                side: [section(data, prefix=f"{side}-{section.key}", initial=preset) for section in HIP_SECTIONS]
+                for side in Side
+            },
         )
 
     def sections(self) -> list[tuple[Side | None, SectionForm]]:
