@@ -234,21 +234,35 @@ PHONENUMBER_DB_FORMAT = "E164"
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["monitoring.api.parsing.KeepableJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["monitoring.api.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "EXCEPTION_HANDLER": "monitoring.api.problems.as_problem",
     "COERCE_DECIMAL_TO_STRING": False,
+    "URL_FORMAT_OVERRIDE": None,
+    "NUM_PROXIES": ALLAUTH_TRUSTED_PROXY_COUNT,
 }
+API_CALLS_A_MINUTE = env.int("API_CALLS_A_MINUTE", default=600)  # of one token
+API_ANONYMOUS_CALLS_A_MINUTE = env.int("API_ANONYMOUS_CALLS_A_MINUTE", default=300)  # of one address
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hipwatch API",
     "DESCRIPTION": "Follow-up registry for osteonecrosis of the hip.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "monitoring.api.schema.add_shapes",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "FactKind": "monitoring.api.serializers.FACT_KIND_NAMES",
+        "VisitKind": "patients.models.facts.Visit.Kind",
+        "Language": "patients.models.clinic.LANGUAGES",
+        "PlanState": "schedules.models.Plan.State",
+        "ReminderState": "schedules.models.Reminder.State",
+        "ReviewState": "monitoring.models.ReviewCase.State",
+    },
 }
 
 SILENCED_SYSTEM_CHECKS = ["models.W040"]

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
@@ -15,7 +19,8 @@ from ..models import ApiToken, IdempotentReply
 from .problems import Unprocessable
 
 Handler = Callable[..., Response]
-LONGEST = 80
+KEPT = timedelta(hours=24)
+_KEY = re.compile(r"[!-~]{1,80}")
 
 
 def once(handler: Handler) -> Handler:
@@ -23,24 +28,18 @@ def once(handler: Handler) -> Handler:
 
     @wraps(handler)
     def handled(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
-        key = request.headers.get("Idempotency-Key", "")
-        if not key or not isinstance(request.auth, ApiToken):
+        key = request.headers.get("Idempotency-Key")
+        if key is None or not isinstance(request.auth, ApiToken):
             return handler(view, request, *args, **kwargs)
-        if len(key) > LONGEST:
-            raise Unprocessable(f"An Idempotency-Key has at most {LONGEST} characters.")
+        if not _KEY.fullmatch(key):
+            raise ParseError("An Idempotency-Key is 1 to 80 printable ASCII characters without blanks.")
         _wait_for(request.auth.pk, key)
-        wanted = _digest(request)
-        known = IdempotentReply.objects.filter(token=request.auth, key=key).first()
+        known = _reply_to(request, request.auth, key)
         if known is not None:
-            if known.request_digest != wanted:
-                raise Unprocessable("This Idempotency-Key was used with another request.")
-            return Response(known.body, status=known.status, headers={"Idempotent-Replay": "true"})
+            return known
         reply = handler(view, request, *args, **kwargs)
         if reply.status_code < 300:
-            body = json.loads(json.dumps(reply.data, cls=JSONEncoder))
-            IdempotentReply.objects.create(
-                token=request.auth, key=key, request_digest=wanted, status=reply.status_code, body=body
-            )
+            _keep(reply, request, request.auth, key)
         return reply
 
     return handled
@@ -53,6 +52,33 @@ def _wait_for(token_id: int, key: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
+def _reply_to(request: Request, token: ApiToken, key: str) -> Response | None:
+    since = timezone.now() - KEPT
+    known = IdempotentReply.objects.filter(token=token, key=key, at__gt=since).first()
+    if known is None:
+        return None
+    if known.request_digest != _digest(request):
+        raise Unprocessable("This Idempotency-Key was used with another request.")
+    return Response(known.body, status=known.status, headers={**etag_of(known.body), "Idempotent-Replay": "true"})
+
+
+def _keep(reply: Response, request: Request, token: ApiToken, key: str) -> None:
+    """For a day; what this token sent before that goes."""
+    IdempotentReply.objects.filter(token=token, at__lte=timezone.now() - KEPT).delete()
+    IdempotentReply.objects.create(
+        token=token,
+        key=key,
+        request_digest=_digest(request),
+        status=reply.status_code,
+        body=json.loads(json.dumps(reply.data, cls=JSONEncoder)),
+    )
+
+
+def etag_of(body: Any) -> dict[str, str]:
+    """The header for an answer that tells a record's version."""
+    return {"ETag": f'"{body["version"]}"'} if isinstance(body, dict) and "version" in body else {}
+
+
 def _digest(request: Request) -> str:
     body = json.dumps(request.data, sort_keys=True, cls=JSONEncoder)
-    return hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()
+    return hashlib.sha256(f"{request.method} {request.path.rstrip('/')}\n{body}".encode()).hexdigest()

@@ -37,27 +37,34 @@ def issue(*, name: str, clinic: Clinic, scopes: Sequence[str], days: int, by: Ac
     """For an actor who may: the command line, or `make_token` after its check."""
     if unknown := set(scopes) - set(SCOPES):
         raise ValueError(f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}.")
+    if "read" not in scopes:
+        raise ValueError("Every token needs the scope read: what is written is answered with the record.")
+    if not name.strip():
+        raise ValueError("A token needs a name.")
     if not 1 <= days <= 365:
         raise ValueError("A token lives 1 to 365 days.")
     body = secrets.token_urlsafe(32)
     secret = f"{PREFIX}{body}_{_check(body)}"
     token = ApiToken.objects.create(
-        name=name[:80],
+        name=name.strip()[:80],
         clinic=clinic,
         digest=digest(secret),
         prefix=secret[:8],
-        scopes=list(scopes),
+        scopes=[scope for scope in SCOPES if scope in scopes],
         created_by_id=by.user_id,
         expires_at=timezone.now() + timedelta(days=days),
     )
-    audit.note(by, "make_token", clinic_id=clinic.pk, object=f"token-{token.pk}", after={"scopes": list(scopes)})
+    known = {"name": token.name, "scopes": token.scopes, "expires_at": token.expires_at.isoformat()}
+    audit.note(by, "make_token", clinic_id=clinic.pk, object=f"token-{token.pk}", after=known)
     return token, secret
 
 
+@transaction.atomic
 def revoke(token: ApiToken, *, viewer: Viewer) -> None:
     """The token opens nothing any more."""
     viewer.check(Permission.ADMINISTER, token.clinic_id)
-    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    if not ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+        return
     audit.note(viewer.actor, "revoke_token", clinic_id=token.clinic_id, object=f"token-{token.pk}")
 
 
@@ -71,9 +78,10 @@ def _check(body: str) -> str:
 
 
 def viewer_of_token(token: ApiToken, request_id: str = "") -> Viewer:
-    """What the token may do: its scopes, in its clinic."""
+    """What the token may do: those of its scopes that there are, in its clinic."""
     actor = Actor(name=f"API: {token.name}"[:120], user_id=None, request_id=request_id)
-    return Viewer(actor=actor, roles=(), scopes=tuple((token.clinic_id, Permission(scope)) for scope in token.scopes))
+    scopes = tuple((token.clinic_id, Permission(scope)) for scope in token.scopes if scope in SCOPES)
+    return Viewer(actor=actor, roles=(), scopes=scopes)
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -97,9 +105,7 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("This token has expired.")
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-        viewer = viewer_of_token(token, getattr(request, "request_id", ""))
-        access.bind_clinics(viewer.clinic_ids)
-        request._request.viewer = viewer  # type: ignore[attr-defined]
+        access.bind_clinics([token.clinic_id])
         return Machine(token), token
 
     def authenticate_header(self, request: Request) -> str:

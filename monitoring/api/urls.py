@@ -1,22 +1,51 @@
-"""Addresses of the API."""
+"""Addresses of the API. Each is known with and without a slash at its end; one that is not known is told as JSON."""
 
-from django.urls import path
-from drf_spectacular.views import SpectacularAPIView
+from typing import Any
 
-from . import pages, views
+from django.http import Http404
+from django.urls import path, re_path
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from . import assess, cases, lists, pages, patients, schema
+
+ROUTES: list[tuple[str, type[APIView], str]] = [
+    ("patients/", patients.Patients, "api_patients"),
+    ("patients/<int:pk>/", patients.OnePatient, "api_patient"),
+    ("patients/<int:pk>/contact-wishes/", patients.PatientWishes, "api_patient_wishes"),
+    ("patients/<int:pk>/death/", patients.PatientDeath, "api_patient_death"),
+    ("patients/<int:pk>/hips/", patients.PatientHips, "api_patient_hips"),
+    ("patients/<int:pk>/facts/", patients.PatientFacts, "api_patient_facts"),
+    ("patients/<int:pk>/facts/<slug:key>/withdraw/", patients.Withdraw, "api_withdraw"),
+    ("hips/", lists.Hips, "api_hips"),
+    ("plans/", lists.Plans, "api_plans"),
+    ("flags/", lists.Flags, "api_flags"),
+    ("reviews/", lists.Reviews, "api_reviews"),
+    ("reviews/<int:pk>/", cases.Review, "api_review"),
+    ("reviews/<int:pk>/notes/", cases.ReviewNotes, "api_review_notes"),
+    ("reviews/<int:pk>/decide/", cases.Decide, "api_decide"),
+    ("reminders/", lists.Reminders, "api_reminders"),
+    ("assess", assess.Assess, "api_assess"),
+]
+
+
+class Unknown(APIView):
+    """Any other address of the API."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise Http404
+
 
 urlpatterns = [
-    path("schema/", SpectacularAPIView.as_view(permission_classes=(), authentication_classes=()), name="api_schema"),
+    path("schema/", schema.Document.as_view(), name="api_schema"),
     path("docs/", pages.documentation, name="api_docs"),
-    path("v1/patients/", views.Patients.as_view(), name="api_patients"),
-    path("v1/patients/<int:pk>/", views.OnePatient.as_view(), name="api_patient"),
-    path("v1/patients/<int:pk>/hips/", views.PatientHips.as_view(), name="api_patient_hips"),
-    path("v1/patients/<int:pk>/facts/", views.PatientFacts.as_view(), name="api_patient_facts"),
-    path("v1/hips/", views.Hips.as_view(), name="api_hips"),
-    path("v1/plans/", views.Plans.as_view(), name="api_plans"),
-    path("v1/flags/", views.Flags.as_view(), name="api_flags"),
-    path("v1/reviews/", views.Reviews.as_view(), name="api_reviews"),
-    path("v1/reviews/<int:pk>/decide/", views.Decide.as_view(), name="api_decide"),
-    path("v1/reminders/", views.Reminders.as_view(), name="api_reminders"),
-    path("v1/assess", views.Assess.as_view(), name="api_assess"),
+    *(path(f"v1/{route}", view.as_view(), name=name) for route, view, name in ROUTES),
+    *(
+        path(f"v1/{route.rstrip('/') if route.endswith('/') else f'{route}/'}", view.as_view(schema=None))
+        for route, view, _name in ROUTES
+    ),
+    re_path(r"^v1(/.*)?$", Unknown.as_view(schema=None)),
 ]

@@ -1,0 +1,123 @@
+"""Listing: pages of rows by cursor, narrowed by parameters that are checked, with every look audited."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import generics
+from rest_framework.exceptions import ParseError
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from .. import audit
+from .entry import Registry, viewer_of
+from .problems import Unprocessable
+from .schema import OF_READING, refusals
+
+MOST = 200
+ID = "id"
+TEXT = "text"
+Filters = Mapping[str, str | list[str]]  # a parameter's name -> ID, TEXT, or its values
+
+
+class Newest(CursorPagination):
+    page_size = 50
+    max_page_size = MOST
+    page_size_query_param = "limit"
+    page_size_query_description = f"Rows a page, 50 unless told, at most {MOST}."
+    ordering = "-pk"
+
+    def decode_cursor(self, request: Request) -> Any:
+        """A cursor is the position of a row; whatever else was made up is refused before it reaches a query."""
+        found = super().decode_cursor(request)
+        position = "0" if found is None or found.position is None else str(found.position)
+        if not (position.isascii() and position.isdecimal() and len(position) < 19):
+            raise ParseError("This cursor is none of ours.")
+        return found
+
+
+class Listing(Registry, generics.ListAPIView[Any]):
+    """A list of rows of one's clinics. `filters` are the parameters that it takes; any other is refused."""
+
+    pagination_class = Newest
+    filters: Filters = {}
+    default: Mapping[str, str] = {}  # what holds where a parameter is not given
+
+    def rows(self) -> QuerySet[Any]:
+        raise NotImplementedError
+
+    def get_queryset(self) -> QuerySet[Any]:
+        asked = _checked(self.request, self.filters)
+        return self.narrowed(self.rows().filter(clinic__in=viewer_of(self.request).clinic_ids), asked)
+
+    def narrowed(self, rows: QuerySet[Any], asked: dict[str, str]) -> QuerySet[Any]:
+        return rows.filter(**{**self.default, **asked})
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """The rows of this page, whose patients were looked at."""
+        page = super().paginate_queryset(queryset)
+        seen = dict.fromkeys((row.clinic_id, _patient_of(row)) for row in page or ())
+        audit.looked(viewer_of(self.request).actor, seen, f"API {self.request.path.rstrip('/').rpartition('/')[2]}")
+        return page
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.list(request, *args, **kwargs)
+
+
+def _patient_of(row: Model) -> int:
+    return int(getattr(row, "patient_id", row.pk))
+
+
+def _checked(request: Request, filters: Filters) -> dict[str, str]:
+    """The filters as given. Raises Unprocessable for an unknown parameter or value: it would show too much."""
+    wrong: list[dict[str, str]] = []
+    asked: dict[str, str] = {}
+    for name, text in request.query_params.dict().items():
+        if name == "cursor":
+            continue
+        message = _limit_problem(text) if name == "limit" else _problem(filters.get(name), text)
+        if message:
+            wrong.append({"parameter": name, "message": message})
+        elif name != "limit":
+            asked[name] = text
+    if wrong:
+        raise Unprocessable("The address has parameters that cannot be followed.", wrong)
+    return asked
+
+
+def _problem(wanted: str | list[str] | None, text: str) -> str:
+    if wanted is None:
+        return "There is no such parameter here."
+    if wanted == ID:
+        return "" if text.isascii() and text.isdecimal() and len(text) < 19 else "Write a number."
+    if wanted == TEXT:
+        return "" if 0 < len(text) <= 100 and "\x00" not in text else "Write 1 to 100 characters."
+    return "" if text in wanted else f"Write one of {', '.join(wanted)}."
+
+
+def _limit_problem(text: str) -> str:
+    fits = text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MOST
+    return "" if fits else f"Write a number from 1 to {MOST}."
+
+
+V = TypeVar("V", bound=type[Listing])
+
+
+def listed(view: V) -> V:
+    """Describes a list in the OpenAPI document by its serializer and its filters."""
+    parameters = [
+        OpenApiParameter(
+            name,
+            OpenApiTypes.INT64 if wanted == ID else OpenApiTypes.STR,
+            enum=wanted if isinstance(wanted, list) else None,
+            default=view.default.get(name),
+        )
+        for name, wanted in view.filters.items()
+    ]
+    serializer: Any = getattr(view, "serializer_class")  # noqa: B009 - a generic's variable, to mypy
+    answers: dict[Any, Any] = {200: serializer(many=True), **OF_READING, **refusals(400, 422)}
+    describe: Callable[[V], V] = extend_schema_view(get=extend_schema(parameters=parameters, responses=answers))
+    return describe(view)

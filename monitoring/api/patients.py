@@ -1,0 +1,269 @@
+"""Patients over the API: whom the clinic follows, what was recorded of them, and recording more."""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from patients import access, recording
+from patients.access import Permission
+from patients.duplicates import find_candidates
+from patients.models import Clinic, Fact, Patient, Visit
+from patients.plausibility import EARLIEST
+from patients.recording import RecordingRefused, today_at
+
+from .. import audit
+from ..patient_search import search_patients
+from .entry import READING, Registry, check_scope, viewer_of
+from .facts import asks_for_a_decision, facts_from, facts_of, find_fact, placed
+from .idempotency import etag_of, once
+from .listing import TEXT, Listing, listed
+from .problems import Changed, Conflict
+from .schema import IDEMPOTENCY_KEY, IF_MATCH, OF_ONE, OF_WRITING
+from .serializers import (
+    ContactWishIn,
+    DeathIn,
+    FactOut,
+    HipOut,
+    PatientChange,
+    PatientNew,
+    PatientOut,
+    RecordedOut,
+    VisitIn,
+    WithdrawalIn,
+    hips_of,
+)
+
+_PERSON = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
+
+
+def _expected(request: Request) -> int | None:
+    """The version that If-Match names. Raises Changed for what is no ETag of ours, which matches nothing."""
+    text = request.headers.get("If-Match", "").strip()
+    if text in ("", "*"):
+        return None
+    number = text.strip('"')
+    if text != f'"{number}"' or not (number.isascii() and number.isdecimal()) or len(number) > 9:
+        raise Changed("If-Match names no version of this record; send the ETag as it was read.")
+    return int(number)
+
+
+def _answer(patient: Patient, code: int = status.HTTP_200_OK) -> Response:
+    body = PatientOut(patient).data
+    return Response(body, status=code, headers=etag_of(body))
+
+
+def _with_telephone(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "telephone_as_given": data["telephone"]} if "telephone" in data else data
+
+
+@listed
+class Patients(Listing):
+    """Patients by name, record number or date of birth (`q`; spelling is forgiven), or by exactly this number."""
+
+    serializer_class = PatientOut
+    filters = {"q": TEXT, "record_number": TEXT}
+
+    def rows(self) -> QuerySet[Patient]:
+        return Patient.objects.select_related("clinic").prefetch_related("contact_wishes")
+
+    def narrowed(self, rows: QuerySet[Patient], asked: dict[str, str]) -> QuerySet[Patient]:
+        if "record_number" in asked:
+            rows = rows.filter(record_number__iexact=asked["record_number"])
+        return search_patients(rows, asked["q"]) if "q" in asked else rows
+
+    @extend_schema(request=PatientNew, parameters=[IDEMPOTENCY_KEY], responses={201: PatientOut, **OF_WRITING})
+    @once
+    def post(self, request: Request) -> Response:
+        """Enrol a patient, with both hips. Likely duplicates are told first (409); `not_the_same` names them."""
+        sent = PatientNew(data=request.data)
+        sent.is_valid(raise_exception=True)
+        data = dict(sent.validated_data)
+        viewer = viewer_of(request)
+        clinic = Clinic.objects.get(pk=viewer.clinics_where(Permission.RECORD)[0])
+        _refuse_duplicates(clinic, data, set(data.pop("not_the_same", ())))
+        wishes = {wish["channel"]: (wish["allowed"], wish["how"]) for wish in data.pop("contact_wishes", ())}
+        patient = recording.enrol_patient(
+            clinic, by=viewer.actor, contact_wishes=wishes, synthetic=clinic.synthetic, **_with_telephone(data)
+        )
+        return _answer(patient, status.HTTP_201_CREATED)
+
+
+def _refuse_duplicates(clinic: Clinic, data: dict[str, Any], looked_at: set[int]) -> None:
+    """Raise Conflict while there are likely duplicates that nobody has looked at."""
+    person = {name: data[name] for name in _PERSON if data.get(name)}
+    found = [candidate for candidate in find_candidates([clinic.pk], **person) if candidate.is_likely]
+    number = data["record_number"].upper()
+    new = [one for one in found if one.patient.pk not in looked_at and one.patient.record_number.upper() != number]
+    if new:
+        entries = [
+            {"pointer": "/not_the_same", "message": f"Patient {one.patient.pk}: {', '.join(one.reasons)}."}
+            for one in new
+        ]
+        raise Conflict("This may be somebody who is followed already. Name those who are not in not_the_same.", entries)
+
+
+def _of_a_patient(handler: Callable[..., Response]) -> Callable[..., Response]:
+    """Hands the handler the patient of the address: 404 where the token does not see one."""
+
+    @wraps(handler)
+    def handled(view: Any, request: Request, pk: int, **rest: Any) -> Response:
+        needed = view.needs if request.method in READING else view.needs_to_write
+        return handler(view, request, access.patient_for(viewer_of(request), pk, needed), **rest)
+
+    return handled
+
+
+class OnePatient(Registry):
+    """One patient."""
+
+    @extend_schema(responses={200: PatientOut, **OF_ONE})
+    @_of_a_patient
+    def get(self, request: Request, patient: Patient) -> Response:
+        audit.looked(viewer_of(request).actor, [(patient.clinic_id, patient.pk)], "API patient")
+        return _answer(patient)
+
+    @extend_schema(
+        request=PatientChange, parameters=[IDEMPOTENCY_KEY, IF_MATCH], responses={200: PatientOut, **OF_WRITING}
+    )
+    @once
+    @_of_a_patient
+    def patch(self, request: Request, patient: Patient) -> Response:
+        """Change what is sent, and nothing else."""
+        sent = PatientChange(data=request.data)
+        sent.is_valid(raise_exception=True)
+        data = dict(sent.validated_data)
+        changed = recording.amend_patient(
+            patient.pk,
+            by=viewer_of(request).actor,
+            reason=data.pop("reason", ""),
+            changes=_with_telephone(data),
+            expected_version=_expected(request),
+        )
+        return _answer(changed)
+
+
+class PatientWishes(Registry):
+    """What the patient wants of a channel."""
+
+    @extend_schema(request=ContactWishIn, parameters=[IDEMPOTENCY_KEY], responses={200: PatientOut, **OF_WRITING})
+    @once
+    @_of_a_patient
+    def post(self, request: Request, patient: Patient) -> Response:
+        """Record a contact wish as of today; what is planned follows at once."""
+        sent = ContactWishIn(data=request.data)
+        sent.is_valid(raise_exception=True)
+        today = today_at(patient.clinic, timezone.now())
+        recording.set_contact_wish(patient.pk, by=viewer_of(request).actor, on=today, **sent.validated_data)
+        return _answer(patient)
+
+
+class PatientDeath(Registry):
+    """The death of a patient."""
+
+    @extend_schema(request=DeathIn, parameters=[IDEMPOTENCY_KEY], responses={200: PatientOut, **OF_WRITING})
+    @once
+    @_of_a_patient
+    def post(self, request: Request, patient: Patient) -> Response:
+        """Record it: every window, finding and reminder ends at once."""
+        sent = DeathIn(data=request.data)
+        sent.is_valid(raise_exception=True)
+        try:
+            died = recording.record_death(patient.pk, by=viewer_of(request).actor, **sent.validated_data)
+        except RecordingRefused as refused:
+            known = {"death_source": "source"}
+            raise RecordingRefused({known.get(name, name): text for name, text in refused.problems.items()}) from None
+        return _answer(died)
+
+
+class PatientHips(Registry):
+    """Both hips."""
+
+    @extend_schema(operation_id="v1_patients_hips_list", responses={200: HipOut(many=True), **OF_ONE})
+    @_of_a_patient
+    def get(self, request: Request, patient: Patient) -> Response:
+        """Both hips with the guideline's answer."""
+        audit.looked(viewer_of(request).actor, [(patient.clinic_id, patient.pk)], "API hips")
+        return Response(HipOut(hips_of(patient), many=True).data)
+
+
+class PatientFacts(Registry):
+    """What was recorded of a patient."""
+
+    @extend_schema(operation_id="v1_patients_facts_list", responses={200: FactOut(many=True), **OF_ONE})
+    @_of_a_patient
+    def get(self, request: Request, patient: Patient) -> Response:
+        """Everything recorded, superseded and withdrawn facts included, oldest first."""
+        audit.looked(viewer_of(request).actor, [(patient.clinic_id, patient.pk)], "API facts")
+        version = {"version": patient.record_version}
+        return Response(FactOut(facts_of(patient), many=True).data, headers=etag_of(version))
+
+    @extend_schema(request=VisitIn, parameters=[IDEMPOTENCY_KEY, IF_MATCH], responses={201: RecordedOut, **OF_WRITING})
+    @once
+    @_of_a_patient
+    def post(self, request: Request, patient: Patient) -> Response:
+        """Record facts together. Decisions and discharges need the scope `decide`."""
+        sent = VisitIn(data=request.data)
+        sent.is_valid(raise_exception=True)
+        data = sent.validated_data
+        try:
+            recorded = _record(request, patient, data)
+        except RecordingRefused as refused:
+            raise placed(refused) from None
+        return _moved(patient, recorded.facts, status.HTTP_201_CREATED)
+
+
+def _moved(patient: Patient, facts: Iterable[Fact], code: int = status.HTTP_200_OK) -> Response:
+    """What recording has led to. The patient's row is locked, so that the version is that of these facts."""
+    patient.refresh_from_db(fields=["record_version"])
+    hips = HipOut(hips_of(patient), many=True).data
+    body = {"version": patient.record_version, "facts": [fact.key for fact in facts], "hips": hips}
+    return Response(body, status=code, headers=etag_of(body))
+
+
+def _record(request: Request, patient: Patient, data: dict[str, Any]) -> recording.Recorded:
+    _check_day(data["on"], patient)
+    facts = facts_from(data["facts"], patient)
+    if any(asks_for_a_decision(fact) for _side, fact in facts):
+        check_scope(request, Permission.DECIDE)
+    return recording.record_facts(
+        patient.pk,
+        facts,
+        by=viewer_of(request).actor,
+        visit=Visit(on=data["on"], kind=data["kind"], note=data.get("note", "")),
+        act="record_visit",
+        expected_version=_expected(request),
+    )
+
+
+def _check_day(on: Any, patient: Patient) -> None:
+    if on > today_at(patient.clinic, timezone.now()):
+        raise RecordingRefused({"on": ["The date lies in the future."]})
+    if on < (patient.born_on or EARLIEST):
+        raise RecordingRefused({"on": ["The date lies before the patient's birth."]})
+
+
+class Withdraw(Registry):
+    """A fact entered in error."""
+
+    @extend_schema(request=WithdrawalIn, parameters=[IDEMPOTENCY_KEY], responses={200: RecordedOut, **OF_WRITING})
+    @once
+    @_of_a_patient
+    def post(self, request: Request, patient: Patient, key: str) -> Response:
+        """Mark a fact as entered in error: its row stays, the evaluation no longer reads it."""
+        sent = WithdrawalIn(data=request.data)
+        sent.is_valid(raise_exception=True)
+        fact = find_fact(patient, key)
+        if fact is None:
+            raise Http404
+        if asks_for_a_decision(fact):
+            check_scope(request, Permission.DECIDE)
+        recording.withdraw_fact(fact, by=viewer_of(request).actor, reason=sent.validated_data["reason"])
+        return _moved(patient, [fact])
