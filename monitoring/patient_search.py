@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from django.contrib.postgres.search import TrigramWordSimilarity
 from django.db import connection
 from django.db.models import Case, CharField, IntegerField, Q, QuerySet, Value, When
-from django.db.models.functions import Concat, Upper
+from django.db.models.functions import Cast, Concat, Upper
 from django.utils.dates import MONTHS
 from django.utils.translation import override
 
@@ -80,18 +81,20 @@ def _months() -> dict[str, int]:
 
 
 def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
-    """Those for whom every word is in name, number or birth date; `near` is 0 where no spelling was forgiven.
+    """Those for whom every word is in name, number or birth date.
 
-    Changes a setting of the running transaction: how unlike a name may be.
+    `near` is 0 where no spelling was forgiven, and otherwise grows with what had to be. Changes a setting of the
+    running transaction: how unlike a name may be.
     """
     asked = parse_search(text)
     for days in asked.births:
         patients = patients.filter(born_on__in=days)
     name = Upper(Concat("family_name", Value(" "), "given_name", output_field=CharField()))
     patients = patients.annotate(full_name=name, number=Upper("record_number"))
-    if asked.words:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [LIKENESS])
+    if not asked.words:
+        return patients.annotate(near=Value(0, output_field=IntegerField()))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [LIKENESS])
     exactly = Q()
     for word in asked.words:
         here = Q(full_name__contains=word) | Q(number__contains=word)
@@ -99,8 +102,9 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
             here |= Q(born_on__year=int(word))
         exactly &= here
         patients = patients.filter(here | Q(full_name__trigram_word_similar=word))
-    near = Case(When(exactly, then=0), default=1) if exactly else Value(0)
-    return patients.annotate(near=near if exactly else Value(0, output_field=IntegerField()))
+    likeness = sum((TrigramWordSimilarity(word, "full_name") for word in asked.words), Value(0.0))
+    unlike = Cast((Value(float(len(asked.words))) - likeness) * 100, IntegerField()) + 1
+    return patients.annotate(near=Case(When(exactly, then=0), default=unlike, output_field=IntegerField()))
 
 
 def one_with_number(patients: QuerySet[Patient], text: str) -> Patient | None:

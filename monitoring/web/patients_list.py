@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Q, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -30,7 +30,7 @@ def patients(request: HttpRequest) -> HttpResponse:
     viewer = access.viewer_of(request)
     query = request.GET.get("q", "").strip()[:200]
     if query and (only := one_with_number(access.patients_for(viewer), query)):
-        return redirect(_patient_url(only.pk) or reverse("patients"))
+        return redirect("patient", only.pk)
     found = _found(viewer, query)
     total = found.count()
     after = request.GET.get("after", "")
@@ -80,7 +80,7 @@ def _rows(page: list[Patient]) -> list[dict[str, Any]]:
     return [
         {
             "id": f"row-{one.pk}",
-            "url": _patient_url(one.pk),
+            "url": reverse("patient", args=[one.pk]),
             "name": one.display_name,
             "born": day_words(one.born_on) if one.born_on else _("birth date unknown"),
             "number": one.record_number,
@@ -94,20 +94,9 @@ def _rows(page: list[Patient]) -> list[dict[str, Any]]:
     ]
 
 
-def _patient_url(pk: int) -> str:
-    try:
-        return reverse("patient", args=[pk])
-    except NoReverseMatch:  # INTERIM while pages are being written
-        return ""
-
-
 def _actions(viewer: Viewer) -> list[dict[str, str]]:
-    try:
-        enrol = reverse("patient_enrol")
-    except NoReverseMatch:  # INTERIM while pages are being written
-        return []
     may = viewer.may_anywhere(Permission.RECORD)
-    return [{"text": _("Enrol a patient"), "url": enrol, "kind": "primary"}] if may else []
+    return [{"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary"}] if may else []
 
 
 def _empty(query: str) -> dict[str, Any]:

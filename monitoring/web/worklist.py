@@ -6,11 +6,11 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
@@ -29,6 +29,11 @@ from .worklist_filters import Narrowing, narrow, staff_for
 from .worklist_rows import row_words, suggested_next, words_for
 
 Problems = dict[str, str]
+_BY_RISK = gettext_lazy("by clinical risk and then by days late")
+_ORDERS = {
+    "reviews": gettext_lazy("urgent ones first, then by deadline"),
+    "snoozed": gettext_lazy("by the day they come back"),
+}
 
 
 @signed_in
@@ -71,20 +76,21 @@ def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[s
         kind: reverse("worklist_export", args=[tab, kind], query=narrowing.kept or None) for kind in exports.KINDS
     }
     actions = [
-        {"text": _("Import"), "url": _address("imports")},
+        {"text": _("Import"), "url": reverse("imports")},
         {"text": _("Export CSV"), "url": export["csv"]},
         {"text": _("Export Excel"), "url": export["xlsx"]},
     ]
     return {
         "tab": tab,
         "title": worklist.TABS[tab],
+        "order": _ORDERS.get(tab, _BY_RISK),
         "tabs": _tabs(tab, narrowing, counts),
         "total": counts[tab],
         "chips": narrowing.chips(tab),
         "filter_form": narrowing.form,
         "clear_url": reverse("worklist_tab", args=[tab]),
         "list_path": reverse("worklist_tab", args=[tab]),
-        "header_actions": [action for action in actions if action["url"]],
+        "header_actions": actions,
         "bulk_url": f"{reverse('worklist_bulk')}?{narrowing.query(tab=tab)}",
     } | _emptiness(viewer, tab, narrowing, counts)
 
@@ -113,8 +119,8 @@ def _emptiness(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[str,
         )
     if not counts["all"]:
         first = [
-            {"text": _("Enrol a patient"), "url": _address("patient_enrol"), "kind": "primary"},
-            {"text": _("Import a file"), "url": _address("imports")},
+            {"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary"},
+            {"text": _("Import a file"), "url": reverse("imports")},
         ]
         return _empty("none_yet", _("No patients yet"), _("A registry begins with one."), *first)
     following = next((code for code in worklist.TABS if counts[code]), "all")
@@ -141,16 +147,9 @@ def _empty(kind: str, title: str, text: str, *actions: dict[str, str]) -> dict[s
             "kind": kind,
             "title": title,
             "text": text,
-            "actions": [action for action in actions if action["url"]],
+            "actions": actions,
         }
     }
-
-
-def _address(name: str, *args: int) -> str:
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:  # INTERIM while pages are being written
-        return ""
 
 
 def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing, today: date) -> dict[str, Any]:
@@ -179,7 +178,7 @@ def _differences(wrong: Census, viewer: Viewer) -> list[dict[str, Any]]:
     listed = {item["hip"]: item for item in wrong.disagreements}
     hips = Hip.objects.filter(pk__in=listed, clinic_id__in=viewer.clinic_ids).select_related("patient")
     return [
-        {**listed[hip.pk], "hip": hip, "url": _address("patient", hip.patient_id)}
+        {**listed[hip.pk], "hip": hip, "url": reverse("patient", args=[hip.patient_id])}
         for hip in hips.order_by("patient", "id")
     ]
 

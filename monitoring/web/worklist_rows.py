@@ -1,7 +1,7 @@
 """Worklist rows: what the list says of a patient, in words: why, how late, who acts next since when, last contact."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -69,6 +69,8 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
     patient = row.patient
     shown = tab if tab != "all" else _weightiest(row)
     why = _WHY.get(shown, _standing)(row, today)
+    if why.status == tab:  # the tab says so already; how the hips stand says more
+        why = replace(why, status=_worst(row))
     days = _days_late(row, shown, today)
     who, since = _next(row, shown, today)
     last, second = _last_contact(row)
@@ -118,6 +120,11 @@ def mail_words(row: Row) -> str:
         "declined": _("No e-mail wished"),
     }
     return words.get(row.no_mail, "")
+
+
+def _worst(row: Row) -> str:
+    statuses = {hip.status for hip in row.hips.values()}
+    return next((status for status in ("gap", "overdue", "due", "open") if status in statuses), "")
 
 
 def _weightiest(row: Row) -> str:

@@ -311,6 +311,12 @@ def test_search_forgives_spelling_and_puts_the_exact_first(typed, name, enrol, c
     assert [one.pk for one in found] == [exact.pk, near.pk]
 
 
+def test_of_names_spelt_otherwise_the_likest_comes_first(enrol, clinic):
+    far, close = enrol(clinic, family_name="Adebayin"), enrol(clinic, family_name="Adeyinka")
+    found = patient_search.search_patients(Patient.objects.all(), "adeyinca").order_by("near", "id")
+    assert [one.pk for one in found] == [close.pk, far.pk][: len(found)] and found[0] == close
+
+
 @pytest.mark.parametrize("text", ["31.2.1981", "%", "_", "'; drop table", "\x00", "a" * 500, "99.99.9999"])
 def test_search_takes_any_text(text, enrol, clinic):
     enrol(clinic)
