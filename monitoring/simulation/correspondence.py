@@ -23,6 +23,7 @@ from .attendance import Reach
 from .lives import Asked, LivedPatient
 
 WINDOWS_KEPT: Final = 3  # the mails of so many windows back are kept
+UNSETTLED_DAYS: Final = 100
 State = Reminder.State
 
 _REFUSALS: Final = {
@@ -77,12 +78,14 @@ def reminders_of(life: LivedPatient, patient: Patient, clinic: Clinic, as_of: da
     ends = [later.since for later in windows[1:]] + [as_of]
     for asked, until in zip(windows, ends, strict=True):
         if life.died_on is None or asked.since < life.died_on:
-            for row in _steps(life, patient, clinic, asked, until):
+            for row in _steps(life, patient, clinic, asked, until, as_of):
                 found.setdefault((row.cycle_on, row.due_on, row.step), row)
     return list(found.values())
 
 
-def _steps(life: LivedPatient, patient: Patient, clinic: Clinic, asked: Asked, until: date) -> Iterator[Reminder]:
+def _steps(
+    life: LivedPatient, patient: Patient, clinic: Clinic, asked: Asked, until: date, as_of: date
+) -> Iterator[Reminder]:
     for rung, send_on, _useful_until in steps_of(asked.window):
         if asked.since < send_on < until:
             row = Reminder(
@@ -95,12 +98,15 @@ def _steps(life: LivedPatient, patient: Patient, clinic: Clinic, asked: Asked, u
                 language=patient.language,
                 created_at=moment(asked.since, 17, 0, clinic.zone),
             )
-            _settle(row, life, clinic)
+            _settle(row, life, clinic, recent=(as_of - send_on).days <= UNSETTLED_DAYS)
             yield row
 
 
-def _settle(row: Reminder, life: LivedPatient, clinic: Clinic) -> None:
-    """What came of it: sent as a rule; refused where the patient cannot be written to; seldom failed or uncertain."""
+def _settle(row: Reminder, life: LivedPatient, clinic: Clinic, *, recent: bool) -> None:
+    """What came of it: sent as a rule; refused where the patient cannot be written to; seldom failed.
+
+    Uncertain only of late: staff settle what is in doubt.
+    """
     rng, zone = life.rng, clinic.zone
     row.decided_at = moment(row.send_on, rng.randint(8, 9), rng.randint(0, 59), zone)
     bounced = row.patient.email_bounced_on
@@ -110,10 +116,10 @@ def _settle(row: Reminder, life: LivedPatient, clinic: Clinic) -> None:
         return
     row.attempts, row.sent_to = 1, row.patient.email
     chance = rng.random()
-    if chance < 0.012:
+    if chance < 0.012 and recent:
         row.state, row.attempts = State.FAILED, 3
         row.reason = "451 4.7.1 Try again later; given up after three attempts."
-    elif chance < 0.024:
+    elif chance > 0.97 and recent:
         row.state, row.reason = State.UNCERTAIN, str(WORKER_DIED)
     else:
         row.state = State.SENT
@@ -180,7 +186,7 @@ _SNOOZED: Final = (
 def snooze_of(life: LivedPatient, patient: Patient, clinic: Clinic, staff: User | None, as_of: date) -> Snooze | None:
     """A promise to come back, for some of those who are open or late: at most 30 days."""
     asked_now = any(hip.status is not None and hip.status is not Status.UPCOMING for hip in life.answer.hips)
-    if staff is None or not asked_now or life.rng.random() >= 0.08:
+    if staff is None or not asked_now or life.rng.random() >= 0.05:
         return None
     from_on = max(life.enrolled_on, as_of - timedelta(days=life.rng.randint(1, 8)))
     return Snooze(
