@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from patients import access, recording
 from patients.access import Permission
-from patients.models import Fact, Hip, Patient
+from patients.models import Fact, Hip, Patient, Score
 from patients.recording import RecordingRefused, today_at
 from patients.vocabulary import Side
 from schedules.guideline.rules import RULES
@@ -73,6 +73,8 @@ def fact_correct(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         corrected: Any = form.instance
         reason = form.cleaned_data["correction_reason"]
         corrected.supersedes, corrected.correction_reason = fact, reason
+        if isinstance(corrected, Score) and "value" in form.changed_data:
+            corrected.items, corrected.variant = None, ""  # the items no longer add up to it
         try:
             recording.record_facts(
                 person.pk, [(chart.side_of(fact), corrected)], by=viewer.actor, act="correct_fact", reason=reason

@@ -149,6 +149,8 @@ def patient_contact(request: HttpRequest, pk: int) -> HttpResponse:
 def form_page(
     request: HttpRequest, person: Patient, form: forms.Form, template: str, *, status: int | None = None, **more: Any
 ) -> HttpResponse:
+    if request.method == "GET":
+        audit.looked(access.viewer_of(request).actor, [(person.clinic_id, person.pk)], "form about the patient")
     today = today_at(person.clinic, timezone.now())
     context = frame_of(request, person, today, heading=False) | {"form": form, "actions": []} | more
     if status is None:

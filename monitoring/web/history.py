@@ -37,7 +37,13 @@ ACTS: Final[dict[str, Words]] = {
     "case_second_opinion": gettext_lazy("Asked for a second opinion"),
 }
 # What was looked at is stored as it stands here, so that it can be read in any language.
-LOOKS: Final = (gettext_noop("patient page"), gettext_noop("patient summary"), gettext_noop("plan as of another day"))
+LOOKS: Final = (
+    gettext_noop("patient page"),
+    gettext_noop("patient summary"),
+    gettext_noop("plan as of another day"),
+    gettext_noop("visit form"),
+    gettext_noop("form about the patient"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,11 +101,12 @@ def frame_of(
 
 
 def _actions(patient: Patient) -> list[dict[str, str]]:
-    visit = {"text": _("Record a visit"), "url": reverse("visit_new", args=[patient.pk]), "kind": "primary", "key": "v"}
+    kind = "" if patient.died_on else "primary"
+    visit = {"text": _("Record a visit"), "url": reverse("visit_new", args=[patient.pk]), "kind": kind, "key": "v"}
     edit = {"text": _("Edit"), "url": reverse("patient_edit", args=[patient.pk])}
     phone = {"text": _("Telephone report"), "url": f"{visit['url']}?kind=telephone"}
     study = {"text": _("Imaging report"), "url": f"{visit['url']}?kind=report"}
-    return [visit, phone, study, edit]
+    return [visit, edit] if patient.died_on else [visit, phone, study, edit]
 
 
 def _alert(case: ReviewCase, patient: Patient, today: date) -> dict[str, str]:

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from patients.models import Imaging, Procedure, Staging, SymptomReport
-from patients.vocabulary import AP_VIEWS, ProcedureKind, Side, View
+from patients.vocabulary import AP_VIEWS, REPLACEMENTS, ProcedureKind, Side, View
 from schedules.guideline.stages import Phase
 from schedules.guideline.windows import add_days, add_months
 from schedules.models import Plan, Reminder
@@ -72,14 +72,14 @@ class _Sheet:
 
 def draw(chart: Chart, *, plans: Iterable[Plan], reminders: Iterable[Reminder]) -> Timeline:
     """Stages, windows, imaging with its views, pain, procedures and mails of both hips, up to the next window."""
-    planned = [plan for plan in plans if plan.state != Plan.State.CLOSED]
+    planned = [plan for plan in plans if _came(plan)]
     sheet = _Sheet(_scale(chart, planned))
     height = TOP + 2 * BAND + GAP + 6
     mails = list(reminders)
     for index, side in enumerate(ON_SCREEN):
         top = TOP + index * (BAND + GAP)
         _band(sheet, side, top)
-        _stages(sheet, chart.standing("staging", side), chart.today, side, top)
+        _stages(sheet, chart.standing("staging", side), _watched_until(chart, side), side, top)
         _windows(sheet, [plan for plan in planned if plan.hip_id == chart.hips[side].pk], chart.today, side, top)
         _mails(sheet, mails if index == 0 else [], top)
         _images(sheet, chart.standing("imaging", side), side, top)
@@ -87,6 +87,13 @@ def draw(chart: Chart, *, plans: Iterable[Plan], reminders: Iterable[Reminder]) 
         _procedures(sheet, chart.standing("procedure", side), side, top)
     rows = [[day_words(on), side, words] for on, side, words in sorted(sheet.rows, key=lambda row: row[0])]
     return Timeline(_svg(chart, sheet, height), [_("Date"), _("Hip"), _("What")], rows)
+
+
+def _came(plan: Plan) -> bool:
+    """Whether the window came or is still to come; one kept before it opened gave way to the next."""
+    if plan.state == Plan.State.KEPT and plan.kept_on:
+        return plan.kept_on >= plan.opens_on
+    return plan.state != Plan.State.CLOSED
 
 
 def _scale(chart: Chart, plans: list[Plan]) -> Scale:
@@ -195,8 +202,14 @@ def _bar(css: str, start: float, end: float, y: int, height: int, title: str) ->
     )  # fmt: skip
 
 
-def _stages(sheet: _Sheet, stages: list[Staging], today: date, side: Side, top: int) -> None:
-    ends = [later.on for later in stages[1:]] + [today]
+def _watched_until(chart: Chart, side: Side) -> date:
+    """The last day on which the hip had a stage: today, or the day of its replacement or of death."""
+    replaced: list[date] = [done.on for done in chart.standing("procedure", side) if done.procedure in REPLACEMENTS]
+    return min(chart.today, chart.patient.died_on or chart.today, *replaced)
+
+
+def _stages(sheet: _Sheet, stages: list[Staging], until_on: date, side: Side, top: int) -> None:
+    ends = [later.on for later in stages[1:]] + [until_on]
     for stage, until in zip(stages, ends, strict=False):
         title = f"{words_of(stage)}, {day_words(stage.on)}"
         sheet.say(stage.on, _hip(side), f"{name_of(stage)}: {words_of(stage)}")

@@ -7,8 +7,8 @@ import time_machine
 
 from monitoring.models import AuditEntry
 from patients import recording
-from patients.models import ContactWish, Decision, Ending, Exposure, Imaging, Patient, Staging, SymptomReport
-from patients.vocabulary import EndReason
+from patients.models import ContactWish, Decision, Ending, Exposure, Imaging, Patient, Score, Staging, SymptomReport
+from patients.vocabulary import EndReason, Side
 from schedules.models import Plan
 from tests.monitoring.test_patient_page import baseline, hurts
 
@@ -242,3 +242,17 @@ def test_what_no_decision_answers_cannot_be_decided(watched, at):
 
 def test_side_belongs_to_the_address(watched, at):
     assert at("clinician").get(f"/patients/{watched.pk}/middle/end/").status_code == 404
+
+
+def test_a_corrected_total_keeps_no_items_that_do_not_add_up_to_it(watched, at, actor):
+    score = Score(on=date(2026, 2, 1), instrument="HHS", value=80, variant="ARC_TABLE", items={"pain": "mild"})
+    recording.record_facts(watched.pk, [(Side.LEFT, score)], by=actor)
+    fields = {"on": "2026-02-01", "value": "82", "correction_reason": "added up again"}
+    assert at("coordinator").post(f"/patients/{watched.pk}/facts/{score.key}/correct/", fields).status_code == 302
+    corrected = Score.objects.get(supersedes=score)
+    assert (corrected.instrument, corrected.value, corrected.items, corrected.variant) == ("HHS", 82, None, "")
+
+
+def test_looking_at_a_form_is_audited_too(watched, at):
+    at("coordinator").get(f"/patients/{watched.pk}/edit/")
+    assert AuditEntry.objects.filter(act="look", patient_id=watched.pk, object="form about the patient").exists()

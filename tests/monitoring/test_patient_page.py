@@ -201,3 +201,13 @@ def test_what_if_asks_under_another_protocol(page, watched, actor):
     version = ProtocolVersion.objects.create(name="onfh-small-lesion/9", parameters=shorter, digest="x", actor="Ada")
     text = page("clinician", f"what-if/?as_of=2026-03-05&protocol={version.pk}").content.decode()
     assert "10 May 2026" in text and "onfh-small-lesion/9" in text
+
+
+def test_a_window_that_gave_way_before_it_opened_is_not_drawn_as_kept(page, watched, actor):
+    early = [
+        (Side.LEFT, Imaging(on=date(2026, 3, 1), modality="XR", views=["AP_PELVIS", "FROG_LATERAL"])),
+        (Side.LEFT, SymptomReport(on=date(2026, 3, 1), source="clinician", symptomatic=False)),
+    ]
+    recording.record_facts(watched.pk, early, by=actor)
+    drawing = page().context["timeline"].svg
+    assert "window-kept" not in drawing and drawing.count('class="window"') == 1
