@@ -8,7 +8,7 @@ from .heartbeat import Heartbeat
 from .imports import ImportBatch, ImportRow
 from .review import CaseNote, ReviewCase
 from .tokens import ApiToken, IdempotentReply
-from .worklist import ContactAttempt, Snooze
+from .worklist import ContactAttempt, SavedView, Snooze
 
 __all__ = [
     "ApiToken",
@@ -26,5 +26,6 @@ __all__ = [
     "ImportRow",
     "PatientEvaluation",
     "ReviewCase",
+    "SavedView",
     "Snooze",
 ]

@@ -1,4 +1,4 @@
-"""Worklist: what came of trying to reach a patient, and promises to come back later."""
+"""Worklist: what came of trying to reach a patient, promises to come back later, and lists a person looks at often."""
 
 from django.db import models
 from django.db.models import Q
@@ -67,3 +67,22 @@ class Snooze(models.Model):
 
     def __str__(self) -> str:
         return f"until {self.until}"
+
+
+class SavedView(models.Model):
+    """A tab with its filters under a name; it narrows what its owner may see and grants nothing."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
+    name = models.CharField(max_length=60)
+    tab = models.CharField(max_length=16)
+    query = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "name"], name="view_name_once_per_person"),
+            models.CheckConstraint(condition=~Q(name=""), name="view_has_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

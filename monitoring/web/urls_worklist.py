@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from . import patients_list, worklist
+from . import patients_list, worklist, worklist_views
 
 urlpatterns = [
     path("", worklist.show, name="worklist"),
     path("worklist/bulk/", worklist.bulk, name="worklist_bulk"),
+    path("worklist/views/", worklist_views.views, name="worklist_views"),
+    path("worklist/views/<int:pk>/remove/", worklist_views.remove, name="worklist_view_remove"),
     path("worklist/undo/<int:pk>/", worklist.undo, name="worklist_undo"),
     path("worklist/<int:pk>/outcome/", worklist.outcome, name="worklist_outcome"),
     path("worklist/<int:pk>/snooze/", worklist.snooze, name="worklist_snooze"),

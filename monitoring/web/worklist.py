@@ -27,6 +27,7 @@ from .entry import signed_in
 from .finding_words import day_words
 from .worklist_filters import Narrowing, narrow, staff_for
 from .worklist_rows import row_words, suggested_next, words_for
+from .worklist_views import view_menu
 
 Problems = dict[str, str]
 _BY_RISK = gettext_lazy("by clinical risk and then by days late")
@@ -65,6 +66,7 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
             "first_url": narrowing.url(tab) if after else "",
             "census_alarms": _census_alarms(viewer),
             "clinicians": staff.clinicians,
+            "views": view_menu(viewer.actor.user_id, tab, narrowing),
         }
     )
     return render(request, "monitoring/worklist/page.html", context)

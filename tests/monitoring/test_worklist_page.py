@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from monitoring import census, heartbeats, pipeline
-from monitoring.models import AuditEntry, Census, ContactAttempt, Snooze
+from monitoring.models import AuditEntry, Census, ContactAttempt, SavedView, Snooze
 from monitoring.web import exports
 from patients import recording
 from patients.models import Imaging, Patient, SymptomReport
@@ -110,7 +110,7 @@ def test_fifty_rows_take_no_more_queries_than_one(tab, late, desk, django_assert
     with django_assert_max_num_queries(20) as fifty:
         response = desk.get(tab_url(tab))
     assert len(response.context["rows"]) == 50
-    assert len(fifty) == len(one)
+    assert len(fifty) == len(one), (len(fifty), len(one))
 
 
 def test_an_outcome_answers_with_the_struck_row_and_undo(late, desk, ada):
@@ -199,6 +199,22 @@ def test_owner_me_is_whoever_looks(late, desk, ada):
     ContactAttempt.objects.create(clinic=mine.clinic, patient=mine, outcome="no_answer", owner=ada, actor="Ada")
     response = desk.get(tab_url("all", owner="me"))
     assert [item["row"].pk for item in response.context["rows"]] == [mine.pk]
+
+
+def test_a_view_keeps_tab_and_filters_under_a_name_for_its_owner_alone(late, desk, clinic, make_user, sign_in):
+    late()
+    save_url = desk.get(tab_url("overdue", late=30, owner="me")).context["views"]["save_url"]
+    assert desk.post(save_url, {"name": ""}).status_code == 422
+    back = desk.post(save_url, {"name": "My Monday list"})
+    assert back.url == tab_url("overdue", late=30, owner="me")
+    menu = desk.get(back.url).context["views"]
+    assert menu["view_name"] == "My Monday list" and menu["saved"][0]["url"] == back.url
+    view = SavedView.objects.get()
+    remove_url = reverse("worklist_view_remove", args=[view.pk])
+    other = sign_in(make_user(clinic, "coordinator"))
+    assert other.get(back.url).context["views"]["saved"] == [] and other.post(remove_url).status_code == 404
+    desk.force_login(view.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    assert desk.post(remove_url).status_code == 302 and not SavedView.objects.exists()
 
 
 def test_empty_lists_say_why(late, desk):
