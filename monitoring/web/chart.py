@@ -98,6 +98,11 @@ def fact_url(patient_id: int, key: str) -> str:
     return f"{reverse('patient_tab', args=[patient_id, tab])}?fact={key}#{key}"
 
 
+def sides_of(chart: Chart) -> dict[int, Side]:
+    """The sides of the patient's hips by the hips' ids."""
+    return {hip.pk: side for side, hip in chart.hips.items()}
+
+
 def read_chart(patient: Patient, kinds: Iterable[str]) -> Chart:
     """One query for the hips with their answers, one for the patient's, one for each kind of fact."""
     hips = {Side(hip.side): hip for hip in Hip.objects.filter(patient=patient).select_related("evaluation")}

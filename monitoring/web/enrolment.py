@@ -20,7 +20,7 @@ from patients.vocabulary import EndReason, Side
 
 from .. import audit
 from ..models import AuditEntry
-from .chart import read_chart
+from .chart import read_chart, sides_of
 from .entry import signed_in
 from .forms.ending import DeathForm, EndingForm, ReasonForm, ReopenForm
 from .forms.person import EditForm, EnrolForm, WishForm, initial_of, wish_rows
@@ -114,7 +114,8 @@ def patient_edit(request: HttpRequest, pk: int) -> HttpResponse:
             typed["record_version"] = str(stale.current)
             form = EditForm(typed, clinicians=_clinicians([person.clinic_id]))
             entries = AuditEntry.objects.filter(patient_id=person.pk).exclude(act="look").order_by("-id")[:5]
-            meanwhile, status = [history_row(entry) for entry in entries], 409
+            sides = sides_of(read_chart(person, ()))
+            meanwhile, status = [history_row(entry, sides) for entry in entries], 409
         else:
             messages.success(request, _("The changes are saved."))
             return redirect("patient", pk=person.pk)

@@ -8,11 +8,14 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from patients.models import Patient
+from patients.models import Fact, Patient
+from patients.vocabulary import Side
 
 from ..models import AuditEntry
 from .chart import MODELS, fact_url
-from .finding_words import Words
+from .fact_words import name_of, words_of
+from .finding_words import Words, day_words
+from .forms.visit import hip_words
 
 ACTS: Final[dict[str, Words]] = {
     "look": gettext_lazy("Looked"),
@@ -65,27 +68,43 @@ class HistoryRow:
     changes: tuple[Changed, ...]
 
 
-def history_row(entry: AuditEntry) -> HistoryRow:
+def history_row(entry: AuditEntry, sides: Mapping[int, Side]) -> HistoryRow:
+    """The entry in words; `sides` names the patient's hips by id."""
     what = str(ACTS.get(entry.act, entry.act.replace("_", " ")))
     if entry.act == "look" and entry.object:
         what = f"{what}: {_(entry.object)}"
     before, after = entry.before or {}, entry.after or {}
     names = list(dict.fromkeys([*before, *after]))
-    changes = tuple(_changed(entry, name, before.get(name), after.get(name)) for name in names)
+    changes = tuple(_changed(entry, name, before.get(name), after.get(name), sides) for name in names)
     return HistoryRow(entry.at, entry.actor, what, entry.reason, changes)
 
 
-def _changed(entry: AuditEntry, name: str, before: Any, after: Any) -> Changed:
+def _changed(entry: AuditEntry, name: str, before: Any, after: Any, sides: Mapping[int, Side]) -> Changed:
     kind = name.rpartition("-")[0]
-    is_fact = kind in MODELS
-    url = fact_url(entry.patient_id, name) if is_fact and entry.patient_id else ""
-    return Changed(_label(name, kind), _said(before, kind), _said(after, kind), url)
+    if kind not in MODELS:
+        return Changed(_field_label(Patient, name), _said(before), _said(after), "")
+    url = fact_url(entry.patient_id, name) if entry.patient_id else ""
+    was, now = _fact(kind, before), _fact(kind, after)
+    fact = now or was
+    side = sides.get(getattr(fact, "hip_id", None) or 0)
+    label = ", ".join(part for part in (hip_words(side) if side else "", name_of(fact) if fact else name) if part)
+    return Changed(label, _fact_words(was), _fact_words(now), url)
 
 
-def _label(name: str, kind: str) -> str:
-    if kind in MODELS:
-        return _(_KINDS[kind])
-    return _field_label(Patient, name)
+def _fact(kind: str, stored: Any) -> Fact | None:
+    """The fact that an entry tells of, as it was written down there."""
+    if not isinstance(stored, Mapping):
+        return None
+    model = MODELS[kind]
+    columns = {field.name: field for field in model._meta.concrete_fields}
+    values = {
+        columns[name].attname: columns[name].to_python(value) for name, value in stored.items() if name in columns
+    }
+    return model(**values)
+
+
+def _fact_words(fact: Fact | None) -> str:
+    return f"{day_words(fact.on)}, {words_of(fact)}" if fact else ""
 
 
 def _field_label(model: type[Any], name: str) -> str:
@@ -94,30 +113,12 @@ def _field_label(model: type[Any], name: str) -> str:
     return label[:1].upper() + label[1:]
 
 
-def _said(value: Any, kind: str) -> str:
-    """A stored value in words; a fact as its fields."""
+def _said(value: Any) -> str:
+    """A stored value in words."""
     if value is None or value == "":
         return ""
-    if isinstance(value, Mapping):
-        model = MODELS.get(kind, Patient)
-        return ", ".join(
-            f"{_field_label(model, name)} {_said(part, kind)}" for name, part in value.items() if name != "hip"
-        )
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return str(value)
-
-
-_KINDS: Final[dict[str, str]] = {
-    "imaging": gettext_noop("Imaging"),
-    "staging": gettext_noop("Stage"),
-    "symptom": gettext_noop("Symptom report"),
-    "score": gettext_noop("Score"),
-    "procedure": gettext_noop("Treatment"),
-    "decision": gettext_noop("Decision"),
-    "location": gettext_noop("Location"),
-    "ending": gettext_noop("End of follow-up"),
-    "bmi": gettext_noop("Body mass index"),
-}

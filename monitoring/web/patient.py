@@ -27,7 +27,7 @@ from .. import audit
 from ..models import AuditEntry, ReviewCase, Snooze
 from . import timeline
 from .banner import banner_of
-from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart
+from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart, sides_of
 from .entry import signed_in
 from .fact_rows import fact_rows
 from .fact_words import name_of, words_of
@@ -231,7 +231,7 @@ def patient_tab(request: HttpRequest, pk: int, tab: str) -> HttpResponse:
     elif tab == "messages":
         context |= _messages(request, person)
     else:
-        context |= _history(request, person)
+        context |= _history(request, chart)
     if tab == "treatments":
         context["exposures"] = list(Exposure.objects.filter(patient=person).order_by("-id"))
     return render(
@@ -286,8 +286,9 @@ def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     return paged | {"rows": [(reminder, events[reminder.pk]) for reminder in paged["rows"]]}
 
 
-def _history(request: HttpRequest, patient: Patient) -> dict[str, Any]:
+def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:
     """Changes for everybody in the clinic; who looked, for those who may audit."""
+    patient = chart.patient
     may_audit = access.viewer_of(request).may(Permission.AUDIT, patient.clinic_id)
     entries = AuditEntry.objects.filter(patient_id=patient.pk).order_by("-id")
     if not may_audit:
@@ -296,7 +297,7 @@ def _history(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     first = page * PAGE
     shown = list(entries[first : first + PAGE + 1])
     return {
-        "rows": [history_row(entry) for entry in shown[:PAGE]],
+        "rows": [history_row(entry, sides_of(chart)) for entry in shown[:PAGE]],
         "shown": min(len(shown), PAGE),
         "total": entries.count(),
         "previous_url": f"?page={page - 1}" if page else "",

@@ -155,7 +155,7 @@ def _labelled(ticks: list[date], scale: Scale, today: date) -> list[date]:
     """The ticks that have room for a word beside today's, a year's before others."""
     shown: list[date] = []
     for day in sorted(ticks, key=lambda tick: (tick.month != 1, tick)):
-        beside = not -44 < scale.x(day) - scale.x(today) < 6
+        beside = not -70 < scale.x(day) - scale.x(today) < 6
         if beside and scale.x(day) < RIGHT - 30 and all(abs(scale.x(day) - scale.x(other)) >= 44 for other in shown):
             shown.append(day)
     return shown

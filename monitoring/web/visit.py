@@ -17,7 +17,7 @@ from patients.vocabulary import Side
 
 from .. import audit
 from ..models import AuditEntry, HipEvaluation
-from .chart import MODELS, ON_SCREEN, Chart, read_chart
+from .chart import MODELS, ON_SCREEN, Chart, read_chart, sides_of
 from .contradictions import Contradiction, contradictions
 from .entry import signed_in
 from .follow_up import moved, needed
@@ -115,7 +115,9 @@ def _conflict(request: HttpRequest, chart: Chart) -> HttpResponse:
     typed["record_version"], typed["seen_entry"] = str(current.record_version), str(_last_entry(current.pk))
     entry = VisitEntry.of(typed)
     entry.is_valid()
-    return _page(request, fresh, entry, meanwhile=[history_row(one) for one in entries[:50]], status=409)
+    return _page(
+        request, fresh, entry, meanwhile=[history_row(one, sides_of(fresh)) for one in entries[:50]], status=409
+    )
 
 
 def _last_entry(patient_id: int) -> int:

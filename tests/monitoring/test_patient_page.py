@@ -211,3 +211,9 @@ def test_a_window_that_gave_way_before_it_opened_is_not_drawn_as_kept(page, watc
     recording.record_facts(watched.pk, early, by=actor)
     drawing = page().context["timeline"].svg
     assert "window-kept" not in drawing and drawing.count('class="window"') == 1
+
+
+def test_history_tells_what_was_recorded_in_words(page, watched, actor):
+    hurts(watched, actor)
+    text = page("clinician", "history/").content.decode()
+    assert "Left hip, Symptom report</a>: 3 Mar 2026, symptoms, pain 3 of 10" in text

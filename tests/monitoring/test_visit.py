@@ -104,10 +104,10 @@ def test_an_empty_form_records_nothing(watched, send):
     [
         ({"on": "2026-07-20", "left-symptom-symptomatic": "no"}, "Date of the visit: The date lies in the future."),
         ({"on": "1980-01-01", "left-symptom-symptomatic": "no"}, "before the patient"),
-        ({"left-symptom-pain_nrs": "11"}, "less than or equal to 10"),
+        ({"left-symptom-pain_nrs": "11"}, "Enter a whole number from 0 to 10."),
         ({"left-mri-lesion_volume_percent": "12"}, "Say how the lesion was measured."),
         ({"left-harris-pain": "none"}, "Without this there is no total."),
-        ({"left-oxford-total": "60"}, "less than or equal to 48"),
+        ({"left-oxford-total": "60"}, "Enter a whole number from 0 to 48."),
         ({"left-procedure-operator": "Dr Lind"}, "Say which treatment."),
         ({"left-staging-stage": "ARCO|2019|IIC"}, "not one of the available choices"),
         ({"person-weight": "80"}, "Weight and height are both needed."),

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Fact
@@ -94,14 +95,39 @@ def choice(label: Words, choices: Sequence[tuple[Any, Any]], *, help_text: Words
 
 
 def whole(label: Words, low: int, high: int, *, help_text: Words = "") -> forms.IntegerField:
-    return forms.IntegerField(label=label, help_text=help_text, required=False, min_value=low, max_value=high)
+    return forms.IntegerField(
+        label=label,
+        help_text=help_text,
+        required=False,
+        min_value=low,
+        max_value=high,
+        error_messages=_between(low, high, _("Enter a whole number from %(low)s to %(high)s.")),
+    )
 
 
 def decimal(label: Words, low: int, high: int, *, places: int = 2, help_text: Words = "") -> forms.DecimalField:
     return forms.DecimalField(
-        label=label, help_text=help_text, required=False, min_value=low, max_value=high, decimal_places=places,
+        label=label,
+        help_text=help_text,
+        required=False,
+        min_value=low,
+        max_value=high,
+        decimal_places=places,
         widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
-    )  # fmt: skip
+        error_messages=_between(low, high, _("Enter a number from %(low)s to %(high)s.")),
+    )
+
+
+def _range_words(words: Any, low: int, high: int) -> str:
+    return str(words) % {"low": low, "high": high}
+
+
+_ranged = lazy(_range_words, str)
+
+
+def _between(low: int, high: int, words: Any) -> dict[str, Any]:
+    """What each fault of a number is told as: the range that is right."""
+    return dict.fromkeys(("invalid", "min_value", "max_value"), _ranged(words, low, high))
 
 
 def day(label: Words, *, required: bool = False, help_text: Words = "") -> forms.DateField:
