@@ -5,6 +5,7 @@ Withdrawn facts are not read. Facts of one list come in the order of date, then 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from . import record
@@ -49,11 +50,17 @@ _METHOD: dict[str | None, VolumeMethod | None] = {None: None, **{str(m): m for m
 _CRESCENT: dict[str | None, Crescent | None] = {None: None, **{str(c): c for c in Crescent}}
 
 
+def _decimal(stored: Any) -> Any:
+    """As it would be written: columns pad with zeros."""
+    return None if stored is None else Decimal(f"{stored.normalize():f}")
+
+
 def _imaging(key: str, old: str | None, on: Any, modality: str, views: list[str], *read: Any) -> record.Imaging:
     diagnostic, necrosis, effusion, edema, percent, cm3, method, crescent, depression, narrowed, suspected = read
     return record.Imaging(
         key, on, _MODALITY[modality], frozenset(_VIEW[view] for view in views), diagnostic, necrosis, effusion, edema,
-        percent, cm3, _METHOD[method], _CRESCENT[crescent], depression, narrowed, suspected, old,
+        _decimal(percent), _decimal(cm3), _METHOD[method], _CRESCENT[crescent], _decimal(depression), narrowed,
+        suspected, old,
     )  # fmt: skip
 
 
@@ -67,7 +74,7 @@ def _symptom(key: str, old: str | None, on: Any, source: str, *said: Any) -> rec
 
 
 def _score(key: str, old: str | None, on: Any, instrument: str, value: Any) -> record.Score:
-    return record.Score(key, on, Instrument(instrument), value, old)
+    return record.Score(key, on, Instrument(instrument), _decimal(value), old)
 
 
 def _procedure(key: str, old: str | None, on: Any, kind: str, adjuncts: list[str]) -> record.Procedure:
@@ -79,7 +86,7 @@ def _decision(key: str, old: str | None, on: Any, action: str, outcome: str) -> 
 
 
 def _location(key: str, old: str | None, on: Any, jic_type: str | None, kerboul: Any) -> record.Location:
-    return record.Location(key, on, JicType(jic_type) if jic_type else None, kerboul, old)
+    return record.Location(key, on, JicType(jic_type) if jic_type else None, _decimal(kerboul), old)
 
 
 def _ending(key: str, old: str | None, on: Any, reason: str) -> record.Ending:
@@ -119,7 +126,7 @@ def read_records(patient_ids: Iterable[int]) -> dict[int, record.PatientRecord]:
         conditions[patient_id].add(Condition(kind))
     bmi: dict[int, list[record.Bmi]] = defaultdict(list)
     for patient_id, pk, old, on, value in _standing(BmiReading, ids, ("value",), "patient_id"):
-        bmi[patient_id].append(record.Bmi(on, value, f"bmi-{pk}", f"bmi-{old}" if old else None))
+        bmi[patient_id].append(record.Bmi(on, _decimal(value), f"bmi-{pk}", f"bmi-{old}" if old else None))
     hips = list(Hip.objects.filter(patient__in=ids).order_by().values_list("id", "patient_id", "side"))
     lists = {name: _facts_by_hip(name, ids) for name in _LISTS}
     sides: dict[int, dict[str, record.HipRecord]] = defaultdict(dict)
