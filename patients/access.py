@@ -52,7 +52,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks: a person with their roles by clinic, a system run that may see every clinic, or a machine with scopes."""
+    """Who looks: a person with roles by clinic, a system run that may see every clinic, or a machine with scopes."""
 
     actor: Actor
     roles: tuple[tuple[int, Role], ...]
