@@ -24,7 +24,7 @@ def lesion(side, **details):
 def registry(clinic, enrol, actor):
     """Five patients in as many situations."""
     with time_machine.travel(NOON, tick=False):
-        unknown, watched, ended, replaced, dead = (enrol(clinic) for _ in range(5))
+        _unknown, watched, ended, replaced, dead = (enrol(clinic) for _ in range(5))
         recording.record_facts(watched.pk, [lesion(Side.LEFT), lesion(Side.RIGHT, necrosis=False)], by=actor)
         recording.end_follow_up(
             ended.hips.get(side="left"), by=actor, on=date(2026, 2, 1), reason=EndReason.DISCHARGED, evidence="letter"
