@@ -60,7 +60,7 @@ def views(request: HttpRequest) -> HttpResponse:
             form.add_error("name", _("You have %(n)d views; remove one first.") % {"n": MOST})
         else:
             chosen = {"tab": tab, "query": narrowing.query()[:300]}
-            SavedView.objects.update_or_create(user_id=viewer.actor.user_id, name=name, defaults=chosen)
+            SavedView.objects.update_or_create(user_id=viewer.actor.user_id or 0, name=name, defaults=chosen)
             messages.success(request, _("Saved as “%(name)s”.") % {"name": name})
             return redirect(narrowing.url(tab))
     context = {
