@@ -60,6 +60,10 @@ class RowWords:
     snoozed_until: date | None
     latest_snooze: date
 
+    @property
+    def identifiers(self) -> str:
+        return f"{self.born}, {self.number}"
+
 
 def words_for(rows: Iterable[Row], tab: str, today: date) -> list[RowWords]:
     return [row_words(row, tab, today) for row in rows]
