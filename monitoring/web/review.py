@@ -1,6 +1,5 @@
 """Review pages: the queue of cases, and one case with its evidence, its clock and the decision."""
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -30,29 +29,11 @@ from .fact_words import titled
 from .finding_words import ACTIONS, GRADES, with_dates
 from .forms.case import AssignForm, CommentForm, DecisionForm, OpinionForm
 from .hip_panels import summary_of
+from .symptom_clock import symptom_clock
 
 PAGE = 50
-WARNING_DAYS = 183  # symptoms precede collapse by at least six months
 EVIDENCE_KINDS = ("imaging", "staging", "symptom", "score", "location", "procedure", "decision", "bmi", "ending")
 WHOSE = ("all", "mine", "unassigned", "opinion", "escalated")
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Days used of the warning time since symptoms began."""
-
-    used: int
-    total: int
-    words: str
-    tone: str
-
-
-def symptom_clock(since: date, today: date) -> Clock:
-    """The six months between the first pain and collapse, as days used."""
-    used = (today - since).days
-    words = _("%(used)d of %(total)d days used") % {"used": used, "total": WARNING_DAYS}
-    tone = "bad" if used > WARNING_DAYS else "warn" if used > WARNING_DAYS / 2 else ""
-    return Clock(min(used, WARNING_DAYS), WARNING_DAYS, words, tone)
 
 
 def _queue(viewer: Viewer, whose: str, action: str) -> QuerySet[ReviewCase]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -16,8 +15,8 @@ from ..models import ContactAttempt, HipEvaluation, ReviewCase
 from ..outreach import longest_snooze
 from ..worklist import OPEN, Row
 from .finding_words import ACTIONS, PATHWAYS, day_words, with_dates
+from .symptom_clock import SymptomClock, symptom_clock
 
-WARNING_DAYS = 183  # symptoms precede collapse by at least six months
 SYMPTOM_ACTIONS = ("CORE_DECOMPRESSION_REVIEW", "IMAGE_PAINFUL_HIP")  # their `since` is the first day of pain
 LEFT_OUT = ("deceased", "ended", "replaced", "not_enrolled", "not_affected", "contralateral_watch", "not_assessed")
 
@@ -30,7 +29,7 @@ class Why:
     second: str = ""
     status: str = ""
     urgency: str = ""
-    clock: dict[str, Any] | None = None
+    clock: SymptomClock | None = None
     sides: frozenset[str] = frozenset()
 
 
@@ -164,15 +163,10 @@ def _question(case: ReviewCase) -> str:
     return f"{ACTIONS.get(case.action, case.action)}, {side}"
 
 
-def _clock(cases: Iterable[ReviewCase], today: date) -> dict[str, Any] | None:
-    """The six months between the first pain and collapse, as days used."""
+def _clock(cases: Iterable[ReviewCase], today: date) -> SymptomClock | None:
+    """Of the hip that began to hurt first."""
     began = [case.since for case in cases if case.action in SYMPTOM_ACTIONS]
-    if not began:
-        return None
-    used = (today - min(began)).days
-    words = _("6-month window: %(used)d of %(total)d days used") % {"used": used, "total": WARNING_DAYS}
-    tone = "bad" if used > WARNING_DAYS else "warn" if used > WARNING_DAYS / 2 else ""
-    return {"used": min(used, WARNING_DAYS), "total": WARNING_DAYS, "words": words, "tone": tone}
+    return symptom_clock(min(began), today) if began else None
 
 
 def _overdue(row: Row, today: date) -> Why:
