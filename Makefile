@@ -37,7 +37,7 @@ psql: install ## A database prompt as the application's role (ROLE=hipwatch_owne
 
 # ---- Judging
 
-.PHONY: test check format
+.PHONY: test check format translations
 test: install-dev ## All tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
 	$(RUN_PYTHON) -m pytest -n $(WORKERS) $(ARGS)
 
@@ -47,7 +47,7 @@ PRODUCTION := HIPWATCH_ENV=production SECRET_KEY=only-for-this-check-0123456789-
 	DATABASE_OWNER_URL=postgresql://hipwatch_owner@localhost/hipwatch REDIS_URL=redis://localhost/0 \
 	EMAIL_URL=smtp+tls://localhost:587
 
-check: install-dev ## Style, types, import contract, migrations, deployment settings, templates
+check: install-dev ## Style, types, import contract, migrations, deployment settings, translations, templates
 	$(RUN_PYTHON) -m ruff check .
 	$(RUN_PYTHON) -m ruff format --check .
 	$(RUN_PYTHON) -m mypy
@@ -55,6 +55,7 @@ check: install-dev ## Style, types, import contract, migrations, deployment sett
 	$(RUN_PYTHON) -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
 	@echo "manage.py check --deploy, with production settings"
 	@$(PRODUCTION) $(RUN_PYTHON) manage.py check --deploy --fail-level WARNING
+	$(RUN_PYTHON) .ci/catalogues.py
 	$(RUN_PYTHON) -m djlint --lint --quiet --ignore H015,H020 $(TEMPLATES)
 	@echo "All checks passed."
 
@@ -63,6 +64,9 @@ TEMPLATES := patients schedules monitoring config
 format: install-dev ## Let ruff put the source in order
 	$(RUN_PYTHON) -m ruff check --fix .
 	$(RUN_PYTHON) -m ruff format .
+
+translations: install-dev ## Compile the catalogues of */locale after a .po was edited
+	$(RUN_PYTHON) .ci/catalogues.py --write
 
 # ---- Keeping
 

@@ -258,7 +258,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "FactKind": "monitoring.api.serializers.FACT_KIND_NAMES",
         "VisitKind": "patients.models.facts.Visit.Kind",
-        "Language": "patients.models.clinic.LANGUAGES",
+        "Language": "patients.models.clinic.PATIENT_LANGUAGES",
         "PlanState": "schedules.models.Plan.State",
         "ReminderState": "schedules.models.Reminder.State",
         "ReviewState": "monitoring.models.ReviewCase.State",

@@ -127,7 +127,9 @@ def sender_address() -> str:
 
 
 def written_out(day: date) -> str:
-    """27 March 2027, 27. März 2027: with the month in words, in the language that is active."""
+    """27 March 2027, 27. März 2027, 27 de marzo de 2027: with the month in words, in the language that is active."""
+    if day.day == 1:  # the one day that French counts as first
+        return date_format(day, pgettext("the first of a month written out", "j F Y"))
     return date_format(day, pgettext("date written out", "j F Y"))
 
 
@@ -144,7 +146,14 @@ TELLING = (
     "orthop* left right pain painful score* harris hoos oxford born birth* dob mrn registry "
     "hüft* leiste* oberschenkel* becken* gelenk* knochen* nekros* schmerz* röntgen* befund* krank* erkrank* "
     "bildgeb* aufnahme* kernspin* operation* eingriff* links rechts linke* rechte* geburt* geboren* register "
-    "fallnummer patientennummer aktenzeichen"
+    "fallnummer patientennummer aktenzeichen "
+    "cadera* ingle pierna* muslo* fémur* pélvi* pelvis articula* rodilla* hueso* óse* osteo* isquémi* lesión lesiones "
+    "colapso* avascul* diagnós* enfermedad* enfermo* enferma* estadio* radiograf* radiolog* resonancia* rayos tac rmn "
+    "imágenes cirug* quirúrg* opera* prótesis dolor* izquierd* derech* nacid* nacimiento registro expediente* "
+    "puntuación traumatolog* "
+    "hanche* aine jambe* cuisse* fémur* fémor* bassin articulation* genou* osseux osseuse* nécros* ostéo* isch* "
+    "lésion* affaiss* avasculaire* diagnost* maladie* malade* stade* irm scanner* radio* imagerie* chirurg* opéra* "
+    "prothè* douleur* douloureu* gauche* droit* né née naissance* registre* dossier*"
 )
 _TELLING = re.compile(
     r"(?<!\w)(?:" + "|".join(word.replace("*", r"\w*") for word in TELLING.split()) + r")(?!\w)", re.IGNORECASE

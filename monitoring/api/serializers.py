@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from patients.models import Decision, Patient
 from patients.models.choices import CONDITIONS, OUTCOMES, SIDES
-from patients.models.clinic import LANGUAGES
+from patients.models.clinic import PATIENT_LANGUAGES
 from patients.models.facts import Visit
 from patients.models.patient import Channel, Sex
 from schedules.models import Plan, Reminder
@@ -75,7 +75,7 @@ class PatientIn(Sent):
     email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
     telephone = serializers.CharField(max_length=40, required=False, allow_blank=True)
     address = serializers.CharField(max_length=1000, required=False, allow_blank=True)
-    language = serializers.ChoiceField(choices=LANGUAGES, required=False)
+    language = serializers.ChoiceField(choices=PATIENT_LANGUAGES, required=False)
     next_of_kin = serializers.CharField(max_length=200, required=False, allow_blank=True)
     enrolled_on = serializers.DateField()
 

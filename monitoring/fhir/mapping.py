@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from patients.models import BmiReading, Fact, Imaging, Procedure, Score, Staging, SymptomReport
-from patients.models.clinic import LANGUAGES
+from patients.models.clinic import PATIENT_LANGUAGES
 from patients.models.facts import Origin
 from patients.vocabulary import STAGE_CODES, Instrument, Side
 
@@ -176,7 +176,7 @@ def _contact(resource: Resource) -> dict[str, Any]:
 
 def _language(resource: Resource) -> dict[str, Any]:
     spoken = sorted(_list(resource.get("communication")), key=lambda c: not c.get("preferred"))
-    known = {code for code, _label in LANGUAGES}
+    known = {code for code, _label in PATIENT_LANGUAGES}
     for communication in spoken:
         for _system, code, _display in codes.codings([communication.get("language") or {}]):
             if code.split("-")[0].lower() in known:

@@ -19,7 +19,7 @@ from patients.models.choices import (
     VIEWS,
     VOLUME_METHODS,
 )
-from patients.models.clinic import LANGUAGES
+from patients.models.clinic import PATIENT_LANGUAGES
 from patients.models.facts import Procedure, Visit
 from patients.models.patient import Sex
 from patients.vocabulary import Side
@@ -85,7 +85,7 @@ _PERSON: Final = (
     Column("email", Kind.TEXT, "", "email"),
     Column("telephone", Kind.TEXT, "A number that cannot be dialled is kept as written.", "telephone_as_given"),
     Column("address", Kind.TEXT, "Postal address.", "address"),
-    Column("language", Kind.ONE_OF, "Language of the patient's mail.", "language", codes=_codes(LANGUAGES)),
+    Column("language", Kind.ONE_OF, "Language of the patient's mail.", "language", codes=_codes(PATIENT_LANGUAGES)),
     Column("enrolled_on", Kind.DATE, "Follow-up counts from here; the day of the import where empty.", "enrolled_on"),
     Column("email_consent", Kind.YES_NO, "Whether the patient wants e-mail; never turns a recorded no into a yes.",
            "email_consent"),

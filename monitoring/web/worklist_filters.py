@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from patients.access import Viewer
 from patients.models import Membership, Role
-from patients.models.clinic import LANGUAGES
+from patients.models.clinic import PATIENT_LANGUAGES
 
 from ..worklist import Filters
 from .finding_words import PATHWAYS
@@ -74,7 +74,7 @@ class FilterForm(forms.Form):
             "clinic": list(staff.clinics),
             "clinician": list(staff.clinicians),
             "pathway": list(PATHWAYS.items()),
-            "language": list(LANGUAGES),
+            "language": list(PATIENT_LANGUAGES),
             "owner": [(ME, _("Me")), *staff.people],
         }
         for name, offered in choices.items():

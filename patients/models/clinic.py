@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-LANGUAGES = [("en", _("English")), ("de", _("German"))]
+LANGUAGES = [("en", _("English")), ("de", _("German"))]  # of pages, and of the staff who read them
+PATIENT_LANGUAGES = [*LANGUAGES, ("es", _("Spanish")), ("fr", _("French"))]  # of mail
 
 
 def check_time_zone(name: str) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from phonenumber_field.modelfields import PhoneNumberField
 
-from .clinic import LANGUAGES, Clinic
+from .clinic import PATIENT_LANGUAGES, Clinic
 from .staff import User
 
 
@@ -43,7 +43,7 @@ class Patient(models.Model):
     telephone = PhoneNumberField(blank=True)
     telephone_as_given = models.CharField(max_length=40, blank=True)
     address = models.TextField(blank=True)
-    language = models.CharField(max_length=8, choices=LANGUAGES, default="en")
+    language = models.CharField(max_length=8, choices=PATIENT_LANGUAGES, default="en")
     responsible = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     next_of_kin = models.CharField(max_length=200, blank=True)
     enrolled_on = models.DateField()

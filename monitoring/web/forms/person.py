@@ -10,7 +10,7 @@ from phonenumber_field.formfields import PhoneNumberField
 
 from patients.models import Clinic, ContactWish, Patient, User
 from patients.models.choices import CONDITIONS
-from patients.models.clinic import LANGUAGES
+from patients.models.clinic import PATIENT_LANGUAGES
 from patients.models.patient import Channel, Sex
 
 from .section import day
@@ -34,7 +34,7 @@ class PersonForm(forms.Form):
     email = forms.EmailField(label=_("E-mail"), required=False)
     telephone = PhoneNumberField(label=_("Telephone"), required=False)
     address = forms.CharField(label=_("Postal address"), required=False, widget=forms.Textarea(attrs={"rows": 3}))
-    language = forms.ChoiceField(label=_("Language of mail"), choices=LANGUAGES)
+    language = forms.ChoiceField(label=_("Language of mail"), choices=PATIENT_LANGUAGES)
     responsible = forms.ModelChoiceField(label=_("Responsible clinician"), queryset=User.objects.none(), required=False)
     next_of_kin = forms.CharField(label=_("Next of kin"), max_length=200, required=False)
     enrolled_on = day(_("Followed since"), required=True)
