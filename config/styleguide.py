@@ -330,7 +330,7 @@ def sample_context() -> dict[str, Any]:
         "facts": LEFT_HIP["facts"],
         "empty_form": SampleForm(initial={"crescent": "absent"}, auto_id="id_a_%s"),
         "wrong_form": SampleForm(
-            {"seen_on": "31 Feb", "pain": "14", "crescent": "absent", "stage": "I", "views": ["AP"]}, auto_id="id_b_%s"
+            {"seen_on": "", "pain": "14", "crescent": "absent", "stage": "I", "views": ["AP"]}, auto_id="id_b_%s"
         ),
         "timeline": drawing("timeline"),
         "timeline_columns": ["Day", "Hip", "What"],
