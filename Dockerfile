@@ -21,6 +21,7 @@ COPY config config
 COPY monitoring monitoring
 COPY schedules schedules
 COPY patients patients
+COPY docs/assess.schema.json docs/
 # The values satisfy the settings while files are copied; nothing of them stays in the image.
 RUN SECRET_KEY=collecting-static-files-only-0123456789-abcdefghijklmnopqrstuvwxyz \
     DATABASE_URL=postgresql://none@localhost/none REDIS_URL=redis://localhost EMAIL_URL=smtp://localhost \

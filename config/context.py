@@ -34,6 +34,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     counts = {"reviews": review.open_cases_for(viewer).count()}
     return common | {
         "viewer": viewer,
+        "may_administer": viewer.may_anywhere(access.Permission.ADMINISTER),
         "clinics": clinics,
         "demonstration": any(clinic.synthetic for clinic in clinics),
         "heartbeat": _heartbeat(),

@@ -19,6 +19,7 @@ for prefix, module in (
     ("", "monitoring.web.urls_worklist"),
     ("", "monitoring.web.urls_patient"),
     ("", "monitoring.web.urls_review"),
+    ("", "monitoring.web.urls_tokens"),
     ("api/", "monitoring.api.urls"),
 ):
     if find_spec(module):  # INTERIM while pages are being written

@@ -5,6 +5,12 @@ from typing import Any
 
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from drf_spectacular.views import SpectacularAPIView
 
@@ -65,6 +71,7 @@ class Document(SpectacularAPIView):
     authentication_classes = ()
     permission_classes = ()
     throttle_classes = (PerMinute,)
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer2, OpenApiYamlRenderer]
 
 
 def add_shapes(result: dict[str, Any], **_context: Any) -> dict[str, Any]:

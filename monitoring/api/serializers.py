@@ -46,6 +46,7 @@ class PatientOut(serializers.ModelSerializer[Patient]):
     clinic = serializers.CharField(source="clinic.name", read_only=True)
     version = serializers.IntegerField(source="record_version", read_only=True)
     telephone = serializers.CharField(read_only=True)
+    email = serializers.CharField(read_only=True)
     contact_wishes = WishOut(many=True, read_only=True)
 
     class Meta:

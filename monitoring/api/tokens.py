@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Case, Q, QuerySet, When
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -23,6 +24,7 @@ from ..models import ApiToken
 
 PREFIX = "hw_"
 SCOPES = ("read", "record", "work", "decide")
+MOST_DAYS = 365
 USED_EVERY = timedelta(minutes=5)
 
 
@@ -41,8 +43,8 @@ def issue(*, name: str, clinic: Clinic, scopes: Sequence[str], days: int, by: Ac
         raise ValueError("Every token needs the scope read: what is written is answered with the record.")
     if not name.strip():
         raise ValueError("A token needs a name.")
-    if not 1 <= days <= 365:
-        raise ValueError("A token lives 1 to 365 days.")
+    if not 1 <= days <= MOST_DAYS:
+        raise ValueError(f"A token lives 1 to {MOST_DAYS} days.")
     body = secrets.token_urlsafe(32)
     secret = f"{PREFIX}{body}_{_check(body)}"
     token = ApiToken.objects.create(
@@ -60,12 +62,20 @@ def issue(*, name: str, clinic: Clinic, scopes: Sequence[str], days: int, by: Ac
 
 
 @transaction.atomic
-def revoke(token: ApiToken, *, viewer: Viewer) -> None:
-    """The token opens nothing any more."""
+def revoke(token: ApiToken, *, viewer: Viewer) -> bool:
+    """The token opens nothing any more. False where it was revoked already. Raises PermissionDenied."""
     viewer.check(Permission.ADMINISTER, token.clinic_id)
     if not ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        return
+        return False
     audit.note(viewer.actor, "revoke_token", clinic_id=token.clinic_id, object=f"token-{token.pk}")
+    return True
+
+
+def tokens_for(viewer: Viewer) -> QuerySet[ApiToken]:
+    """The tokens that the viewer administers, those that still open something first, newest first."""
+    mine = ApiToken.objects.filter(clinic__in=viewer.clinics_where(Permission.ADMINISTER))
+    ended = Case(When(Q(revoked_at__isnull=False) | Q(expires_at__lte=timezone.now()), then=1), default=0)
+    return mine.select_related("clinic", "created_by").order_by(ended, "-id")
 
 
 def digest(secret: str) -> str:
