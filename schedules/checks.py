@@ -19,12 +19,12 @@ from .models import Reminder
 def every_step_in_every_language(
     app_configs: Sequence[AppConfig] | None = None, **_options: Any
 ) -> list[checks.CheckMessage]:
-    """Each step of the ladder has its days and its sentences, and each sentence its translation."""
+    """Each step has its days, on the ladder or before an appointment, and its sentences, and each its translation."""
     return [*_steps_without_words(), *_untranslated()]
 
 
 def _steps_without_words() -> Iterator[checks.CheckMessage]:
-    rungs = {rung.step for rung in LADDER}
+    rungs = {*(rung.step for rung in LADDER), *Reminder.OF_APPOINTMENTS}
     for step in Reminder.Step:
         if step not in WORDINGS or step not in rungs:
             yield checks.Error(f"The step {step} has no words or no days.", id="schedules.E001")
