@@ -20,6 +20,7 @@ for prefix, module in (
     ("", "monitoring.web.urls_patient"),
     ("", "monitoring.web.urls_review"),
     ("", "monitoring.web.urls_tokens"),
+    ("p/", "monitoring.patient_pages.urls"),
     ("api/", "monitoring.api.urls"),
 ):
     if find_spec(module):  # INTERIM while pages are being written

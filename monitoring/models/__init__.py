@@ -6,6 +6,7 @@ from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, Patient
 from .flag import Flag
 from .heartbeat import Heartbeat
 from .imports import ImportBatch, ImportRow
+from .patient_link import PatientLinkUse
 from .review import CaseNote, ReviewCase
 from .tokens import ApiToken, IdempotentReply
 from .worklist import ContactAttempt, SavedView, Snooze
@@ -25,6 +26,7 @@ __all__ = [
     "ImportBatch",
     "ImportRow",
     "PatientEvaluation",
+    "PatientLinkUse",
     "ReviewCase",
     "SavedView",
     "Snooze",
