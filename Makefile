@@ -79,7 +79,7 @@ lock: install-dev ## Pin the newest packages that requirements*.in allow, with t
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 bench: install-dev ## Run the benchmarks of benchmarks/
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(RUN_PYTHON) "$$file" || exit 1; done
+	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN_PYTHON) "$$file" || exit 1; done
 
 screenshots: install-dev ## Take the documentation's pictures of a running `make run` (needs chromium)
 	$(RUN_PYTHON) docs/screenshots.py
