@@ -44,7 +44,7 @@ class ReviewNotes(Registry):
 
     needs_to_write = Permission.WORK
 
-    @extend_schema(operation_id="v1_reviews_notes_list", responses={200: NoteOut(many=True), **OF_ONE})
+    @extend_schema(operation_id="reviews_notes_list", responses={200: NoteOut(many=True), **OF_ONE})
     def get(self, request: Request, pk: int) -> Response:
         case = _case(request, pk)
         audit.looked(viewer_of(request).actor, [(case.clinic_id, case.patient_id)], f"API case-{case.pk}")

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -41,6 +41,37 @@ from .serializers import (
     hips_of,
 )
 
+_ENROLMENT = OpenApiExample(
+    "A patient",
+    {
+        "record_number": "4711",
+        "family_name": "Lindqvist",
+        "given_name": "Ebba",
+        "born_on": "1990-03-10",
+        "enrolled_on": "2026-01-10",
+        "email": "ebba@mail.example",
+        "contact_wishes": [{"channel": "email", "allowed": True, "how": "on paper"}],
+    },
+    request_only=True,
+)
+_MRI = {
+    "modality": "MR",
+    "necrosis": True,
+    "lesion_volume_percent": 12,
+    "volume_method": "MRI_3D_SEGMENTATION",
+}
+_PAIN = {"source": "patient", "symptomatic": True, "pain_nrs": 3}
+_VISIT = OpenApiExample(
+    "A lesion, and pain in it",
+    {
+        "on": "2026-03-03",
+        "facts": [
+            {"kind": "imaging", "side": "left", "on": "2026-01-10", "values": _MRI},
+            {"kind": "symptom", "side": "left", "on": "2026-03-03", "values": _PAIN},
+        ],
+    },
+    request_only=True,
+)
 _PERSON = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
 
 
@@ -79,7 +110,12 @@ class Patients(Listing):
             rows = rows.filter(record_number__iexact=asked["record_number"])
         return search_patients(rows, asked["q"]) if "q" in asked else rows
 
-    @extend_schema(request=PatientNew, parameters=[IDEMPOTENCY_KEY], responses={201: PatientOut, **OF_WRITING})
+    @extend_schema(
+        request=PatientNew,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={201: PatientOut, **OF_WRITING},
+        examples=[_ENROLMENT],
+    )
     @once
     def post(self, request: Request) -> Response:
         """Enrol a patient, with both hips. Likely duplicates are told first (409); `not_the_same` names them."""
@@ -186,7 +222,7 @@ class PatientDeath(Registry):
 class PatientHips(Registry):
     """Both hips."""
 
-    @extend_schema(operation_id="v1_patients_hips_list", responses={200: HipOut(many=True), **OF_ONE})
+    @extend_schema(operation_id="patients_hips_list", responses={200: HipOut(many=True), **OF_ONE})
     @_of_a_patient
     def get(self, request: Request, patient: Patient) -> Response:
         """Both hips with the guideline's answer."""
@@ -197,7 +233,7 @@ class PatientHips(Registry):
 class PatientFacts(Registry):
     """What was recorded of a patient."""
 
-    @extend_schema(operation_id="v1_patients_facts_list", responses={200: FactOut(many=True), **OF_ONE})
+    @extend_schema(operation_id="patients_facts_list", responses={200: FactOut(many=True), **OF_ONE})
     @_of_a_patient
     def get(self, request: Request, patient: Patient) -> Response:
         """Everything recorded, superseded and withdrawn facts included, oldest first."""
@@ -205,7 +241,12 @@ class PatientFacts(Registry):
         version = {"version": patient.record_version}
         return Response(FactOut(facts_of(patient), many=True).data, headers=etag_of(version))
 
-    @extend_schema(request=VisitIn, parameters=[IDEMPOTENCY_KEY, IF_MATCH], responses={201: RecordedOut, **OF_WRITING})
+    @extend_schema(
+        request=VisitIn,
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH],
+        responses={201: RecordedOut, **OF_WRITING},
+        examples=[_VISIT],
+    )
     @once
     @_of_a_patient
     def post(self, request: Request, patient: Patient) -> Response:

@@ -75,12 +75,15 @@ class Document(SpectacularAPIView):
 
 
 def add_shapes(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
-    """Post-processing: the record and the answer of assess, and the values of each kind of fact."""
+    """Post-processing: the shapes of assess, the values of each kind of fact, a heading for each call."""
     whole = json.loads(ASSESS.read_text("utf-8"))
     named = {"record": {name: whole[name] for name in ("type", "description", "required", "properties")}}
     schemas = result["components"]["schemas"]
     for name, schema in {**whole["$defs"], **named}.items():
         schemas[_component(name)] = _moved(schema)
+    for path in result["paths"].values():
+        for operation in path.values():
+            operation["summary"] = operation.get("description", "").split("\n")[0].split(". ")[0].rstrip(".")
     for kind in FACT_KINDS:
         schemas[f"{kind.title()}Values"] = values_schema(kind)
     return result
