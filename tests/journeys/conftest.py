@@ -45,7 +45,9 @@ def open_browser(chromium: Any, watch: Watch) -> Iterator[Callable[..., Any]]:
     contexts = []
 
     def new(*, width: int = 1280, height: int = 900, **options: Any) -> Any:
-        context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-GB", **options)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, locale="en-GB", reduced_motion="reduce", **options
+        )
         context.set_default_timeout(15_000)
         watch.over(context)
         contexts.append(context)

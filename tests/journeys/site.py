@@ -134,6 +134,14 @@ def sign_in(page: Any, site: str, user: Any) -> None:
     page.get_by_role("heading", name="Worklist").wait_for()
 
 
+def confirm_password(page: Any, site: str) -> None:
+    """Some account pages ask for the password once more."""
+    page.goto(f"{site}/account/reauthenticate/?next=/review/")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button").click()
+    page.get_by_role("heading", name="Review").wait_for()
+
+
 def sign_out(page: Any) -> None:
     page.locator(".user-menu summary").click()
     page.get_by_role("button", name="Sign out").click()

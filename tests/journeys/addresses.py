@@ -1,0 +1,149 @@
+"""Which pages there are, read from the URL configuration: a route nobody has thought of here is an error."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+NO_PAGES = {  # name: why it is not looked at as a page
+    "healthz": "answers machines",
+    "readyz": "answers machines",
+    "set_language": "takes POST only",
+    "account_email": "addresses are the administrator's to change",
+    "account_set_password": "leads on to the change of password",
+    "account_confirm_login_code": "no codes are mailed here",
+    "account_reset_password_from_key_done": "shown in the test of a forgotten password",
+    "mfa_authenticate": "asked only in the middle of a sign-in with two steps",
+    "mfa_deactivate_totp": "there is nothing to deactivate before it is activated",
+    "mfa_view_recovery_codes": "there are none before the second step is activated",
+    "mfa_generate_recovery_codes": "there are none before the second step is activated",
+    "mfa_download_recovery_codes": "a file",
+    "mfa_reauthenticate": "asked only of who has a second step",
+    "account_confirm_email": "no addresses are confirmed by mail here",
+    "worklist_bulk": "takes POST only",
+    "worklist_undo": "takes POST only",
+    "worklist_view_remove": "takes POST only",
+    "worklist_outcome": "takes POST only",
+    "worklist_snooze": "takes POST only",
+    "worklist_unsnooze": "takes POST only",
+    "worklist_export": "a file",
+    "review_assign": "takes POST only",
+    "review_opinion": "takes POST only",
+    "review_comment": "takes POST only",
+    "mail_switch": "takes POST only",
+    "token_revoke": "takes POST only",
+    "message_resolve": "takes POST only",
+    "import_template": "a file",
+    "import_problems": "a file",
+    "api_schema": "a file",
+    "patient_check": "opened by a link from a mail; see tests/monitoring/test_patient_pages.py",
+    "patient_wishes": "opened by a link from a mail",
+    "patient_stop": "opened by a link from a mail",
+}
+SIGNED_OUT = {
+    "account_login",
+    "account_signup",
+    "account_inactive",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_email_verification_sent",
+}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the routes with arguments are asked for."""
+
+    patient: int
+    case: int
+    fact: str
+    batch: int
+
+
+def _of_patient(name: str, *more: Any) -> Callable[[Samples], list[str]]:
+    return lambda samples: [reverse(name, args=[samples.patient, *more])]
+
+
+def _tabs(name: str, tabs: Callable[[], Any], *, of_patient: bool = False) -> Callable[[Samples], list[str]]:
+    return lambda samples: [reverse(name, args=[*([samples.patient] if of_patient else []), tab]) for tab in tabs()]
+
+
+def _patient_tabs() -> list[str]:
+    from monitoring.web.patient import TABS
+
+    return [tab for tab, _name in TABS if tab != "overview" and tab]
+
+
+def _worklist_tabs() -> list[str]:
+    from monitoring.worklist import TABS
+
+    return list(TABS)
+
+
+def _message_tabs() -> list[str]:
+    from monitoring.web.messages import TABS
+
+    return list(TABS)
+
+
+SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
+    "account_reset_password_from_key": lambda samples: [reverse("account_reset_password_from_key", args=["1", "x-y"])],
+    "worklist_tab": _tabs("worklist_tab", _worklist_tabs),
+    "patient": _of_patient("patient"),
+    "visit_new": _of_patient("visit_new"),
+    "patient_edit": _of_patient("patient_edit"),
+    "patient_contact": _of_patient("patient_contact"),
+    "patient_death": _of_patient("patient_death"),
+    "patient_whatif": _of_patient("patient_whatif"),
+    "patient_print": _of_patient("patient_print"),
+    "hip_end": _of_patient("hip_end", "left"),
+    "hip_reopen": _of_patient("hip_reopen", "right"),
+    "finding_decide": _of_patient("finding_decide", "left", "MEASURE_VOLUME"),
+    "fact_withdraw": lambda samples: [reverse("fact_withdraw", args=[samples.patient, samples.fact])],
+    "fact_correct": lambda samples: [reverse("fact_correct", args=[samples.patient, samples.fact])],
+    "patient_tab": _tabs("patient_tab", _patient_tabs, of_patient=True),
+    "review_case": lambda samples: [reverse("review_case", args=[samples.case])],
+    "messages_tab": _tabs("messages_tab", _message_tabs),
+    "import_batch": lambda samples: [reverse("import_batch", args=[samples.batch])],
+}
+
+
+def _routes(patterns: Any, before: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _routes(pattern.url_patterns, before + str(pattern.pattern))
+        else:
+            yield before + str(pattern.pattern), pattern
+
+
+def routes() -> dict[str, bool]:
+    """Every named route outside the API, and whether it takes arguments."""
+    found = _routes(get_resolver().url_patterns)
+    return {
+        str(pattern.name): bool(re.search(r"<|\(", path))
+        for path, pattern in found
+        if not path.startswith("api/v1") and not path.startswith("api/^")
+    }
+
+
+def unknown() -> list[str]:
+    """Routes with arguments for which there is neither a sample nor a reason to leave them out."""
+    return sorted(name for name, has_arguments in routes().items() if has_arguments and name not in SAMPLES | NO_PAGES)
+
+
+def stale() -> list[str]:
+    """Names here that the site no longer has."""
+    return sorted((NO_PAGES.keys() | SAMPLES.keys() | SIGNED_OUT) - routes().keys())
+
+
+def pages(samples: Samples, *, signed_in: bool) -> list[str]:
+    """The address of every page that can be looked at by somebody signed in, or by a stranger."""
+    found = []
+    for name, has_arguments in routes().items():
+        if name in NO_PAGES or (name in SIGNED_OUT) == signed_in:
+            continue
+        found += SAMPLES[name](samples) if has_arguments else [reverse(name)]
+    return found

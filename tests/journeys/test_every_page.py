@@ -1,0 +1,151 @@
+"""Every page in a browser: accessible in both colour schemes, wide and narrow, and silent on the console."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.db import transaction
+
+from tests.journeys import addresses
+from tests.journeys.site import confirm_password, sign_in
+
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 700}
+AXE = Axe().axe_script
+STANDARD = {"resultTypes": ["violations"]}
+COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]}
+OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? "" : [...document.querySelectorAll("main *")]
+    .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"))
+    .slice(0, 3).map(element => element.outerHTML.slice(0, 90)).join(" ") || "wider than the window\""""
+
+OPEN_ALL = "for (const closed of document.querySelectorAll('main details:not(.menu)')) closed.open = true"
+
+
+def test_every_route_is_looked_at_or_left_out_for_a_reason():
+    assert addresses.unknown() == []
+    assert addresses.stale() == []
+
+
+@pytest.fixture
+def full(registry, actor):
+    """A registry in which no page is empty. `samples` names one thing of each kind."""
+    from monitoring.imports import batch
+    from monitoring.models import ReviewCase
+    from patients import recording
+    from patients.models import Imaging, SymptomReport
+    from patients.vocabulary import EndReason, Side
+    from schedules.models import Reminder
+
+    with transaction.atomic():
+        made = registry()
+        painful = made.watched(days_ago=150, family_name="Berg", given_name="Marta")
+        made.hurts(painful, days_ago=20)
+        late = made.watched(days_ago=230, family_name="Fernández de la Vega", given_name="Ana-Lucía")
+        made.enrol(made.clinic, family_name="Osei", enrolled_on=made.today)
+        unmeasured = made.enrol(made.clinic, family_name="Solheim", enrolled_on=made.today - timedelta(days=9))
+        day = made.today - timedelta(days=8)
+        facts = [(Side.LEFT, Imaging(on=day, modality="MR", necrosis=True))]
+        facts += [(Side.LEFT, SymptomReport(on=day, source="clinician", symptomatic=False))]
+        recorded = recording.record_facts(unmeasured.pk, facts, by=actor)
+        rows = Reminder.objects.filter(patient=late, state="planned").order_by("send_on")
+        for row, state in zip(rows, ("uncertain", "failed", "refused"), strict=False):
+            row.state, row.reason, row.sent_to = state, "The mail server was silent.", late.email
+            row.save()
+        right = unmeasured.hips.get(side="right")
+        reason = EndReason.DECLINED_IN_WRITING
+        recording.end_follow_up(right, by=actor, on=made.today, reason=reason, evidence="letter of today")
+        content = b"record_number,family_name,given_name,born_on,enrolled_on\nA-2,Okafor,Ben,2031-01-01,2026-01-10\n"
+        checked = batch.check(made.clinic, content, file_name="registry.csv", by=actor)
+        case = ReviewCase.objects.get(patient=painful, action="CORE_DECOMPRESSION_REVIEW")
+        made.samples = addresses.Samples(unmeasured.pk, case.pk, recorded.facts[0].key, checked.pk)
+        made.painful, made.late = painful, late
+    return made
+
+
+class Inspection:
+    """Collects what is wrong with the page that is open, in each scheme and width."""
+
+    def __init__(self, page):
+        self.page, self.wrong, self.name = page, [], ""
+
+    def open(self, address):
+        self.name = address.partition("127.0.0.1")[2].partition("/")[2] or "/"
+        answer = self.page.goto(address)
+        if answer.status >= 500:
+            self.wrong.append(f"{self.name}: {answer.status}")
+        if self.page.url.split("#")[0] != address:
+            self.wrong.append(f"{self.name}: leads to {self.page.url}")
+
+    def look(self, what=""):
+        """Everything in light and wide, structure again when narrow, colours again when dark."""
+        self.page.evaluate(AXE)
+        self._judge("light, 1280 px", STANDARD, WIDE, "light", what)
+        self._judge("dark, 1280 px", COLOURS, WIDE, "dark", what)
+        self._judge("dark, 320 px", STANDARD, NARROW, "dark", what)
+        self._judge("light, 320 px", COLOURS, NARROW, "light", what)
+        self.page.set_viewport_size(WIDE)
+
+    def _judge(self, how, options, size, scheme, what):
+        self.page.set_viewport_size(size)
+        self.page.emulate_media(color_scheme=scheme)
+        found = self.page.evaluate(f"axe.run({json.dumps(options)}).then(result => result.violations)")
+        where = f"{self.name} {what} ({how})"
+        for violation in found:
+            places = "; ".join(f"{node['target'][0]}: {node['html'][:120]}" for node in violation["nodes"][:3])
+            self.wrong.append(f"{where}: {violation['id']}, {violation['help']}: {places}")
+        if size is NARROW and (wide := self.page.evaluate(OVERFLOW)):
+            self.wrong.append(f"{where}: scrolls sideways: {wide}")
+
+
+def test_pages_of_staff_are_accessible_and_silent(site, full, open_browser):
+    page = open_browser()
+    sign_in(page, site, full.everything)
+    confirm_password(page, site)
+    inspection = Inspection(page)
+    for address in addresses.pages(full.samples, signed_in=True):
+        inspection.open(site + address)
+        inspection.look()
+    assert not inspection.wrong, "\n".join(inspection.wrong)
+
+
+def test_pages_of_strangers_are_accessible_and_silent(site, full, open_browser):
+    inspection = Inspection(open_browser())
+    for address in [*addresses.pages(full.samples, signed_in=False), "/no/such/page/"]:
+        inspection.open(site + address)
+        inspection.look()
+    assert not inspection.wrong, "\n".join(inspection.wrong)
+
+
+def test_what_opens_on_a_page_is_accessible_too(site, full, open_browser):
+    page = open_browser()
+    sign_in(page, site, full.everything)
+    inspection = Inspection(page)
+
+    inspection.open(f"{site}/worklist/all/")
+    page.locator("[data-row] summary").first.click()
+    inspection.look("outcome form")
+    page.keyboard.press("Escape")
+    page.locator("[data-select]").first.check()
+    inspection.look("bulk bar")
+    page.locator(".user-menu summary").click()
+    inspection.look("user menu")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    inspection.look("keyboard help")
+
+    inspection.open(f"{site}/patients/{full.painful.pk}/")
+    page.evaluate(OPEN_ALL)
+    inspection.look("all open")
+    inspection.open(f"{site}/patients/{full.painful.pk}/visit/")
+    page.evaluate(OPEN_ALL)
+    page.get_by_label("Date of the visit").fill("2031-01-01")
+    inspection.look("all sections")
+    page.get_by_role("button", name="Record the visit").click()
+    page.locator(".error-summary").wait_for()
+    inspection.look("refused")
+    inspection.open(f"{site}/review/{full.samples.case}/")
+    page.get_by_role("button", name="Decide", exact=True).evaluate("button => button.form.noValidate = true")
+    page.get_by_role("button", name="Decide", exact=True).click()
+    page.locator(".error-summary").wait_for()
+    inspection.look("refused")
+    assert not inspection.wrong, "\n".join(inspection.wrong)

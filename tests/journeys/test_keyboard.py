@@ -1,0 +1,91 @@
+"""The worklist by keyboard alone: single keys move, open and act, and the focus goes where the work is."""
+
+import pytest
+from django.db import transaction
+from playwright.sync_api import expect
+
+from monitoring.models import ContactAttempt
+from patients import access
+from tests.journeys.site import sign_in
+
+
+@pytest.fixture
+def overdue(registry):
+    with transaction.atomic():
+        made = registry()
+        names = ("Adeyemi", "Berg", "Osei")
+        made.late = [made.watched(days_ago=230 - place, family_name=name) for place, name in enumerate(names)]
+    return made
+
+
+@pytest.fixture
+def page(site, overdue, open_browser):
+    opened = open_browser()
+    sign_in(opened, site, overdue.coordinator)
+    opened.goto(f"{site}/worklist/overdue/")
+    return opened
+
+
+def tab_to(page, selector, *, at_most=15):
+    for _ in range(at_most):
+        if page.evaluate(f"document.activeElement.matches('{selector}')"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def record_outcome(page):
+    page.keyboard.press("o")
+    expect(page.locator("[data-row] [name=outcome]:focus")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "button[type=submit]")
+    page.keyboard.press("Enter")
+
+
+def test_three_overdue_patients_are_dealt_with_without_a_mouse(page):
+    page.keyboard.press("j")
+    for done in range(1, 4):
+        row = page.locator("[data-row]:focus").get_attribute("id")
+        record_outcome(page)
+        expect(page.locator(f"#{row}.acted")).to_be_visible()
+        expect(page.locator("[data-row].acted")).to_have_count(done)
+        if done < 3:
+            expect(page.locator(f"[data-row]:focus:not(#{row}, .acted)")).to_be_visible()
+    with access.system_run("test"):
+        assert ContactAttempt.objects.count() == 3
+
+
+def test_an_outcome_is_undone_where_it_stands(page):
+    page.keyboard.press("k")
+    row = page.locator("[data-row]:focus").get_attribute("id")
+    record_outcome(page)
+    expect(page.locator(f"#{row}.acted")).to_be_visible()
+    page.locator(f"#{row}").focus()
+    page.keyboard.press("u")
+    expect(page.locator(f"#{row}.acted")).to_have_count(0)
+    expect(page.locator(f"#{row}:focus, #{row}:focus-within")).to_be_visible()
+
+
+def test_keys_move_between_rows_open_patients_and_find_them(page, site, overdue):
+    for key, place in (("j", 0), ("j", 1), ("j", 2), ("j", 2), ("k", 1)):
+        page.keyboard.press(key)
+        assert page.evaluate("[...document.querySelectorAll('[data-row]')].indexOf(document.activeElement)") == place
+    page.keyboard.press("x")
+    expect(page.locator("[data-bulk]").first).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Left hip")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type(overdue.late[2].record_number)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{site}/patients/{overdue.late[2].pk}/")
+
+
+def test_help_opens_and_closes_and_single_keys_can_be_switched_off(page):
+    page.keyboard.press("?")
+    help_ = page.get_by_role("dialog")
+    expect(help_).to_contain_text("next")
+    page.get_by_label("Single keys are on").uncheck()
+    page.keyboard.press("Escape")
+    expect(help_).to_be_hidden()
+    page.keyboard.press("j")
+    expect(page.locator("[data-row]:focus")).to_have_count(0)
