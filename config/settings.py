@@ -135,6 +135,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL or locations.redis_url(DATA_DIR),
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},  # a silent server is one that is away
     }
 }
 CELERY_BROKER_URL = env("CELERY_BROKER", default="") or REDIS_URL or locations.broker_url(DATA_DIR)
