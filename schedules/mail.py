@@ -16,6 +16,7 @@ from django.utils.translation import gettext, override, pgettext
 
 from patients.models import Clinic, Patient
 
+from .links import Purpose, link_of, url_of
 from .models import Reminder
 
 _CSS = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
@@ -88,6 +89,7 @@ def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiA
             "address": [line.strip() for line in clinic.address.splitlines() if line.strip()],
             "hours": _one_line(clinic.opening_hours),
             "reply_to": clinic.reply_to,
+            "wishes_url": url_of(link_of(reminder, Purpose.WISHES)),
         }
         text = render_to_string("schedules/mail/reminder.txt", context)
         html = _CSS.inline(render_to_string("schedules/mail/reminder.html", context))
@@ -110,8 +112,11 @@ def _headers(reminder: Reminder, patient: Patient, clinic: Clinic) -> dict[str, 
         "X-Auto-Response-Suppress": "All",
         "Content-Language": patient.language,
     }
+    stops = [url_of(link_of(reminder, Purpose.STOP))]
     if clinic.reply_to:
-        headers["List-Unsubscribe"] = f"<mailto:{clinic.reply_to}?subject=STOP>"  # short: a folded line breaks readers
+        stops.append(f"mailto:{clinic.reply_to}?subject=STOP")
+    headers["List-Unsubscribe"] = ", ".join(f"<{stop}>" for stop in stops)
+    headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers
 
 

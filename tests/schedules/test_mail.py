@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.utils import translation
 
 from patients.models.clinic import LANGUAGES as STAFF_LANGUAGES
 from patients.models.clinic import PATIENT_LANGUAGES
 from schedules.checks import every_step_in_every_language
 from schedules.ladder import LADDER
+from schedules.links import Purpose, read
 from schedules.mail import WORDINGS, compose, message_id, telling_words, written_out
 from schedules.models import Reminder
 from tests.schedules.conftest import DUE_ON, NOON
@@ -29,6 +31,7 @@ OPENING = {
 }
 WRITTEN = {"en": "27 March 2027", "de": "27. März 2027", "es": "27 de marzo de 2027", "fr": "27 mars 2027"}
 FIRST_OF_MAY = {"en": "1 May 2027", "de": "1. Mai 2027", "es": "1 de mayo de 2027", "fr": "1er mai 2027"}
+PUBLIC_URL = settings.PUBLIC_URL
 CLINIC = {
     "mail_name": "Northside Clinic",
     "telephone": "+44 20 7946 0000",
@@ -124,16 +127,23 @@ def test_headers_are_those_of_an_automatic_and_answerable_mail(arrived):
     assert message["Reply-To"] == "desk@northside.example"
     assert message["Auto-Submitted"] == "auto-generated"
     assert re.fullmatch(r"<[0-9a-f]{40}@clinic\.example>", message["Message-ID"])
-    assert message["List-Unsubscribe"] == "<mailto:desk@northside.example?subject=STOP>"
+    stop, write = re.findall(r"<([^>]+)>", message["List-Unsubscribe"])
+    assert read(stop.rpartition("/")[2], Purpose.STOP).reminder_id == Reminder.objects.get(state="sent").pk
+    assert stop.startswith(f"{PUBLIC_URL}/p/stop/")
+    assert write == "mailto:desk@northside.example?subject=STOP"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert message["Date"].datetime is not None
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
-def test_the_mail_links_to_nothing_but_the_telephone_and_loads_nothing(arrived):
+def test_the_mail_links_to_the_telephone_and_to_contact_wishes_only_and_loads_nothing(arrived):
     _step, _language, message = arrived
-    assert read_html(message).links == ["tel:+442079460000"]
-    assert "http" not in message.get_body(("plain",)).get_content()
+    telephone, wishes = read_html(message).links
+    assert telephone == "tel:+442079460000"
+    assert wishes.startswith(f"{PUBLIC_URL}/p/wishes/")
+    assert read(wishes.rpartition("/")[2], Purpose.WISHES).patient_id == Reminder.objects.get(state="sent").patient_id
+    assert re.findall(r"https?:\S+", message.get_body(("plain",)).get_content()) == [wishes]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -186,7 +196,8 @@ def test_a_clinic_without_extras_still_makes_a_proper_mail(clinic, patient, foll
     clinic.address = clinic.opening_hours = clinic.reply_to = ""
     follow(patient)
     message = compose(Reminder.objects.get(step="due"), patient, clinic)
-    assert "List-Unsubscribe" not in message.extra_headers
+    assert message.extra_headers["List-Unsubscribe"].count("<") == 1
+    assert "mailto" not in message.extra_headers["List-Unsubscribe"]
     assert message.reply_to == []
     assert "\n\n\n" not in message.body
     assert "None" not in message.body
