@@ -1,16 +1,29 @@
 """Circumstances: what is known of patients at the moment at which mails to them are decided on."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
-from patients.models import ContactWish
+from django.db.models import Q
+
+from patients.models import Clinic, ContactWish
 from patients.models.patient import Channel
 
 from .eligibility import Eligibility
-from .ladder import rung_of
-from .models import Plan, Reminder
+from .ladder import rung_of, steps_of
+from .models import Appointment, Plan, Reminder
 
 SnoozeLookup = Callable[[Collection[int]], Mapping[int, date]]
+# An appointment of another kind does not stand for the follow-up; whether it was kept is often entered days later.
+INSTEAD_OF_FOLLOW_UP = (
+    Appointment.Purpose.VISIT,
+    Appointment.Purpose.RADIOGRAPHS,
+    Appointment.Purpose.MRI,
+    Appointment.Purpose.CT,
+)
+DAYS_TO_ENTER = timedelta(days=3)
+NEWS = (Reminder.Step.APPOINTMENT_MOVED, Reminder.Step.APPOINTMENT_CANCELLED)
+ASKING = (Reminder.Step.DUE, Reminder.Step.MISSED, Reminder.Step.SECOND_MISSED)
 WRITTEN = (Reminder.State.SENT, Reminder.State.SENDING, Reminder.State.UNCERTAIN)
 _snooze_lookups: list[SnoozeLookup] = []
 
@@ -29,6 +42,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
         ContactWish.objects.filter(patient__in=ids, channel=Channel.EMAIL).values_list("patient_id", "allowed")
     )
     written = _written(ids)
+    appointments = _appointments(ids, reminders)
     snoozed = _snoozed(ids)
     return {
         reminder.pk: _case(
@@ -37,6 +51,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
             plans=plans.get(reminder.patient_id, []),
             consent=consent.get(reminder.patient_id),
             written=[row for row in written.get(reminder.patient_id, []) if row.pk != reminder.pk],
+            appointments=appointments.get(reminder.patient_id, []),
             snoozed_until=snoozed.get(reminder.patient_id),
         )
         for reminder in reminders
@@ -50,16 +65,18 @@ def _case(
     plans: list[Plan],
     consent: bool | None,
     written: list[Reminder],
+    appointments: list[Appointment],
     snoozed_until: date | None,
 ) -> Eligibility:
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
     days = [row.decided_at.astimezone(clinic.zone).date() for row in written if row.decided_at is not None]
-    return Eligibility(
+    case = Eligibility(
         now=now,
         zone=clinic.zone,
         send_on=reminder.send_on,
         useful_until=rung_of(reminder.step).useful_until(window) if window else reminder.send_on,
+        booked_until=_booked_until(window, appointments, clinic) if window and reminder.step in ASKING else None,
         alive=patient.died_on is None,
         enrolled_on=patient.enrolled_on,
         followed=bool(plans),
@@ -67,12 +84,56 @@ def _case(
         consent=consent,
         address=patient.email,
         bounced=patient.email_bounced_on is not None,
-        sent_in_episode=sum(row.cycle_on == reminder.cycle_on for row in written),
+        sent_in_episode=sum(row.cycle_on == reminder.cycle_on for row in written if row.appointment_id is None),
         last_written_on=max(days, default=None),
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
         at_any_hour=clinic.synthetic,
     )
+    return _about_appointment(case, reminder, appointments) if reminder.appointment_id else case
+
+
+def _about_appointment(case: Eligibility, reminder: Reminder, appointments: Iterable[Appointment]) -> Eligibility:
+    """The case of a mail that tells of an appointment: it is wanted while that stands as the mail would tell it."""
+    appointment = next((one for one in appointments if one.pk == reminder.appointment_id), None)
+    if appointment is None:
+        return replace(case, about_appointment=True, wanted=False)
+    said_cancelled = reminder.step == Reminder.Step.APPOINTMENT_CANCELLED
+    stands = appointment.state == Appointment.State.CANCELLED if said_cancelled else appointment.is_standing
+    return replace(
+        case,
+        about_appointment=True,
+        wanted=stands and appointment.sequence == reminder.appointment_sequence,
+        useful_until=useful_until(reminder.step, appointment.starts_at.astimezone(case.zone).date()),
+        until=appointment.starts_at,
+        is_news=reminder.step in NEWS,
+    )
+
+
+def useful_until(step: str, day: date) -> date:
+    """The last day on which a mail about an appointment on `day` helps: until the next would go out, or it begins."""
+    return day - timedelta(days=2) if step == Reminder.Step.APPOINTMENT_SOON else day
+
+
+def _booked_until(window: Plan, appointments: Iterable[Appointment], clinic: Clinic) -> date | None:
+    """The last day for which an appointment within the reach of the ladder holds it back."""
+    ladder_ends = max(until for _rung, _send_on, until in steps_of(window))
+    days = [
+        one.starts_at.astimezone(clinic.zone).date()
+        for one in appointments
+        if one.is_standing and one.purpose in INSTEAD_OF_FOLLOW_UP
+    ]
+    return max((day + DAYS_TO_ENTER for day in days if window.opens_on <= day <= ladder_ends), default=None)
+
+
+def _appointments(patient_ids: Collection[int], reminders: Collection[Reminder]) -> dict[int, list[Appointment]]:
+    """What stands for these patients, and what the reminders tell of."""
+    found: dict[int, list[Appointment]] = {}
+    told = [reminder.appointment_id for reminder in reminders if reminder.appointment_id]
+    rows = Appointment.objects.filter(Q(state__in=Appointment.STANDING) | Q(pk__in=told), patient__in=patient_ids)
+    for row in rows.order_by("starts_at", "id"):
+        found.setdefault(row.patient_id, []).append(row)
+    return found
 
 
 def _window_of(reminder: Reminder, plans: list[Plan]) -> Plan | None:
@@ -96,7 +157,7 @@ def _written(patient_ids: Iterable[int]) -> dict[int, list[Reminder]]:
     """Every mail that went, is going or may have gone to these patients."""
     found: dict[int, list[Reminder]] = {}
     rows = Reminder.objects.filter(patient__in=list(patient_ids), state__in=WRITTEN).order_by("patient", "id")
-    for row in rows.only("patient_id", "cycle_on", "decided_at"):
+    for row in rows.only("patient_id", "cycle_on", "decided_at", "appointment_id"):
         found.setdefault(row.patient_id, []).append(row)
     return found
 

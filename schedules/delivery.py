@@ -167,7 +167,7 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
 
     The patient's lock keeps two mails to one patient apart, and holds back whoever is recording why none should go.
     """
-    rows = _ripe(now).select_related("patient", "clinic")
+    rows = _ripe(now).select_related("patient", "clinic", "appointment")
     locked = rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
     return list(locked.order_by("send_on", "id")[:limit])
 

@@ -26,6 +26,8 @@ class Reason(StrEnum):
     BOUNCED = _("Mail to this address came back.")
     MAIL_STOPPED = _("Mail of this clinic is switched off.")
     SNOOZED = _("Put off by the clinic for now.")
+    APPOINTMENT_CHANGED = _("The appointment was moved, cancelled or is over, so this mail has no purpose any more.")
+    APPOINTMENT_BOOKED = _("An appointment is booked.")
     NOT_YET = _("The day has not come.")
     WRITTEN_TODAY = _("The patient had a mail today.")
     NIGHT = _("Mail goes out in the daytime of the clinic.")
@@ -55,6 +57,9 @@ class Eligibility:
     """All that the decision rests on. `consent`: None when the patient was never asked about e-mail.
 
     `wanted`: the mail's window is still the patient's; `last_written_on` and `snoozed_until` are days of the clinic.
+    `until`: the moment from which the mail is too late. `booked_until`: the last day for which an appointment holds
+    back mails that ask to arrange one. `about_appointment`: the mail tells of an appointment, so it goes to whoever has
+    one, snoozed or not followed any more; `is_news`: it tells of a change, also on the same day as another mail.
     `at_any_hour`: the people are simulated and do not sleep.
     """
 
@@ -73,6 +78,10 @@ class Eligibility:
     last_written_on: date | None
     snoozed_until: date | None
     mail_stopped: bool
+    until: datetime | None = None
+    booked_until: date | None = None
+    about_appointment: bool = False
+    is_news: bool = False
     at_any_hour: bool = False
 
     @property
@@ -93,7 +102,7 @@ def decide(case: Eligibility) -> Verdict:
     """Send, refuse for good, expire, or ask again later. The first reason that holds is the one given."""
     if refusal := _refusal(case):
         return Verdict(Action.REFUSE, refusal)
-    if case.today > case.useful_until:
+    if case.today > case.useful_until or (case.until is not None and case.now >= case.until):
         return Verdict(Action.EXPIRE, Reason.TOO_LATE)
     if refusal := _contact_refusal(case):
         return Verdict(Action.REFUSE, refusal)
@@ -106,6 +115,8 @@ def _refusal(case: Eligibility) -> Reason | None:
         return Reason.DEAD
     if case.enrolled_on > case.today:
         return Reason.NOT_ENROLLED
+    if case.about_appointment:
+        return None if case.wanted else Reason.APPOINTMENT_CHANGED
     if not case.followed:
         return Reason.NOT_FOLLOWED
     if not case.wanted:
@@ -134,9 +145,14 @@ def _timing(case: Eligibility) -> Verdict:
         return Verdict(Action.LATER, Reason.MAIL_STOPPED)
     if case.send_on > today:
         return Verdict(Action.LATER, Reason.NOT_YET, morning(case.send_on, case.zone))
-    if case.snoozed_until is not None and case.snoozed_until > today:
+    if case.booked_until is not None and case.booked_until >= today:
+        return Verdict(
+            Action.LATER, Reason.APPOINTMENT_BOOKED, morning(case.booked_until + timedelta(days=1), case.zone)
+        )
+    snoozed = case.snoozed_until is not None and case.snoozed_until > today
+    if snoozed and not case.about_appointment:
         return Verdict(Action.LATER, Reason.SNOOZED, tomorrow)  # asked each morning: a snooze may end early
-    if case.last_written_on == today:
+    if case.last_written_on == today and not case.is_news:
         return Verdict(Action.LATER, Reason.WRITTEN_TODAY, tomorrow)
     if not case.at_any_hour and not is_daytime(case.now, case.zone):
         begin = morning(today, case.zone)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from email.utils import formataddr, parseaddr
 
 import css_inline
@@ -11,11 +11,12 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.crypto import salted_hmac
-from django.utils.formats import date_format
+from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext, override, pgettext
 
 from patients.models import Clinic, Patient
 
+from . import calendar_files
 from .links import Purpose, link_of, url_of
 from .models import Reminder
 
@@ -65,10 +66,45 @@ def _second_missed(clinic: str, day: str) -> Wording:
     )
 
 
+def _appointment(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("Your appointment: %(clinic)s") % {"clinic": clinic},
+        heading=gettext("Your appointment"),
+        lead=gettext("We expect you at %(clinic)s on %(day)s.") % {"clinic": clinic, "day": day},
+        ask=gettext("If you cannot come, please telephone us: we will find another time."),
+        already=gettext("You need not confirm the appointment."),
+    )
+
+
+def _appointment_moved(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("New time of your appointment: %(clinic)s") % {"clinic": clinic},
+        heading=gettext("Your appointment has changed"),
+        lead=gettext("We now expect you at %(clinic)s on %(day)s. The earlier time no longer holds.")
+        % {"clinic": clinic, "day": day},
+        ask=gettext("If you cannot come then, please telephone us: we will find another time."),
+        already=gettext("You need not confirm the new time."),
+    )
+
+
+def _appointment_cancelled(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("Your appointment does not take place: %(clinic)s") % {"clinic": clinic},
+        heading=gettext("This appointment does not take place"),
+        lead=gettext("Your appointment at %(clinic)s on %(day)s has been cancelled.") % {"clinic": clinic, "day": day},
+        ask=gettext("Please telephone us to arrange another time."),
+        already=gettext("If we have already arranged another time, there is nothing you need to do."),
+    )
+
+
 WORDINGS: dict[str, Callable[[str, str], Wording]] = {
     Reminder.Step.DUE: _due,
     Reminder.Step.MISSED: _missed,
     Reminder.Step.SECOND_MISSED: _second_missed,
+    Reminder.Step.APPOINTMENT_SOON: _appointment,
+    Reminder.Step.APPOINTMENT_NEAR: _appointment,
+    Reminder.Step.APPOINTMENT_MOVED: _appointment_moved,
+    Reminder.Step.APPOINTMENT_CANCELLED: _appointment_cancelled,
 }
 
 
@@ -76,11 +112,13 @@ def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiA
     """The mail of one reminder, ready to be handed over, in the patient's language."""
     with override(patient.language):
         name = _one_line(clinic.mail_name)
-        day = written_out(reminder.due_on)
+        appointment = reminder.appointment
+        day = moment_written_out(appointment.starts_at, clinic) if appointment else written_out(reminder.due_on)
         wording = WORDINGS[reminder.step](name, day)
         context = {
             "wording": wording,
             "day": day,
+            "place": _one_line(appointment.place) if appointment else "",
             "language": patient.language,
             "patient": _one_line(patient.display_name),
             "clinic": name,
@@ -102,6 +140,8 @@ def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiA
             headers=_headers(reminder, patient, clinic),
         )
     message.attach_alternative(html, "text/html")
+    if appointment:
+        calendar_files.attach(message, appointment, patient=patient, clinic=clinic)
     return message
 
 
@@ -123,6 +163,8 @@ def _headers(reminder: Reminder, patient: Patient, clinic: Clinic) -> dict[str, 
 def message_id(reminder: Reminder) -> str:
     """The same for every copy of the same mail, so that a receiver can tell a double; it reveals nothing."""
     key = f"{reminder.patient_id}|{reminder.cycle_on}|{reminder.due_on}|{reminder.step}"
+    if reminder.appointment_id:
+        key += f"|{reminder.appointment_id}|{reminder.appointment_sequence}"
     domain = sender_address().rpartition("@")[2] or "localhost"
     return f"<{salted_hmac('schedules.mail.message_id', key, algorithm='sha256').hexdigest()[:40]}@{domain}>"
 
@@ -136,6 +178,12 @@ def written_out(day: date) -> str:
     if day.day == 1:  # the one day that French counts as first
         return date_format(day, pgettext("the first of a month written out", "j F Y"))
     return date_format(day, pgettext("date written out", "j F Y"))
+
+
+def moment_written_out(at: datetime, clinic: Clinic) -> str:
+    """27 March 2027, 09:30 by the clinic's clock, in the language that is active."""
+    there = at.astimezone(clinic.zone)
+    return gettext("%(day)s, %(time)s") % {"day": written_out(there.date()), "time": time_format(there, "H:i")}
 
 
 def _one_line(text: str) -> str:

@@ -145,8 +145,9 @@ def _todays(clinic_ids: Collection[int], now: datetime) -> dict[int, date]:
 def _stored(patient_ids: Iterable[int], cycles: Collection[date]) -> list[Reminder]:
     """What is planned for these patients, and all that was ever decided in the cycles that are current now."""
     ids = list(patient_ids)
-    planned = Reminder.objects.filter(patient__in=ids, state=State.PLANNED)
-    decided = Reminder.objects.filter(patient__in=ids, cycle_on__in=cycles).exclude(state=State.PLANNED)
+    steps = Reminder.objects.filter(patient__in=ids, appointment__isnull=True)
+    planned = steps.filter(state=State.PLANNED)
+    decided = steps.filter(cycle_on__in=cycles).exclude(state=State.PLANNED)
     return [*planned, *decided] if cycles else [*planned]
 
 

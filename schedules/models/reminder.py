@@ -7,14 +7,25 @@ from django.utils.translation import gettext_lazy as _
 
 from patients.models import Clinic, Patient
 
+from .appointment import Appointment
+
 
 class Reminder(models.Model):
-    """One mail of one patient, for both hips. `cycle_on` and `due_on` name the episode that it belongs to."""
+    """One mail of one patient, for both hips. `cycle_on` and `due_on` name the episode that it belongs to.
+
+    A mail about an appointment names that and the `sequence` that it tells of; both days are then the appointment's.
+    """
 
     class Step(models.TextChoices):
         DUE = "due", _("Due")
         MISSED = "missed", _("Missed")
         SECOND_MISSED = "second_missed", _("Second missed")
+        APPOINTMENT_SOON = "visit_in_3_days", _("Appointment in 3 days")
+        APPOINTMENT_NEAR = "visit_in_1_day", _("Appointment tomorrow")
+        APPOINTMENT_MOVED = "visit_moved", _("Appointment moved")
+        APPOINTMENT_CANCELLED = "visit_cancelled", _("Appointment cancelled")
+
+    OF_APPOINTMENTS = (Step.APPOINTMENT_SOON, Step.APPOINTMENT_NEAR, Step.APPOINTMENT_MOVED, Step.APPOINTMENT_CANCELLED)
 
     class State(models.TextChoices):
         PLANNED = "planned", _("Planned")
@@ -40,6 +51,10 @@ class Reminder(models.Model):
 
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="reminders")
+    appointment = models.ForeignKey(
+        Appointment, on_delete=models.PROTECT, null=True, blank=True, related_name="reminders", db_constraint=False
+    )
+    appointment_sequence = models.PositiveSmallIntegerField(null=True, blank=True)
     cycle_on = models.DateField()
     due_on = models.DateField()
     step = models.CharField(max_length=16, choices=Step.choices)
@@ -59,7 +74,21 @@ class Reminder(models.Model):
     class Meta:
         ordering = ["send_on", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["patient", "cycle_on", "due_on", "step"], name="reminder_once_per_step"),
+            models.UniqueConstraint(
+                fields=["patient", "cycle_on", "due_on", "step"],
+                condition=Q(appointment__isnull=True),
+                name="reminder_once_per_step",
+            ),
+            models.UniqueConstraint(
+                fields=["appointment", "appointment_sequence", "step"],
+                condition=Q(appointment__isnull=False),
+                name="reminder_once_per_appointment_step",
+            ),
+            models.CheckConstraint(
+                condition=Q(appointment__isnull=True, appointment_sequence__isnull=True)
+                | Q(appointment__isnull=False, appointment_sequence__isnull=False),
+                name="reminder_tells_of_one_sequence",
+            ),
             models.CheckConstraint(
                 condition=~Q(state="sending") | Q(lease_until__isnull=False), name="sending_has_lease"
             ),

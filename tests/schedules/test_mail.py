@@ -155,7 +155,7 @@ def test_dates_are_written_as_the_language_writes_them(language):
 
 def test_every_step_has_every_language(monkeypatch):
     assert every_step_in_every_language(None) == []
-    assert set(WORDINGS) == set(Reminder.Step.values) == {rung.step for rung in LADDER}
+    assert set(WORDINGS) == set(Reminder.Step.values) == {rung.step for rung in LADDER} | {*Reminder.OF_APPOINTMENTS}
     monkeypatch.setattr("schedules.checks.PATIENT_LANGUAGES", [*PATIENT_LANGUAGES, ("it", "Italian")])
     faults = every_step_in_every_language(None)
     assert {fault.id for fault in faults} == {"schedules.E002"}
