@@ -200,7 +200,7 @@ def main() -> int:
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     with installation(asked.address) as site, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=en-GB"])
         page = browser.new_page(viewport=WIDE, locale="en-GB")  # type: ignore[arg-type]
         page.goto(f"{site.address}/account/login/")
         shoot(page, site.address, "sign-in", "/account/login/")

@@ -33,6 +33,13 @@ def protocol_page(request: HttpRequest) -> HttpResponse:
             }
             for rule in RULES.values()
         ],
-        "parameters": [(name.replace("_", " "), value) for name, value in protocol.to_json().items()],
+        "parameters": [(name.replace("_", " "), _words(value)) for name, value in protocol.to_json().items()],
     }
     return render(request, "monitoring/protocol.html", context)
+
+
+def _words(value: object) -> str:
+    """A parameter's value; a list of spans as `6 weeks, 3 months`."""
+    if isinstance(value, list):
+        return ", ".join(" ".join(str(part) for part in reversed(span)) for span in value)
+    return str(value)
