@@ -39,7 +39,9 @@ def protocol_page(request: HttpRequest) -> HttpResponse:
 
 
 def _words(value: object) -> str:
-    """A parameter's value; a list of spans as `6 weeks, 3 months`."""
+    """A parameter's value; a list of spans as `6 weeks, 3 months`, a number for each of several as `HHS: 10`."""
     if isinstance(value, list):
         return ", ".join(" ".join(str(part) for part in reversed(span)) for span in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {number}" for name, number in value.items())
     return str(value)
