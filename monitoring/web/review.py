@@ -173,7 +173,6 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
         "case": case,
         "banner": banner_of(case.patient, today, ContactWish.objects.filter(patient=case.patient)),
         "question": ACTIONS.get(case.action, case.action),
-        "side": case.hip.get_side_display(),
         "because": with_dates(case.because),
         "rule": rule,
         "grade": GRADES.get(rule.grade, rule.grade),
