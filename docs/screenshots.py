@@ -33,13 +33,14 @@ FOLDER = PROJECT / "screenshots"
 IMAGES = PROJECT / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 780}
+TALL = {"width": 1280, "height": 1080}
 TALLEST = 4000  # a picture of a hundred rows helps nobody
 PRINTED = ("worklist", "patient", "patient-print", "review-case")
 DOCUMENTATION = {  # picture: page, width, colour scheme
     "worklist": ("worklist-overdue", WIDE, "light"),
-    "patient": ("patient", WIDE, "light"),
-    "visit": ("visit", WIDE, "light"),
-    "review-case": ("review-case", WIDE, "dark"),
+    "patient": ("patient", TALL, "light"),
+    "visit": ("visit", TALL, "light"),
+    "review-case": ("review-case", TALL, "dark"),
     "messages": ("messages", WIDE, "light"),
     "phone": ("worklist-overdue", PHONE, "light"),
 }
