@@ -1,6 +1,6 @@
 """Circumstances: what is known of patients at the moment at which mails to them are decided on."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -10,7 +10,8 @@ from patients.models import Clinic, ContactWish
 from patients.models.patient import Channel
 
 from .eligibility import Eligibility
-from .ladder import rung_of, steps_of
+from .ladder import Rung, steps_of
+from .message_plans import Wishes, wishes_of
 from .models import Appointment, Plan, Reminder
 
 SnoozeLookup = Callable[[Collection[int]], Mapping[int, date]]
@@ -23,7 +24,7 @@ INSTEAD_OF_FOLLOW_UP = (
 )
 DAYS_TO_ENTER = timedelta(days=3)
 NEWS = (Reminder.Step.APPOINTMENT_MOVED, Reminder.Step.APPOINTMENT_CANCELLED)
-ASKING = (Reminder.Step.DUE, Reminder.Step.MISSED, Reminder.Step.SECOND_MISSED)
+ASKING = (Reminder.Step.BOOKING_PROMPT, Reminder.Step.DUE, Reminder.Step.MISSED, Reminder.Step.SECOND_MISSED)
 WRITTEN = (Reminder.State.SENT, Reminder.State.SENDING, Reminder.State.UNCERTAIN)
 _snooze_lookups: list[SnoozeLookup] = []
 
@@ -44,6 +45,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
     written = _written(ids)
     appointments = _appointments(ids, reminders)
     snoozed = _snoozed(ids)
+    wishes = wishes_of({reminder.clinic_id for reminder in reminders})
     return {
         reminder.pk: _case(
             reminder,
@@ -53,6 +55,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
             written=[row for row in written.get(reminder.patient_id, []) if row.pk != reminder.pk],
             appointments=appointments.get(reminder.patient_id, []),
             snoozed_until=snoozed.get(reminder.patient_id),
+            wishes=wishes[reminder.clinic_id],
         )
         for reminder in reminders
     }
@@ -67,20 +70,22 @@ def _case(
     written: list[Reminder],
     appointments: list[Appointment],
     snoozed_until: date | None,
+    wishes: Wishes,
 ) -> Eligibility:
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
+    step_ends = _step_ends(reminder, window, wishes.ladder)
     days = [row.decided_at.astimezone(clinic.zone).date() for row in written if row.decided_at is not None]
     case = Eligibility(
         now=now,
         zone=clinic.zone,
         send_on=reminder.send_on,
-        useful_until=rung_of(reminder.step).useful_until(window) if window else reminder.send_on,
+        useful_until=step_ends or reminder.send_on,
         booked_until=_booked_until(window, appointments, clinic) if window and reminder.step in ASKING else None,
         alive=patient.died_on is None,
         enrolled_on=patient.enrolled_on,
         followed=bool(plans),
-        wanted=window is not None,
+        wanted=step_ends is not None,
         consent=consent,
         address=patient.email,
         bounced=patient.email_bounced_on is not None,
@@ -89,6 +94,8 @@ def _case(
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
         at_any_hour=clinic.synthetic,
+        mail_from=wishes.hours[0],
+        mail_until=wishes.hours[1],
     )
     return _about_appointment(case, reminder, appointments) if reminder.appointment_id else case
 
@@ -134,6 +141,12 @@ def _appointments(patient_ids: Collection[int], reminders: Collection[Reminder])
     for row in rows.order_by("starts_at", "id"):
         found.setdefault(row.patient_id, []).append(row)
     return found
+
+
+def _step_ends(reminder: Reminder, window: Plan | None, ladder: Sequence[Rung]) -> date | None:
+    """The last day on which the step helps; None where the window, or the clinic, does not call for it."""
+    steps = steps_of(window, ladder) if window else ()
+    return next((until for rung, _send_on, until in steps if rung.step == reminder.step), None)
 
 
 def _window_of(reminder: Reminder, plans: list[Plan]) -> Plan | None:

@@ -32,6 +32,7 @@ from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
 from .circumstances import cases_for
 from .eligibility import Action, Verdict, decide, is_daytime
 from .mail import compose, message_id
+from .message_plans import wishes_of
 from .models import Reminder
 from .reminders import move
 
@@ -175,14 +176,16 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
 def _ripe(now: datetime) -> QuerySet[Reminder]:
     """Planned mails whose day has come in clinics where mail is on and it is day."""
     days: dict[date, list[int]] = {}
-    for clinic in Clinic.objects.filter(mail_stopped=False):
-        if clinic.synthetic or is_daytime(now, clinic.zone):
+    clinics = list(Clinic.objects.filter(mail_stopped=False))
+    wishes = wishes_of([clinic.pk for clinic in clinics])
+    for clinic in clinics:
+        if clinic.synthetic or is_daytime(now, clinic.zone, wishes[clinic.pk].hours):
             days.setdefault(today_at(clinic, now), []).append(clinic.pk)
     if not days:
         return Reminder.objects.none()
     due = Q()
-    for day, clinics in days.items():
-        due |= Q(clinic__in=clinics, send_on__lte=day)
+    for day, clinic_ids in days.items():
+        due |= Q(clinic__in=clinic_ids, send_on__lte=day)
     ready = Q(not_before__isnull=True) | Q(not_before__lte=now)
     return Reminder.objects.filter(due, ready, state=State.PLANNED)
 

@@ -83,19 +83,21 @@ class Eligibility:
     about_appointment: bool = False
     is_news: bool = False
     at_any_hour: bool = False
+    mail_from: time = MAIL_FROM
+    mail_until: time = MAIL_UNTIL
 
     @property
     def today(self) -> date:
         return self.now.astimezone(self.zone).date()
 
 
-def morning(day: date, zone: ZoneInfo) -> datetime:
+def morning(day: date, zone: ZoneInfo, begin: time = MAIL_FROM) -> datetime:
     """When mail of this day may begin to go out."""
-    return datetime.combine(day, MAIL_FROM, tzinfo=zone)
+    return datetime.combine(day, begin, tzinfo=zone)
 
 
-def is_daytime(now: datetime, zone: ZoneInfo) -> bool:
-    return MAIL_FROM <= now.astimezone(zone).time() < MAIL_UNTIL
+def is_daytime(now: datetime, zone: ZoneInfo, hours: tuple[time, time] = (MAIL_FROM, MAIL_UNTIL)) -> bool:
+    return hours[0] <= now.astimezone(zone).time() < hours[1]
 
 
 def decide(case: Eligibility) -> Verdict:
@@ -140,21 +142,23 @@ def _contact_refusal(case: Eligibility) -> Reason | None:
 def _timing(case: Eligibility) -> Verdict:
     """The mail may go, but perhaps not at this hour."""
     today = case.today
-    tomorrow = morning(today + timedelta(days=1), case.zone)
+    tomorrow = morning(today + timedelta(days=1), case.zone, case.mail_from)
     if case.mail_stopped:
         return Verdict(Action.LATER, Reason.MAIL_STOPPED)
     if case.send_on > today:
-        return Verdict(Action.LATER, Reason.NOT_YET, morning(case.send_on, case.zone))
+        return Verdict(Action.LATER, Reason.NOT_YET, morning(case.send_on, case.zone, case.mail_from))
     if case.booked_until is not None and case.booked_until >= today:
         return Verdict(
-            Action.LATER, Reason.APPOINTMENT_BOOKED, morning(case.booked_until + timedelta(days=1), case.zone)
+            Action.LATER,
+            Reason.APPOINTMENT_BOOKED,
+            morning(case.booked_until + timedelta(days=1), case.zone, case.mail_from),
         )
     snoozed = case.snoozed_until is not None and case.snoozed_until > today
     if snoozed and not case.about_appointment:
         return Verdict(Action.LATER, Reason.SNOOZED, tomorrow)  # asked each morning: a snooze may end early
     if case.last_written_on == today and not case.is_news:
         return Verdict(Action.LATER, Reason.WRITTEN_TODAY, tomorrow)
-    if not case.at_any_hour and not is_daytime(case.now, case.zone):
-        begin = morning(today, case.zone)
+    if not case.at_any_hour and not is_daytime(case.now, case.zone, (case.mail_from, case.mail_until)):
+        begin = morning(today, case.zone, case.mail_from)
         return Verdict(Action.LATER, Reason.NIGHT, begin if case.now < begin else tomorrow)
     return SEND

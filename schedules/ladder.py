@@ -1,7 +1,7 @@
 """Ladder: which mails a follow-up window calls for, on which day each goes out and until when it still helps."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal, Protocol
 
@@ -14,6 +14,8 @@ class Window(Protocol):
     """The days of a follow-up window that steps are counted from; a stored plan has them too."""
 
     @property
+    def cycle_on(self) -> date: ...
+    @property
     def opens_on(self) -> date: ...
     @property
     def due_on(self) -> date: ...
@@ -25,7 +27,9 @@ class Window(Protocol):
 class Rung:
     """One step: it goes out so many days after an anchor and is useful up to and including so many days after another.
 
-    Each rung is useful until the day before the next one: of several steps in the past at most one is ever sent.
+    Each rung is useful until the day before the next one at most: of several steps in the past at most one is ever
+    sent. `bounds`: between which days a clinic may choose. `rest`: so many days must have passed since the last
+    complete follow-up, or the window is too short for the step.
     """
 
     step: Reminder.Step
@@ -33,6 +37,8 @@ class Rung:
     days: int
     until: Anchor
     until_days: int
+    bounds: tuple[int, int] = (0, 0)
+    rest: int = 0
 
     def send_on(self, window: Window) -> date:
         day: date = getattr(window, self.anchor)
@@ -42,11 +48,15 @@ class Rung:
         day: date = getattr(window, self.until)
         return day + timedelta(days=self.until_days)
 
+    def has_room(self, window: Window) -> bool:
+        return not self.rest or self.send_on(window) >= window.cycle_on + timedelta(days=self.rest)
+
 
 LADDER = (
-    Rung(Reminder.Step.DUE, "due_on", 0, until="due_on", until_days=0),
-    Rung(Reminder.Step.MISSED, "due_on", 1, until="overdue_on", until_days=13),
-    Rung(Reminder.Step.SECOND_MISSED, "overdue_on", 14, until="overdue_on", until_days=74),
+    Rung(Reminder.Step.BOOKING_PROMPT, "due_on", -42, until="due_on", until_days=-8, bounds=(-70, -21), rest=14),
+    Rung(Reminder.Step.DUE, "due_on", 0, until="due_on", until_days=0, bounds=(-7, 0)),
+    Rung(Reminder.Step.MISSED, "due_on", 1, until="overdue_on", until_days=74, bounds=(1, 14)),
+    Rung(Reminder.Step.SECOND_MISSED, "overdue_on", 14, until="overdue_on", until_days=74, bounds=(7, 42)),
 )
 _BY_STEP = {rung.step: rung for rung in LADDER}
 
@@ -55,7 +65,28 @@ def rung_of(step: str) -> Rung:
     return _BY_STEP[Reminder.Step(step)]
 
 
-def steps_of(window: Window) -> Iterator[tuple[Rung, date, date]]:
-    """Each step with the day on which it goes out and the last day on which it helps."""
-    for rung in LADDER:
-        yield rung, rung.send_on(window), rung.useful_until(window)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a clinic chose of one step."""
+
+    on: bool
+    days: int
+
+
+def chosen(choices: Mapping[str, Choice]) -> tuple[Rung, ...]:
+    """The ladder of a clinic: the steps that it sends, on its days; what it says nothing of is as in LADDER."""
+    return tuple(
+        replace(rung, days=choices[rung.step].days) if rung.step in choices else rung
+        for rung in LADDER
+        if rung.step not in choices or choices[rung.step].on
+    )
+
+
+def steps_of(window: Window, ladder: Sequence[Rung] = LADDER) -> Iterator[tuple[Rung, date, date]]:
+    """Each step that the window has room for, with the day on which it goes out and the last day on which it helps."""
+    rungs = [rung for rung in ladder if rung.has_room(window)]
+    for place, rung in enumerate(rungs):
+        useful_until = rung.useful_until(window)
+        if place + 1 < len(rungs):
+            useful_until = min(useful_until, rungs[place + 1].send_on(window) - timedelta(days=1))
+        yield rung, rung.send_on(window), useful_until

@@ -34,6 +34,17 @@ class Wording:
     already: str
 
 
+def _booking_prompt(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("Time to arrange your next visit: %(clinic)s") % {"clinic": clinic},
+        heading=gettext("It is time to arrange your next visit"),
+        lead=gettext("Your next routine visit to %(clinic)s should take place around %(day)s.")
+        % {"clinic": clinic, "day": day},
+        ask=gettext("Please telephone us now, so that we can find a time that suits you."),
+        already=gettext("If you have already arranged a time with us, there is nothing you need to do."),
+    )
+
+
 def _due(clinic: str, day: str) -> Wording:
     return Wording(
         subject=gettext("Your next visit to %(clinic)s") % {"clinic": clinic},
@@ -98,6 +109,7 @@ def _appointment_cancelled(clinic: str, day: str) -> Wording:
 
 
 WORDINGS: dict[str, Callable[[str, str], Wording]] = {
+    Reminder.Step.BOOKING_PROMPT: _booking_prompt,
     Reminder.Step.DUE: _due,
     Reminder.Step.MISSED: _missed,
     Reminder.Step.SECOND_MISSED: _second_missed,

@@ -15,6 +15,7 @@ from patients.recording import lock_patient, today_at
 from .circumstances import cases_for
 from .eligibility import Action, Eligibility, Verdict, decide, morning
 from .ladder import steps_of
+from .message_plans import wishes_of
 from .models import Reminder
 from .plans import PatientWindow
 
@@ -23,6 +24,7 @@ State = Reminder.State
 NO_WINDOW = _("No follow-up is asked for any more.")
 NEW_WINDOW = _("The follow-up window began anew.")
 DATE_MOVED = _("The due date moved.")
+NOT_CHOSEN = _("The clinic does not send this message.")
 CALLED_FOR_AGAIN = _("Called for again.")
 CAN_BE_SENT_AGAIN = _("What stood against it has changed.")
 MISSED_WHEN_PLANNED = _("Its day had passed when the follow-up was planned.")
@@ -109,14 +111,17 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
     """
     asked = {pk: window for pk, window in windows.items() if window is not None}
     today = _todays({window.clinic_id for window in asked.values()}, now)
+    wishes = wishes_of(today.keys())
     stored = _stored(windows, {window.cycle_on for window in asked.values()})
     known = {_key(row): row for row in stored}
     new: list[Reminder] = []
     moved: list[Reminder] = []
     revived: list[int] = []
     refused: list[Reminder] = []
+    called_for: set[Key] = set()
     for window in asked.values():
-        for rung, send_on, useful_until in steps_of(window):
+        for rung, send_on, useful_until in steps_of(window, wishes[window.clinic_id].ladder):
+            called_for.add((window.patient_id, window.cycle_on, window.due_on, rung.step))
             row = known.get((window.patient_id, window.cycle_on, window.due_on, rung.step))
             too_late = today[window.clinic_id] > useful_until
             if row is None:
@@ -128,7 +133,7 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
                 revived.append(row.pk)
             elif row.state == State.REFUSED and not too_late and not row.reason.startswith(WITHHELD):
                 refused.append(row)
-    for reason, ids in _cancellations(stored, windows).items():
+    for reason, ids in _cancellations(stored, windows, called_for).items():
         move(ids, State.CANCELLED, out_of=[State.PLANNED], at=now, by=actor, reason=reason)
     Reminder.objects.bulk_update(moved, ["send_on", "not_before"])
     Reminder.objects.bulk_create(new, ignore_conflicts=True)
@@ -166,8 +171,10 @@ def _new(window: PatientWindow, step: Reminder.Step, send_on: date, too_late: bo
     )
 
 
-def _cancellations(stored: Iterable[Reminder], windows: Mapping[int, PatientWindow | None]) -> dict[str, list[int]]:
-    """Planned mails of windows that are no longer the patient's, by the reason why."""
+def _cancellations(
+    stored: Iterable[Reminder], windows: Mapping[int, PatientWindow | None], called_for: Collection[Key]
+) -> dict[str, list[int]]:
+    """Planned mails of windows that are no longer the patient's, or that the clinic does not send, by the reason."""
     found: dict[str, list[int]] = {}
     for row in stored:
         window = windows[row.patient_id]
@@ -179,6 +186,8 @@ def _cancellations(stored: Iterable[Reminder], windows: Mapping[int, PatientWind
             reason = NEW_WINDOW
         elif row.due_on != window.due_on:
             reason = DATE_MOVED
+        elif _key(row) not in called_for:
+            reason = NOT_CHOSEN
         else:
             continue
         found.setdefault(reason, []).append(row.pk)
@@ -222,7 +231,7 @@ def look_ahead(planned: Collection[Reminder], *, now: datetime) -> list[Upcoming
 
 
 def _look_ahead(row: Reminder, case: Eligibility, now: datetime) -> Upcoming:
-    at = max(now, morning(row.send_on, row.clinic.zone), row.not_before or now)
+    at = max(now, morning(row.send_on, row.clinic.zone, case.mail_from), row.not_before or now)
     verdict = decide(replace(case, now=at))
     if verdict.action == Action.LATER and verdict.not_before is not None:
         return Upcoming(row, verdict.not_before, verdict)

@@ -17,6 +17,7 @@ from schedules.eligibility import Reason
 from schedules.guideline.windows import Status
 from schedules.ladder import steps_of
 from schedules.models import Reminder
+from schedules.plans import PatientWindow
 
 from ..models import ContactAttempt, Snooze
 from .attendance import Reach
@@ -86,7 +87,9 @@ def reminders_of(life: LivedPatient, patient: Patient, clinic: Clinic, as_of: da
 def _steps(
     life: LivedPatient, patient: Patient, clinic: Clinic, asked: Asked, until: date, as_of: date
 ) -> Iterator[Reminder]:
-    for rung, send_on, _useful_until in steps_of(asked.window):
+    days = asked.window
+    window = PatientWindow(patient.pk, clinic.pk, asked.cycle_on, days.opens_on, days.due_on, days.overdue_on)
+    for rung, send_on, _useful_until in steps_of(window):
         if asked.since < send_on < until:
             row = Reminder(
                 clinic_id=clinic.pk,
@@ -108,6 +111,8 @@ def _settle(row: Reminder, life: LivedPatient, clinic: Clinic, *, recent: bool) 
     Uncertain only of late: staff settle what is in doubt.
     """
     rng, zone = life.rng, clinic.zone
+    if row.step == Reminder.Step.BOOKING_PROMPT:  # draws of its own: the rest of the life is as without it
+        rng = Random(f"{row.patient.record_number} {row.send_on}")
     row.decided_at = moment(row.send_on, rng.randint(8, 9), rng.randint(0, 59), zone)
     bounced = row.patient.email_bounced_on
     refusal = _REFUSALS.get(life.habits.reach)

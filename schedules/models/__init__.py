@@ -1,6 +1,7 @@
 """What is stored of schedules: one concept, one module."""
 
 from .appointment import Appointment, AppointmentEvent, CalendarFeed
+from .message_plan import MessagePlan
 from .plan import Plan
 from .protocol import ProtocolVersion
 from .reminder import Reminder, ReminderEvent
@@ -9,6 +10,7 @@ __all__ = [
     "Appointment",
     "AppointmentEvent",
     "CalendarFeed",
+    "MessagePlan",
     "Plan",
     "ProtocolVersion",
     "Reminder",

@@ -17,6 +17,7 @@ class Reminder(models.Model):
     """
 
     class Step(models.TextChoices):
+        BOOKING_PROMPT = "booking_prompt", _("Time to book")
         DUE = "due", _("Due")
         MISSED = "missed", _("Missed")
         SECOND_MISSED = "second_missed", _("Second missed")

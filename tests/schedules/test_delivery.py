@@ -212,6 +212,7 @@ def test_switched_off_mail_waits_and_what_is_too_late_then_is_listed(due, drain,
     reminders.stop_mail(clinic, by=actor, stopped=False)
     drain(at=NOON + timedelta(days=3))
     assert dict(Reminder.objects.values_list("step", "state")) == {
+        "booking_prompt": "expired",
         "due": "expired",
         "missed": "sent",
         "second_missed": "planned",
@@ -226,7 +227,7 @@ def test_an_outage_of_a_month_sends_what_still_helps_and_lists_the_rest(clinic, 
     for state, send_on in Reminder.objects.values_list("state", "send_on"):
         counts.setdefault(state, []).append(send_on)
     assert set(counts) == {"sent", "expired", "planned"}
-    assert len(counts["sent"]) == len(sink.arrived) == 7
+    assert len(counts["sent"]) == len(sink.arrived) == 7 + 4, "and the booking prompts of the last four"
     assert min(counts["planned"]) > DUE_ON + timedelta(days=30)
 
 

@@ -39,7 +39,7 @@ CLINIC = {
     "opening_hours": "Mon-Fri 8:00-16:00",
     "reply_to": "desk@northside.example",
 }
-AFTER = {"due": 0, "missed": 1, "second_missed": 42}
+AFTER = {"booking_prompt": -42, "due": 0, "missed": 1, "second_missed": 42}
 
 
 class _Text(HTMLParser):
@@ -176,7 +176,7 @@ def test_subjects_differ_by_step_and_stay_short(clinic, patient, follow):
 def test_the_same_mail_has_the_same_message_id_and_no_other(clinic, patient, follow):
     follow(patient)
     rows = list(Reminder.objects.all())
-    assert len({message_id(row) for row in rows}) == 3
+    assert len({message_id(row) for row in rows}) == 4
     assert message_id(rows[0]) == message_id(Reminder.objects.get(pk=rows[0].pk))
 
 

@@ -18,11 +18,12 @@ def states(patient) -> dict[str, str]:
     return {row.step: row.state for row in Reminder.objects.filter(patient=patient).order_by("send_on", "id")}
 
 
-def test_a_window_calls_for_three_mails_on_their_days(patient, follow):
-    follow(patient, DUE_ON + 5 * DAY)
+def test_a_window_calls_for_four_mails_on_their_days(patient, follow):
+    follow(patient, DUE_ON + 45 * DAY)
     planned = Reminder.objects.filter(patient=patient).order_by("send_on").values_list("step", "send_on", "state")
-    due = DUE_ON + 5 * DAY
+    due = DUE_ON + 45 * DAY
     assert list(planned) == [
+        ("booking_prompt", due - 42 * DAY, "planned"),
         ("due", due, "planned"),
         ("missed", due + DAY, "planned"),
         ("second_missed", due + 42 * DAY, "planned"),
@@ -40,12 +41,12 @@ def test_planning_twice_changes_nothing(patient, follow):
 @pytest.mark.parametrize(
     ("days_late", "expected"),
     [
-        (0, {"due": "planned", "missed": "planned", "second_missed": "planned"}),
-        (1, {"due": "expired", "missed": "planned", "second_missed": "planned"}),
-        (41, {"due": "expired", "missed": "planned", "second_missed": "planned"}),
-        (42, {"due": "expired", "missed": "expired", "second_missed": "planned"}),
-        (102, {"due": "expired", "missed": "expired", "second_missed": "planned"}),
-        (103, {"due": "expired", "missed": "expired", "second_missed": "expired"}),
+        (0, {"booking_prompt": "expired", "due": "planned", "missed": "planned", "second_missed": "planned"}),
+        (1, {"booking_prompt": "expired", "due": "expired", "missed": "planned", "second_missed": "planned"}),
+        (41, {"booking_prompt": "expired", "due": "expired", "missed": "planned", "second_missed": "planned"}),
+        (42, {"booking_prompt": "expired", "due": "expired", "missed": "expired", "second_missed": "planned"}),
+        (102, {"booking_prompt": "expired", "due": "expired", "missed": "expired", "second_missed": "planned"}),
+        (103, {"booking_prompt": "expired", "due": "expired", "missed": "expired", "second_missed": "expired"}),
         (2000, {"due": "expired", "missed": "expired", "second_missed": "expired"}),
     ],
 )
@@ -66,7 +67,7 @@ def test_a_new_window_cancels_what_was_planned_for_the_old_one(patient, follow):
     follow(patient, DUE_ON + 190 * DAY, cycle_on=DUE_ON)
     old = Reminder.objects.filter(patient=patient, due_on=DUE_ON + 10 * DAY)
     assert set(old.values_list("state", "reason")) == {("cancelled", reminders.NEW_WINDOW)}
-    assert ReminderEvent.objects.filter(state="cancelled", actor="system: test").count() == 3
+    assert ReminderEvent.objects.filter(state="cancelled", actor="system: test").count() == 4
 
 
 def test_an_end_of_follow_up_cancels_and_a_reopening_brings_back(patient, follow):
@@ -100,11 +101,11 @@ def test_reminders_are_planned_in_a_fixed_number_of_queries(clinic, enrol, djang
     people = [enrol(clinic) for _ in range(12)]
     run = Actor.system("test")
     for group in (people[:1], people[1:]):
-        with django_assert_num_queries(4):  # clinics, planned, decided, insert
+        with django_assert_num_queries(5):  # clinics, their wishes, planned, decided, insert
             reconcile_reminders(windows(group, DUE_ON), actor=run, now=NOON)
-    assert Reminder.objects.count() == 36
+    assert Reminder.objects.count() == 48
     for group in (people[:1], people[1:]):
-        with django_assert_num_queries(5):  # and the cancellations
+        with django_assert_num_queries(6):  # and the cancellations
             reconcile_reminders(windows(group, DUE_ON + DAY), actor=run, now=NOON)
 
 

@@ -1,0 +1,42 @@
+"""Message plans: each clinic's own ladder, hours of mail and volume stop; without its own, as delivered."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import time
+
+from .eligibility import MAIL_FROM, MAIL_UNTIL
+from .ladder import LADDER, Choice, Rung, chosen
+from .models import MessagePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a clinic chose. `choices` by step; a step that is not named is as delivered."""
+
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    mail_from: int = MAIL_FROM.hour
+    mail_until: int = MAIL_UNTIL.hour
+    volume_multiple: int = 5
+
+    @property
+    def ladder(self) -> tuple[Rung, ...]:
+        return chosen(self.choices)
+
+    @property
+    def hours(self) -> tuple[time, time]:
+        return time(self.mail_from), time(self.mail_until)
+
+
+AS_DELIVERED = Wishes()
+
+
+def wishes_of(clinic_ids: Collection[int]) -> dict[int, Wishes]:
+    """What each of these clinics chose, in one query."""
+    rows = {row.pk: _wishes(row) for row in MessagePlan.objects.filter(clinic__in=list(clinic_ids))}
+    return {clinic: rows.get(clinic, AS_DELIVERED) for clinic in clinic_ids}
+
+
+def _wishes(row: MessagePlan) -> Wishes:
+    known = {rung.step.value for rung in LADDER}
+    choices = {step: Choice(**said) for step, said in row.steps.items() if step in known}
+    return Wishes(choices, row.mail_from, row.mail_until, row.volume_multiple)
