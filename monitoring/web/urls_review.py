@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import imports, messages, protocol, review
+from . import imports, mail_settings, mail_templates, messages, protocol, review
 
 urlpatterns = [
     path("review/", review.queue, name="reviews"),
@@ -13,6 +13,19 @@ urlpatterns = [
     path("messages/", messages.message_list, name="messages"),
     path("messages/mail/<int:clinic_id>/", messages.switch, name="mail_switch"),
     path("messages/<int:pk>/resolve/", messages.resolve, name="message_resolve"),
+    path("messages/settings/", mail_settings.mail_settings, name="mail_settings"),
+    path("messages/templates/", mail_templates.mail_templates, name="mail_templates"),
+    path("messages/templates/<slug:step>/<slug:language>/", mail_templates.mail_templates, name="mail_template"),
+    path(
+        "messages/templates/<slug:step>/<slug:language>/html/",
+        mail_templates.mail_template_html,
+        name="mail_template_html",
+    ),
+    path(
+        "messages/templates/<slug:step>/<slug:language>/test/",
+        mail_templates.mail_template_test,
+        name="mail_template_test",
+    ),
     path("messages/<slug:tab>/", messages.message_list, name="messages_tab"),
     path("import/", imports.import_list, name="imports"),
     path("import/template.csv", imports.template, name="import_template"),

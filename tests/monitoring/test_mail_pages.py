@@ -1,0 +1,105 @@
+"""Mail settings and templates: what administrators choose, what staff see before patients do."""
+
+import pytest
+
+from monitoring.models import AuditEntry
+from patients.models.clinic import PATIENT_LANGUAGES
+from schedules.mail import WORDINGS, telling_words
+from schedules.models import MessagePlan
+from tests.schedules.conftest import sink  # noqa: F401  a real mail server
+
+KEPT = {
+    "on_booking_prompt": "on", "days_booking_prompt": "30", "on_due": "on", "days_due": "0",
+    "days_missed": "3", "on_second_missed": "on", "days_second_missed": "21",
+    "mail_from": "9", "mail_until": "17", "volume_multiple": "4",
+}  # fmt: skip
+
+
+def test_an_administrator_chooses_what_is_mailed(clinic, make_user, sign_in):
+    client = sign_in(make_user(clinic, "admin"))
+    assert 'value="42"' in client.get("/messages/settings/").content.decode(), "days before are positive numbers"
+    assert client.post("/messages/settings/", KEPT).status_code == 302
+    plan = MessagePlan.objects.get(clinic=clinic)
+    assert plan.steps["booking_prompt"] == {"on": True, "days": -30}
+    assert plan.steps["missed"] == {"on": False, "days": 3}
+    assert (plan.mail_from, plan.mail_until, plan.volume_multiple) == (9, 17, 4)
+    page = client.get("/messages/settings/").content.decode()
+    assert 'value="30"' in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"days_booking_prompt": "71"}, "less than or equal to 70"),
+        ({"mail_until": "12"}, "Leave at least 4 hours."),
+        ({"mail_from": "17", "mail_until": "9"}, "Between 6 and 21"),
+        ({"volume_multiple": "1"}, "greater than or equal to 2"),
+        ({"days_due": "soon"}, "whole number"),
+    ],
+)
+def test_what_is_out_of_bounds_is_said_and_nothing_is_kept(clinic, make_user, sign_in, wrong, words):
+    answer = sign_in(make_user(clinic, "admin")).post("/messages/settings/", KEPT | wrong)
+    assert answer.status_code == 422
+    assert words in answer.content.decode().replace("&#x27;", "'")
+    assert not MessagePlan.objects.exists()
+
+
+def test_nobody_else_chooses_and_no_other_clinic_is_reached(clinic, other_clinic, make_user, sign_in):
+    assert sign_in(make_user(clinic, "coordinator")).get("/messages/settings/").status_code == 403
+    admin = make_user(clinic, "admin")
+    assert sign_in(admin).post("/messages/settings/", KEPT | {"clinic": other_clinic.pk}).status_code == 404
+    assert not MessagePlan.objects.exists()
+
+
+@pytest.mark.parametrize("language", [code for code, _name in PATIENT_LANGUAGES])
+@pytest.mark.parametrize("step", [str(step.value) for step in WORDINGS])
+def test_every_message_is_shown_in_every_language(clinic, make_user, sign_in, step, language):
+    client = sign_in(make_user(clinic, "clinician"))
+    page = client.get(f"/messages/templates/{step}/{language}/")
+    assert page.status_code == 200
+    assert "frame-src 'self'" in page["Content-Security-Policy"]
+    html = client.get(f"/messages/templates/{step}/{language}/html/?clinic={clinic.pk}")
+    assert f'<html lang="{language}">' in html.content.decode()
+    assert "Maria Example" in html.content.decode()
+    assert telling_words(page.context["message"].body) == []
+
+
+def test_only_the_mail_itself_may_be_framed_and_it_may_do_nothing(clinic, make_user, sign_in):
+    client = sign_in(make_user(clinic, "coordinator"))
+    html = client.get("/messages/templates/due/en/html/")
+    assert html["X-Frame-Options"] == "SAMEORIGIN"
+    policy = html["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox" in policy
+    assert "script-src" not in policy
+    page = client.get("/messages/templates/due/en/")
+    assert page["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in page["Content-Security-Policy"]
+
+
+def test_there_is_no_such_message(clinic, other_clinic, make_user, sign_in, client):
+    assert client.get("/messages/templates/").url.startswith("/account/login/")
+    staff = sign_in(make_user(clinic, "coordinator"))
+    for path in ("due/it/", "nonsense/en/", f"due/en/html/?clinic={other_clinic.pk}"):
+        assert staff.get(f"/messages/templates/{path}").status_code == 404
+
+
+def test_a_test_goes_to_oneself_marked_as_such(clinic, make_user, sign_in, sink, settings):  # noqa: F811
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", sink.port, False
+    user = make_user(clinic, "coordinator")
+    answer = sign_in(user).post("/messages/templates/due/es/test/", {"to": "other@mail.example"})
+    assert answer.status_code == 302
+    assert sink.recipients == [user.email]
+    (message,) = sink.arrived
+    assert message["Subject"] == "TEST: Su próxima visita: Northside"
+    assert message["List-Unsubscribe"] is None
+    entry = AuditEntry.objects.get(act="send_test_mail")
+    assert (entry.user_id, entry.object, entry.after["to"]) == (user.pk, "due", user.email)
+
+
+def test_a_test_that_cannot_go_says_why(clinic, make_user, sign_in, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", 9, False
+    answer = sign_in(make_user(clinic, "coordinator")).post("/messages/templates/due/en/test/", follow=True)
+    assert "The test was not sent." in answer.content.decode()
