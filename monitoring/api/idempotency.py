@@ -66,6 +66,7 @@ def _keep(reply: Response, request: Request, token: ApiToken, key: str) -> None:
     """For a day; what this token sent before that goes."""
     IdempotentReply.objects.filter(token=token, at__lte=timezone.now() - KEPT).delete()
     IdempotentReply.objects.create(
+        clinic_id=token.clinic_id,
         token=token,
         key=key,
         request_digest=_digest(request),

@@ -31,6 +31,7 @@ class ApiToken(models.Model):
 class IdempotentReply(models.Model):
     """The reply to a write that carried an Idempotency-Key, so that a repeat gets the same and writes nothing."""
 
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_index=False)
     token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=80)
     request_digest = models.CharField(max_length=64)
