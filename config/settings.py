@@ -226,6 +226,7 @@ EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_PASSWORD") or ""
 EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
+MAIL_REHEARSAL_TO = env("MAIL_REHEARSAL_TO", default="")  # every mail to patients goes there instead
 DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="appointments@clinic.example")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 

@@ -94,6 +94,7 @@ def _case(
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
         at_any_hour=clinic.synthetic,
+        held=wishes.held,
         mail_from=wishes.hours[0],
         mail_until=wishes.hours[1],
     )

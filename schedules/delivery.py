@@ -19,7 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
@@ -28,6 +28,7 @@ from patients.changes import Actor
 from patients.models import Clinic
 from patients.recording import record_bounce, today_at
 
+from . import rehearsal, volume
 from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
 from .circumstances import cases_for
 from .eligibility import Action, Verdict, decide, is_daytime
@@ -92,6 +93,7 @@ def drain(
     tally, until = Tally(more=True), time.monotonic() + seconds
     done: list[Errand] = []
     try:
+        _insist(partial(_hold_where_unusual, clock))
         while time.monotonic() < until and not _setback(done, tally):
             looked_at, claimed = _insist(partial(_store_and_claim, done, owner, together, clock, tally))
             done = []
@@ -114,6 +116,7 @@ def _send(channel: Channel, reminder: Reminder, done: Sequence[Errand], clock: C
         return Outcome(Ending.UNREACHABLE, "The run took too long.")
     try:
         message = compose(reminder, reminder.patient, reminder.clinic)
+        rehearsal.redirect(message)
     except Exception as fault:
         log.exception("reminder %s could not be written", reminder.pk)
         return Outcome(Ending.TRY_LATER, f"The mail could not be written: {type(fault).__name__}")
@@ -174,9 +177,9 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
 
 
 def _ripe(now: datetime) -> QuerySet[Reminder]:
-    """Planned mails whose day has come in clinics where mail is on and it is day."""
+    """Planned mails whose day has come in clinics where mail is on, not held, and it is day."""
     days: dict[date, list[int]] = {}
-    clinics = list(Clinic.objects.filter(mail_stopped=False))
+    clinics = list(Clinic.objects.filter(mail_stopped=False).exclude(message_plan__held_at__isnull=False))
     wishes = wishes_of([clinic.pk for clinic in clinics])
     for clinic in clinics:
         if clinic.synthetic or is_daytime(now, clinic.zone, wishes[clinic.pk].hours):
@@ -190,6 +193,15 @@ def _ripe(now: datetime) -> QuerySet[Reminder]:
     return Reminder.objects.filter(due, ready, state=State.PLANNED)
 
 
+def _hold_where_unusual(clock: Clock) -> None:
+    """Before anything goes out: clinics with far more mail than usual wait for a person."""
+    now = clock()
+    with access.system_run(RUN):
+        due = dict(_ripe(now).order_by().values_list("clinic").annotate(mails=Count("id")))
+        for clinic in volume.hold_where_unusual(due, by=BY, now=now):
+            log.warning("mail of clinic %s is held: %s mails are due", clinic, due[clinic])
+
+
 def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder]:
     """Mark the rows as being sent, with whom they go to; one mail a patient."""
     first = list({row.patient_id: row for row in reversed(rows)}.values())
@@ -201,7 +213,11 @@ def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder
     claimed = [row for row in rows if row.pk in moved]
     for row in claimed:
         row.state, row.claimed_by, row.lease_until, row.attempts = State.SENDING, owner, lease_until, row.attempts + 1
-        row.sent_to, row.language, row.message_id = row.patient.email, row.patient.language, message_id(row)
+        row.sent_to, row.language, row.message_id = (
+            rehearsal.addressee(row.patient),
+            row.patient.language,
+            message_id(row),
+        )
     if claimed:
         Reminder.objects.bulk_update(claimed, ["sent_to", "language", "message_id"])
     return claimed
@@ -228,8 +244,8 @@ def _store(done: Sequence[Errand], owner: str, clock: Clock, tally: Tally) -> No
 
 
 def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Tally) -> None:
-    for errand in done:
-        if errand.outcome.address_bad:  # every writer takes the patient's lock before the reminder's
+    for errand in done:  # every writer takes the patient's lock before the reminder's
+        if errand.outcome.address_bad and not rehearsal.recipient():
             row, day = errand.reminder, today_at(errand.reminder.clinic, now)
             record_bounce(row.patient_id, by=BY, address=row.sent_to, reason=errand.outcome.reason, on=day)
     alike: dict[tuple[Reminder.State, datetime | None, int, str], list[int]] = {}

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NO_ADDRESS = _("There is no e-mail address.")
     BOUNCED = _("Mail to this address came back.")
     MAIL_STOPPED = _("Mail of this clinic is switched off.")
+    HELD = _("More mail is due than usual; a person decides.")
     SNOOZED = _("Put off by the clinic for now.")
     APPOINTMENT_CHANGED = _("The appointment was moved, cancelled or is over, so this mail has no purpose any more.")
     APPOINTMENT_BOOKED = _("An appointment is booked.")
@@ -83,6 +84,7 @@ class Eligibility:
     about_appointment: bool = False
     is_news: bool = False
     at_any_hour: bool = False
+    held: bool = False  # an unusual number of mails waits for a person
     mail_from: time = MAIL_FROM
     mail_until: time = MAIL_UNTIL
 
@@ -145,6 +147,8 @@ def _timing(case: Eligibility) -> Verdict:
     tomorrow = morning(today + timedelta(days=1), case.zone, case.mail_from)
     if case.mail_stopped:
         return Verdict(Action.LATER, Reason.MAIL_STOPPED)
+    if case.held:
+        return Verdict(Action.LATER, Reason.HELD)
     if case.send_on > today:
         return Verdict(Action.LATER, Reason.NOT_YET, morning(case.send_on, case.zone, case.mail_from))
     if case.booked_until is not None and case.booked_until >= today:

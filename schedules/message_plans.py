@@ -17,6 +17,7 @@ class Wishes:
     mail_from: int = MAIL_FROM.hour
     mail_until: int = MAIL_UNTIL.hour
     volume_multiple: int = 5
+    held: bool = False  # an unusual number of mails waits for a person
 
     @property
     def ladder(self) -> tuple[Rung, ...]:
@@ -39,4 +40,4 @@ def wishes_of(clinic_ids: Collection[int]) -> dict[int, Wishes]:
 def _wishes(row: MessagePlan) -> Wishes:
     known = {rung.step.value for rung in LADDER}
     choices = {step: Choice(**said) for step, said in row.steps.items() if step in known}
-    return Wishes(choices, row.mail_from, row.mail_until, row.volume_multiple)
+    return Wishes(choices, row.mail_from, row.mail_until, row.volume_multiple, row.held_at is not None)

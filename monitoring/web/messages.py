@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Clinic
-from schedules import reminders
+from schedules import rehearsal, reminders, volume
 from schedules.models import Reminder
 
 from .. import heartbeats
@@ -76,6 +76,11 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         "rows": [_row(row, ahead.get(row.pk), viewer) for row in found],
         "page": page,
         "mail": heartbeats.beat("mail"),
+        "rehearsal": rehearsal.recipient(),
+        "held": [
+            {"plan": plan, "may": viewer.may(Permission.WORK, pk)}
+            for pk, plan in volume.held(viewer.clinic_ids).items()
+        ],
         "switches": [
             {"clinic": clinic, "may": viewer.may(Permission.ADMINISTER, clinic.pk)}
             for clinic in access.clinics_for(viewer)
@@ -144,4 +149,26 @@ def switch(request: HttpRequest, clinic_id: int) -> HttpResponse:
     reminders.stop_mail(clinic, by=viewer.actor, stopped=stopped, reason=request.POST.get("reason", "")[:200])
     words = _("Mail of %(clinic)s is stopped.") if stopped else _("Mail of %(clinic)s goes out again.")
     messages.success(request, words % {"clinic": clinic.name})
+    return redirect("messages")
+
+
+@signed_in
+@require_POST
+def decide_held(request: HttpRequest, clinic_id: int) -> HttpResponse:
+    """A person looked at an unusual number of mails: they may go out today, or mail stays stopped."""
+    viewer = access.viewer_of(request)
+    clinic = Clinic.objects.filter(pk=clinic_id, pk__in=viewer.clinic_ids).first()
+    if clinic is None:
+        raise Http404("No such clinic.")
+    viewer.check(Permission.WORK, clinic.pk)
+    if request.POST.get("act") == "release":
+        done = volume.release(clinic, by=viewer.actor, now=timezone.now())
+        words = _("Mail of %(clinic)s goes out again.")
+    else:
+        done = volume.keep_stopped(clinic, by=viewer.actor)
+        words = _("Mail of %(clinic)s is stopped.")
+    if done:
+        messages.success(request, words % {"clinic": clinic.name})
+    else:
+        messages.info(request, _("Somebody has decided this meanwhile."))
     return redirect("messages")

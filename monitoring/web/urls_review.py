@@ -12,6 +12,7 @@ urlpatterns = [
     path("review/<int:pk>/comment/", review.comment, name="review_comment"),
     path("messages/", messages.message_list, name="messages"),
     path("messages/mail/<int:clinic_id>/", messages.switch, name="mail_switch"),
+    path("messages/held/<int:clinic_id>/", messages.decide_held, name="mail_held"),
     path("messages/<int:pk>/resolve/", messages.resolve, name="message_resolve"),
     path("messages/settings/", mail_settings.mail_settings, name="mail_settings"),
     path("messages/templates/", mail_templates.mail_templates, name="mail_templates"),
