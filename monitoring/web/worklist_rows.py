@@ -88,7 +88,7 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
         clinician=patient.responsible.name if patient.responsible else "",
         hips=side_words(why.sides),
         why=why,
-        late=_("%(days)d\u00a0d") % {"days": days} if days else "",
+        late=(_("%(days)d d") % {"days": days}).replace(" ", "\u00a0") if days else "",
         days_late=days,
         next=who,
         since=since,
