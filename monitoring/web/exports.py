@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 import xlsxwriter
 from django.http import FileResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from patients.access import Viewer
 
@@ -67,7 +68,7 @@ def _headings() -> list[str]:
         _("Why"),
         _("More"),
         _("Days late"),
-        _("Next"),
+        pgettext("who acts next", "Next"),
         _("Since"),
         _("Last contact"),
         _("Agreed"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import singledispatch
 from typing import Any, Final
 
+from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 
 from patients.models import (
@@ -39,8 +40,9 @@ _ADJUNCT_WORDS: Final = dict(ADJUNCTS)
 
 
 def number(value: Decimal | float | int) -> str:
-    """Without trailing zeros: 12, 12.5."""
-    return f"{value:f}".rstrip("0").rstrip(".") if isinstance(value, Decimal) and "." in f"{value:f}" else f"{value}"
+    """Without trailing zeros, with the reader's decimal mark: 12, 12.5."""
+    text = f"{value:f}".rstrip("0").rstrip(".") if isinstance(value, Decimal) and "." in f"{value:f}" else f"{value}"
+    return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
 
 
 def joined(parts: Iterable[Any]) -> str:

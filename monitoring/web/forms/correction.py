@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django import forms
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from patients.models import Fact
 from patients.models.choices import ADJUNCTS, VIEWS
@@ -31,7 +32,7 @@ FIELDS: Final[dict[str, list[str]]] = {
     "bmi": ["value"],
 }  # fmt: skip
 LABELS: Final[dict[str, Words]] = {
-    "views": _("Views"),
+    "views": pgettext_lazy("of a radiograph", "Views"),
     "diagnostic": _("Good enough to read"),
     "necrosis": _("Necrosis"),
     "effusion_grade": _("Effusion, grade 0 to 3"),

@@ -5,6 +5,7 @@ from datetime import date
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from patients.models import Fact, Imaging
 from patients.models.choices import CRESCENTS, VOLUME_METHODS
@@ -36,7 +37,10 @@ class RadiographForm(SectionForm):
     units = {"depression_mm": "mm"}
 
     views = forms.MultipleChoiceField(
-        label=_("Views"), required=False, choices=VIEWS, widget=forms.CheckboxSelectMultiple
+        label=pgettext_lazy("of a radiograph", "Views"),
+        required=False,
+        choices=VIEWS,
+        widget=forms.CheckboxSelectMultiple,
     )
     diagnostic = yes_no(_("Good enough to read"), unasked=_("not said"))
     crescent = _crescent()
