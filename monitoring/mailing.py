@@ -1,4 +1,4 @@
-"""Mailing: what mail must know of monitoring (who is snoozed) and what monitoring hears of mail (its heartbeat)."""
+"""Mailing: what mail must know of monitoring (snoozes, symptoms) and what monitoring hears of mail (its heartbeat)."""
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
@@ -6,12 +6,13 @@ from datetime import date, datetime
 from schedules import circumstances, delivery
 
 from . import heartbeats
-from .models import Snooze
+from .models import HipEvaluation, Snooze
 
 
 def connect() -> None:
     """Mail waits for snoozed patients, and its runs beat the heart that the pages show."""
     circumstances.snoozes_from(snoozed_until)
+    circumstances.symptomatic_from(symptomatic_hips)
     delivery.tell_runs_to(on_run)
 
 
@@ -19,6 +20,12 @@ def snoozed_until(patient_ids: Collection[int]) -> Mapping[int, date]:
     """The day on which each snoozed patient comes back."""
     running = Snooze.objects.filter(patient__in=list(patient_ids), ended_at__isnull=True)
     return dict(running.values_list("patient_id", "until"))
+
+
+def symptomatic_hips(patient_ids: Collection[int]) -> Collection[int]:
+    """The hips of these patients that hurt, by their standing evaluation."""
+    hurting = HipEvaluation.objects.filter(patient__in=list(patient_ids), symptomatic=True)
+    return set(hurting.values_list("hip_id", flat=True))
 
 
 def on_run(now: datetime, behind: int) -> None:

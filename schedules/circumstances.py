@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Q
 
-from patients.models import Clinic, ContactWish
+from patients.models import Clinic, ContactWish, SymptomReport
 from patients.models.patient import Channel
 
 from .eligibility import Eligibility
@@ -26,13 +26,22 @@ DAYS_TO_ENTER = timedelta(days=3)
 NEWS = (Reminder.Step.APPOINTMENT_MOVED, Reminder.Step.APPOINTMENT_CANCELLED)
 ASKING = (Reminder.Step.BOOKING_PROMPT, Reminder.Step.DUE, Reminder.Step.MISSED, Reminder.Step.SECOND_MISSED)
 WRITTEN = (Reminder.State.SENT, Reminder.State.SENDING, Reminder.State.UNCERTAIN)
+HEARD_LATELY = timedelta(days=28)
+SymptomaticLookup = Callable[[Collection[int]], Collection[int]]
 _snooze_lookups: list[SnoozeLookup] = []
+_symptomatic_lookups: list[SymptomaticLookup] = []
 
 
 def snoozes_from(lookup: SnoozeLookup) -> None:
     """Ask `lookup` (patient ids -> the day on which each snoozed patient comes back) for those put off by staff."""
     if lookup not in _snooze_lookups:
         _snooze_lookups.append(lookup)
+
+
+def symptomatic_from(lookup: SymptomaticLookup) -> None:
+    """Ask `lookup` (patient ids -> ids of their hips that hurt) which symptoms are known already."""
+    if lookup not in _symptomatic_lookups:
+        _symptomatic_lookups.append(lookup)
 
 
 def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligibility]:
@@ -46,6 +55,8 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
     appointments = _appointments(ids, reminders)
     snoozed = _snoozed(ids)
     wishes = wishes_of({reminder.clinic_id for reminder in reminders})
+    checks = [reminder for reminder in reminders if reminder.step == Reminder.Step.SYMPTOM_CHECK]
+    known = _hips_known({reminder.patient_id for reminder in checks}, now)
     return {
         reminder.pk: _case(
             reminder,
@@ -56,6 +67,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
             appointments=appointments.get(reminder.patient_id, []),
             snoozed_until=snoozed.get(reminder.patient_id),
             wishes=wishes[reminder.clinic_id],
+            known=known,
         )
         for reminder in reminders
     }
@@ -71,6 +83,7 @@ def _case(
     appointments: list[Appointment],
     snoozed_until: date | None,
     wishes: Wishes,
+    known: Collection[int],
 ) -> Eligibility:
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
@@ -93,6 +106,7 @@ def _case(
         last_written_on=max(days, default=None),
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
+        symptoms_known=reminder.step == Reminder.Step.SYMPTOM_CHECK and all(plan.hip_id in known for plan in plans),
         at_any_hour=clinic.synthetic,
         held=wishes.held,
         mail_from=wishes.hours[0],
@@ -162,7 +176,7 @@ def _window_of(reminder: Reminder, plans: list[Plan]) -> Plan | None:
 def _current_plans(patient_ids: Iterable[int]) -> dict[int, list[Plan]]:
     found: dict[int, list[Plan]] = {}
     rows = Plan.objects.filter(patient__in=list(patient_ids), state=Plan.State.CURRENT).order_by("due_on", "id")
-    for plan in rows.only("patient_id", "cycle_on", "opens_on", "due_on", "overdue_on"):
+    for plan in rows.only("patient_id", "hip_id", "cycle_on", "opens_on", "due_on", "overdue_on"):
         found.setdefault(plan.patient_id, []).append(plan)
     return found
 
@@ -178,3 +192,14 @@ def _written(patient_ids: Iterable[int]) -> dict[int, list[Reminder]]:
 
 def _snoozed(patient_ids: Collection[int]) -> dict[int, date]:
     return {patient: until for lookup in _snooze_lookups for patient, until in lookup(patient_ids).items()}
+
+
+def _hips_known(patient_ids: Collection[int], now: datetime) -> set[int]:
+    """The hips of which nobody need ask: somebody told lately how they are, or they hurt and the clinic knows."""
+    if not patient_ids:
+        return set()
+    told = SymptomReport.objects.filter(
+        patient__in=patient_ids, withdrawn_at__isnull=True, on__gt=(now - HEARD_LATELY).date()
+    )
+    symptomatic = {hip for lookup in _symptomatic_lookups for hip in lookup(patient_ids)}
+    return symptomatic | set(told.order_by().values_list("hip_id", flat=True))

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NOT_FOLLOWED = _("No follow-up is asked for.")
     PURPOSE_MET = _("A follow-up took place or its date moved, so this mail has no purpose any more.")
     TOO_LATE = _("Too late to be of help.")
+    SYMPTOMS_KNOWN = _("How the patient is was told lately, or symptoms are known, so nobody need ask.")
     ENOUGH = _("Five mails went out for this follow-up; a person takes over.")
     CONSENT_MISSING = _("The patient has not said that e-mail is wanted.")
     OPTED_OUT = _("The patient does not want e-mail.")
@@ -61,6 +62,7 @@ class Eligibility:
     `until`: the moment from which the mail is too late. `booked_until`: the last day for which an appointment holds
     back mails that ask to arrange one. `about_appointment`: the mail tells of an appointment, so it goes to whoever has
     one, snoozed or not followed any more; `is_news`: it tells of a change, also on the same day as another mail.
+    `symptoms_known`: the mail asks how the patient is, and of every hip that is followed the answer is known.
     `at_any_hour`: the people are simulated and do not sleep.
     """
 
@@ -83,6 +85,7 @@ class Eligibility:
     booked_until: date | None = None
     about_appointment: bool = False
     is_news: bool = False
+    symptoms_known: bool = False
     at_any_hour: bool = False
     held: bool = False  # an unusual number of mails waits for a person
     mail_from: time = MAIL_FROM
@@ -125,6 +128,8 @@ def _refusal(case: Eligibility) -> Reason | None:
         return Reason.NOT_FOLLOWED
     if not case.wanted:
         return Reason.PURPOSE_MET
+    if case.symptoms_known:
+        return Reason.SYMPTOMS_KNOWN
     if case.sent_in_episode >= MOST_PER_EPISODE:
         return Reason.ENOUGH
     return None

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from .models import Reminder
 
-Anchor = Literal["opens_on", "due_on", "overdue_on"]
+Anchor = Literal["midway", "opens_on", "due_on", "overdue_on"]
 
 
 class Window(Protocol):
@@ -29,7 +29,8 @@ class Rung:
 
     Each rung is useful until the day before the next one at most: of several steps in the past at most one is ever
     sent. `bounds`: between which days a clinic may choose. `rest`: so many days must have passed since the last
-    complete follow-up, or the window is too short for the step.
+    complete follow-up, or the window is too short for the step. `only_ahead`: not planned, so not missed either, when
+    its time had passed before the window was known.
     """
 
     step: Reminder.Step
@@ -39,20 +40,35 @@ class Rung:
     until_days: int
     bounds: tuple[int, int] = (0, 0)
     rest: int = 0
+    only_ahead: bool = False
 
     def send_on(self, window: Window) -> date:
-        day: date = getattr(window, self.anchor)
-        return day + timedelta(days=self.days)
+        return _day(window, self.anchor) + timedelta(days=self.days)
 
     def useful_until(self, window: Window) -> date:
-        day: date = getattr(window, self.until)
-        return day + timedelta(days=self.until_days)
+        return _day(window, self.until) + timedelta(days=self.until_days)
 
     def has_room(self, window: Window) -> bool:
         return not self.rest or self.send_on(window) >= window.cycle_on + timedelta(days=self.rest)
 
 
+def _day(window: Window, anchor: Anchor) -> date:
+    if anchor == "midway":
+        return window.cycle_on + (window.due_on - window.cycle_on) // 2
+    day: date = getattr(window, anchor)
+    return day
+
+
 LADDER = (
+    Rung(
+        Reminder.Step.SYMPTOM_CHECK,
+        "midway",
+        0,
+        until="midway",
+        until_days=27,
+        rest=28,
+        only_ahead=True,
+    ),
     Rung(Reminder.Step.BOOKING_PROMPT, "due_on", -42, until="due_on", until_days=-8, bounds=(-70, -21), rest=14),
     Rung(Reminder.Step.DUE, "due_on", 0, until="due_on", until_days=0, bounds=(-7, 0)),
     Rung(Reminder.Step.MISSED, "due_on", 1, until="overdue_on", until_days=74, bounds=(1, 14)),
@@ -84,9 +100,10 @@ def chosen(choices: Mapping[str, Choice]) -> tuple[Rung, ...]:
 
 def steps_of(window: Window, ladder: Sequence[Rung] = LADDER) -> Iterator[tuple[Rung, date, date]]:
     """Each step that the window has room for, with the day on which it goes out and the last day on which it helps."""
-    rungs = [rung for rung in ladder if rung.has_room(window)]
+    rungs = sorted((rung for rung in ladder if rung.has_room(window)), key=lambda rung: rung.send_on(window))
     for place, rung in enumerate(rungs):
         useful_until = rung.useful_until(window)
         if place + 1 < len(rungs):
             useful_until = min(useful_until, rungs[place + 1].send_on(window) - timedelta(days=1))
-        yield rung, rung.send_on(window), useful_until
+        if useful_until >= rung.send_on(window):
+            yield rung, rung.send_on(window), useful_until

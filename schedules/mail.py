@@ -32,6 +32,21 @@ class Wording:
     lead: str
     ask: str
     already: str
+    button: str = ""  # what the link of this step does; without one the button telephones
+
+
+def _symptom_check(clinic: str, day: str) -> Wording:
+    return Wording(
+        subject=gettext("How are you? A few questions from %(clinic)s") % {"clinic": clinic},
+        heading=gettext("How are you?"),
+        lead=gettext(
+            "Your next routine visit to %(clinic)s is due on %(day)s. Until then we would like to hear from you."
+        )
+        % {"clinic": clinic, "day": day},
+        ask=gettext("Please answer a few short questions. It takes about two minutes."),
+        already=gettext("If anything has become worse or worries you, please do not wait: telephone us today."),
+        button=gettext("Answer the questions"),
+    )
 
 
 def _booking_prompt(clinic: str, day: str) -> Wording:
@@ -110,6 +125,7 @@ def _appointment_cancelled(clinic: str, day: str) -> Wording:
 
 WORDINGS: dict[str, Callable[[str, str], Wording]] = {
     Reminder.Step.BOOKING_PROMPT: _booking_prompt,
+    Reminder.Step.SYMPTOM_CHECK: _symptom_check,
     Reminder.Step.DUE: _due,
     Reminder.Step.MISSED: _missed,
     Reminder.Step.SECOND_MISSED: _second_missed,
@@ -129,7 +145,8 @@ def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiA
         wording = WORDINGS[reminder.step](name, day)
         context = {
             "wording": wording,
-            "day": day,
+            "day": "" if wording.button else day,
+            "check_url": url_of(link_of(reminder, Purpose.CHECK)) if wording.button else "",
             "place": _one_line(appointment.place) if appointment else "",
             "language": patient.language,
             "patient": _one_line(patient.display_name),

@@ -124,6 +124,8 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
             called_for.add((window.patient_id, window.cycle_on, window.due_on, rung.step))
             row = known.get((window.patient_id, window.cycle_on, window.due_on, rung.step))
             too_late = today[window.clinic_id] > useful_until
+            if row is None and too_late and rung.only_ahead:
+                continue
             if row is None:
                 new.append(_new(window, rung.step, send_on, too_late, now))
             elif row.state == State.PLANNED and row.send_on != send_on:

@@ -90,7 +90,7 @@ def _steps(
     days = asked.window
     window = PatientWindow(patient.pk, clinic.pk, asked.cycle_on, days.opens_on, days.due_on, days.overdue_on)
     for rung, send_on, _useful_until in steps_of(window):
-        if asked.since < send_on < until:
+        if asked.since < send_on < until and not rung.only_ahead:  # nobody was asked in the past that is made up here
             row = Reminder(
                 clinic_id=clinic.pk,
                 patient=patient,

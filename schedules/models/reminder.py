@@ -17,6 +17,7 @@ class Reminder(models.Model):
     """
 
     class Step(models.TextChoices):
+        SYMPTOM_CHECK = "symptom_check", _("Symptom check")
         BOOKING_PROMPT = "booking_prompt", _("Time to book")
         DUE = "due", _("Due")
         MISSED = "missed", _("Missed")

@@ -39,7 +39,8 @@ CLINIC = {
     "opening_hours": "Mon-Fri 8:00-16:00",
     "reply_to": "desk@northside.example",
 }
-AFTER = {"booking_prompt": -42, "due": 0, "missed": 1, "second_missed": 42}
+ASKED = {"en": "How are you?", "de": "Wie geht es Ihnen?", "es": "¿Cómo está?", "fr": "Comment allez-vous ?"}
+AFTER = {"symptom_check": -91, "booking_prompt": -42, "due": 0, "missed": 1, "second_missed": 42}
 
 
 class _Text(HTMLParser):
@@ -89,7 +90,7 @@ def test_the_mail_tells_nobody_why(arrived):
 
 
 def test_the_mail_says_what_to_do_in_the_patients_language(arrived):
-    _step, language, message = arrived
+    step, language, message = arrived
     text = message.get_body(("plain",)).get_content()
     said = read_html(message).said
     for needed in (
@@ -102,7 +103,7 @@ def test_the_mail_says_what_to_do_in_the_patients_language(arrived):
     ):
         assert needed in text
         assert any(needed in line for line in said), needed
-    assert text.splitlines()[0] == WRITTEN[language], "the date comes first"
+    assert text.splitlines()[0] == (ASKED[language] if step == "symptom_check" else WRITTEN[language])
     assert message["Content-Language"] == language
 
 
@@ -138,12 +139,14 @@ def test_headers_are_those_of_an_automatic_and_answerable_mail(arrived):
 
 
 def test_the_mail_links_to_the_telephone_and_to_contact_wishes_only_and_loads_nothing(arrived):
-    _step, _language, message = arrived
-    telephone, wishes = read_html(message).links
+    step, _language, message = arrived
+    *check, telephone, wishes = read_html(message).links
+    assert bool(check) is (step == "symptom_check")
+    assert all(read(url.rpartition("/")[2], Purpose.CHECK) for url in check)
     assert telephone == "tel:+442079460000"
     assert wishes.startswith(f"{PUBLIC_URL}/p/wishes/")
     assert read(wishes.rpartition("/")[2], Purpose.WISHES).patient_id == Reminder.objects.get(state="sent").patient_id
-    assert re.findall(r"https?:\S+", message.get_body(("plain",)).get_content()) == [wishes]
+    assert re.findall(r"https?:\S+", message.get_body(("plain",)).get_content()) == [*check, wishes]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -163,7 +166,7 @@ def test_every_step_has_every_language(monkeypatch):
 
 
 def test_subjects_differ_by_step_and_stay_short(clinic, patient, follow):
-    follow(patient)
+    follow(patient, now=NOON - timedelta(days=120))
     subjects = set()
     for row in Reminder.objects.all():
         for language in LANGUAGES:
