@@ -7,7 +7,7 @@ from django.utils.translation import get_language_info
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Patient
-from patients.models.clinic import LANGUAGES
+from patients.models.clinic import PATIENT_LANGUAGES
 from patients.models.patient import Channel
 
 NOTE_LENGTH = 1000
@@ -44,7 +44,7 @@ class WishesForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        codes = [code for code, _name in LANGUAGES]
+        codes = [code for code, _name in PATIENT_LANGUAGES]
         self.fields["language"].choices = [(code, get_language_info(code)["name_local"]) for code in codes]  # type: ignore[attr-defined]
 
 

@@ -86,7 +86,7 @@ def _where() -> Question:
 def _strength(side: Side) -> Question:
     right = _("Right side: how strong was the pain when it was at its worst?")
     left = _("Left side: how strong was the pain when it was at its worst?")
-    ends = {0: _("no pain"), 10: _("the worst you can think of")}
+    ends = {0: _("no pain"), 10: _("the worst pain")}
     return Question(
         key=f"strength-{side.value}",
         text=right if side is Side.RIGHT else left,
