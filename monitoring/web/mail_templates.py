@@ -41,13 +41,14 @@ MAIL_POLICY = {
     "base-uri": ["'none'"],
     "sandbox": True,
 }
+DAYS_AHEAD = {Step.BOOKING_PROMPT.value: 42, Step.DUE.value: 0, Step.MISSED.value: -1, Step.SECOND_MISSED.value: -42}
 FRAMING = {"frame-src": ["'self'"]}
 
 
 def sample(clinic: Clinic, step: str, language: str, *, to: str = "maria@mail.example") -> EmailMultiAlternatives:
     """One message to an invented patient of a real clinic, by the code that sends. Nothing is stored."""
     now = timezone.now()
-    day = today_at(clinic, now) + timedelta(days=42 if step == Step.BOOKING_PROMPT else 3)
+    day = today_at(clinic, now) + timedelta(days=DAYS_AHEAD.get(step, 3))
     patient = Patient(pk=0, clinic=clinic, given_name="Maria", family_name="Example", language=language, email=to)
     reminder = Reminder(
         pk=0, clinic=clinic, patient=patient, step=step, cycle_on=day - timedelta(days=182), due_on=day, send_on=day

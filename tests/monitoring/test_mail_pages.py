@@ -1,10 +1,15 @@
 """Mail settings and templates: what administrators choose, what staff see before patients do."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone, translation
 
 from monitoring.models import AuditEntry
+from monitoring.web import mail_templates
 from patients.models.clinic import PATIENT_LANGUAGES
-from schedules.mail import WORDINGS, telling_words
+from patients.recording import today_at
+from schedules.mail import WORDINGS, telling_words, written_out
 from schedules.models import MessagePlan
 from tests.schedules.conftest import sink  # noqa: F401  a real mail server
 
@@ -62,6 +67,14 @@ def test_every_message_is_shown_in_every_language(clinic, make_user, sign_in, st
     assert f'<html lang="{language}">' in html.content.decode()
     assert "Maria Example" in html.content.decode()
     assert telling_words(page.context["message"].body) == []
+
+
+def test_the_example_is_of_a_day_that_fits_the_message(clinic):
+    today = today_at(clinic, timezone.now())
+    for step, days in (("booking_prompt", 42), ("due", 0), ("missed", -1), ("second_missed", -42)):
+        with translation.override("en"):
+            day = written_out(today + timedelta(days=days))
+        assert mail_templates.sample(clinic, step, "en").body.startswith(day)
 
 
 def test_only_the_mail_itself_may_be_framed_and_it_may_do_nothing(clinic, make_user, sign_in):
