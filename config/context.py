@@ -17,6 +17,7 @@ NAVIGATION = [
     ("worklist", gettext_noop("Worklist")),
     ("patients", gettext_noop("Patients")),
     ("reviews", gettext_noop("Review")),
+    ("calendar", gettext_noop("Calendar")),
     ("messages", gettext_noop("Messages")),
     ("imports", gettext_noop("Import")),
     ("protocol", gettext_noop("Protocol")),

@@ -19,6 +19,7 @@ for prefix, module in (
     ("", "monitoring.web.urls_worklist"),
     ("", "monitoring.web.urls_patient"),
     ("", "monitoring.web.urls_review"),
+    ("", "monitoring.web.urls_calendar"),
     ("", "monitoring.web.urls_tokens"),
     ("p/", "monitoring.patient_pages.urls"),
     ("api/", "monitoring.api.urls"),

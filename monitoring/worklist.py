@@ -34,6 +34,8 @@ from patients.access import Viewer
 from patients.models import ContactWish, Patient
 from patients.models.patient import Channel
 from patients.vocabulary import Action
+from schedules.circumstances import INSTEAD_OF_FOLLOW_UP
+from schedules.models import Appointment
 
 from .models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze
 from .patient_search import search_patients
@@ -71,6 +73,7 @@ RISK = {
 NO_RISK = 9
 LATE = ("overdue", "gap")
 OPEN = ("open", "due")
+MISSED_SHOWN = timedelta(days=120)
 PAGE = 50
 EXPORT_PAGE = 500
 
@@ -100,6 +103,16 @@ def _snoozes(today: date, **conditions: Any) -> QuerySet[Snooze]:
     return Snooze.objects.filter(patient=OuterRef("pk"), ended_at__isnull=True, until__gt=today, **conditions)
 
 
+def _booked(today: date) -> QuerySet[Appointment]:
+    """What stands from today on in place of the follow-up: nobody has to be asked to come any more."""
+    return Appointment.objects.filter(
+        patient=OuterRef("pk"),
+        state__in=Appointment.STANDING,
+        purpose__in=INSTEAD_OF_FOLLOW_UP,
+        starts_at__date__gte=today,
+    )
+
+
 def mail_impossible() -> Q:
     """E-mail cannot reach them: no address, bounced, not wished, or consent missing."""
     wished = ContactWish.objects.filter(patient=OuterRef("pk"), channel=Channel.EMAIL, allowed=True)
@@ -117,7 +130,8 @@ def belonging_to(tab: str, today: date) -> Q:
     if tab == "overdue":
         return Q(Exists(_hips(status__in=LATE))) & ~snoozed
     if tab == "due":
-        return Q(Exists(_hips(status__in=OPEN))) & ~Q(Exists(_hips(status__in=LATE))) & ~snoozed
+        late = Q(Exists(_hips(status__in=LATE)))
+        return Q(Exists(_hips(status__in=OPEN))) & ~late & ~snoozed & ~Q(Exists(_booked(today)))
     if tab == "never_started":
         return Q(Exists(_hips(status__isnull=False, anchor_on__isnull=True))) & ~snoozed
     if tab == "incomplete":
@@ -195,6 +209,7 @@ class Row:
     hips: dict[str, HipEvaluation] = field(default_factory=dict)  # by side; their `window` is that of the answer
     flags: list[Flag] = field(default_factory=list)  # open
     contact: ContactAttempt | None = None
+    appointment: Appointment | None = None  # the next that stands, else the latest if that was missed
     unanswered: int = 0  # attempts without an answer since the patient was last reached
     snooze: Snooze | None = None
     no_mail: str = ""  # why e-mail cannot reach the patient: no_address, bounced, no_consent, declined
@@ -262,7 +277,7 @@ def _beyond(mark: str) -> Q:
 
 
 def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
-    """What the worklist says of these patients, in their order. Six queries."""
+    """What the worklist says of these patients, in their order. Seven queries."""
     ids = [patient.pk for patient in patients]
     rows = {patient.pk: Row(patient) for patient in patients}
     hips = HipEvaluation.objects.filter(patient__in=ids).select_related("hip").defer("answer")
@@ -274,6 +289,7 @@ def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
     for flag in Flag.objects.filter(patient__in=ids, closed_at__isnull=True).select_related("hip"):
         rows[flag.patient_id].flags.append(flag)
     _add_contacts(rows, ids)
+    _add_appointments(rows, ids, today)
     running = Snooze.objects.filter(patient__in=ids, ended_at__isnull=True, until__gt=today)
     for snooze in running.select_related("owner"):
         rows[snooze.patient_id].snooze = snooze
@@ -297,6 +313,19 @@ def _add_contacts(rows: Mapping[int, Row], ids: list[int]) -> None:
             if attempt.outcome not in unanswered:
                 break
             rows[pk].unanswered += 1
+
+
+def _add_appointments(rows: Mapping[int, Row], ids: list[int], today: date) -> None:
+    """The earliest of those to come wins; without one the latest, if that was not kept."""
+    for row in Appointment.objects.filter(patient__in=ids).exclude(state="cancelled").order_by("starts_at", "id"):
+        known = rows[row.patient_id].appointment
+        settled = known is None or not (known.is_standing and known.starts_at.date() >= today)
+        if settled:
+            rows[row.patient_id].appointment = row
+    for one in rows.values():
+        last = one.appointment
+        if last and (last.state == Appointment.State.ATTENDED or last.starts_at.date() < today - MISSED_SHOWN):
+            one.appointment = None
 
 
 def _why_no_mail(patient: Patient, wish: bool | None) -> str:

@@ -27,6 +27,7 @@ from .. import audit
 from ..models import AuditEntry, ReviewCase, Snooze
 from . import timeline
 from .banner import banner_of
+from .calendar import coming
 from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart, sides_of
 from .entry import signed_in
 from .fact_rows import fact_rows
@@ -106,7 +107,8 @@ def _actions(patient: Patient) -> list[dict[str, str]]:
     edit = {"text": _("Edit"), "url": reverse("patient_edit", args=[patient.pk])}
     phone = {"text": _("Telephone report"), "url": f"{visit['url']}?kind=telephone"}
     study = {"text": _("Imaging report"), "url": f"{visit['url']}?kind=report"}
-    return [visit, edit] if patient.died_on else [visit, phone, study, edit]
+    book = {"text": _("Book"), "url": reverse("appointment_book", args=[patient.pk]), "key": "b"}
+    return [visit, edit] if patient.died_on else [visit, book, phone, study, edit]
 
 
 def _alert(case: ReviewCase, patient: Patient, today: date) -> dict[str, str]:
@@ -162,6 +164,7 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
         "conditions": _conditions(person),
         "bmi": next(iter(reversed(chart.standing("bmi"))), None),
         "snooze": Snooze.objects.filter(patient=person, ended_at__isnull=True).select_related("owner").first(),
+        "appointments": coming(viewer, person, chart.today),
         "timeline": drawing,
         "whatif_form": WhatIfForm(initial={"as_of": chart.today}),
         "stale": chart.is_stale,

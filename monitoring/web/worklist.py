@@ -1,6 +1,6 @@
 """Worklist pages: the tabs, and what a coordinator does to a row without leaving it."""
 
-from datetime import date
+from datetime import date, time
 from typing import Any
 
 from django.contrib import messages
@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_date
+from django.utils.dateparse import parse_date, parse_time
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
@@ -18,8 +18,9 @@ from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Hip, Patient, User
 from patients.recording import RecordingRefused, today_at
+from schedules.models import Appointment
 
-from .. import census, outreach, worklist
+from .. import bookings, census, outreach, worklist
 from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
 from . import exports
@@ -159,6 +160,7 @@ def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing, today: date) ->
     return {
         "tab": tab,
         "outcomes": ContactAttempt.Outcome.choices,
+        "purposes": Appointment.Purpose.choices,
         "me": viewer.actor.user_id,
         "chosen_owner": viewer.actor.user_id,
         "next_on": suggested_next(today),
@@ -202,16 +204,29 @@ def outcome(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     patient = access.patient_for(viewer, pk, Permission.WORK)
     post = request.POST
+    today = today_at(patient.clinic, timezone.now())
     try:
-        attempt = outreach.record_outcome(
-            patient,
-            outcome=post.get("outcome", ""),
-            viewer=viewer,
-            today=today_at(patient.clinic, timezone.now()),
-            next_on=_date(post.get("next_on", ""), "next_on"),
-            owner=_owner(post.get("owner", "")),
-            note=post.get("note", ""),
+        next_on, owner, note = (
+            _date(post.get("next_on", ""), "next_on"),
+            _owner(post.get("owner", "")),
+            post.get("note", ""),
         )
+        at = _time(post.get("time", ""))
+        if post.get("outcome") == ContactAttempt.Outcome.BOOKED and at is not None:
+            purpose = post.get("purpose", "")
+            attempt = bookings.record_booking(
+                patient, viewer=viewer, today=today, on=next_on, at=at, purpose=purpose, owner=owner, note=note
+            )
+        else:
+            attempt = outreach.record_outcome(
+                patient,
+                outcome=post.get("outcome", ""),
+                viewer=viewer,
+                today=today,
+                next_on=next_on,
+                owner=owner,
+                note=note,
+            )
     except WorkRefused as refused:
         return _refused(request, patient, {refused.field: str(refused)}, which="outcome")
     told = _("%(outcome)s recorded for %(name)s.") % {"outcome": attempt, "name": patient.display_name}
@@ -227,7 +242,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     attempts = ContactAttempt.objects.filter(clinic_id__in=viewer.clinic_ids).select_related("patient__clinic")
     attempt = get_object_or_404(attempts, pk=pk)
     try:
-        outreach.undo_outcome(attempt, viewer=viewer)
+        bookings.take_back(attempt, viewer=viewer)
     except WorkRefused as refused:
         return _refused(request, attempt.patient, {refused.field: str(refused)}, which="outcome")
     told = _("%(outcome)s for %(name)s taken back.") % {"outcome": attempt, "name": attempt.patient.display_name}
@@ -277,6 +292,18 @@ def _date(text: str, field: str) -> date | None:
     if found is None:
         raise WorkRefused(field, _("This is no date."))
     return found
+
+
+def _time(text: str) -> time | None:
+    if not text.strip():
+        return None
+    try:
+        found = parse_time(text.strip())
+    except ValueError:
+        found = None
+    if found is None:
+        raise WorkRefused("time", _("This is no time of day."))
+    return found.replace(tzinfo=None, microsecond=0)
 
 
 def _owner(text: str) -> User | None:

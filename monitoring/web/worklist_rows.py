@@ -325,14 +325,25 @@ def _until(day: date) -> str:
 def _last_contact(row: Row) -> tuple[str, str]:
     """What came of the last contact and when; then what was agreed."""
     contact = row.contact
+    arranged = _arranged(row)
     if contact is None:
-        return "", ""
+        return arranged, ""
     on = day_words(timezone.localtime(contact.at).date())
     what = str(contact.get_outcome_display())
     if row.unanswered > 1:
         what = ngettext("No answer once", "No answer, %(n)d times", row.unanswered) % {"n": row.unanswered}
-    agreed = [_agreed(contact), contact.note]
+    agreed = [arranged or _agreed(contact), contact.note]
     return f"{what}, {on}", "; ".join(part for part in agreed if part)
+
+
+def _arranged(row: Row) -> str:
+    """The appointment that stands, or that was not kept."""
+    if row.appointment is None:
+        return ""
+    day = {"day": day_words(row.appointment.starts_at.astimezone(row.patient.clinic.zone).date())}
+    if row.appointment.is_standing:
+        return _("Appointment on %(day)s") % day
+    return _("Did not attend on %(day)s") % day
 
 
 def _agreed(contact: ContactAttempt) -> str:

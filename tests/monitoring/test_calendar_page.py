@@ -1,0 +1,329 @@
+"""Calendar and appointment pages, the worklist's part in them, and the feed."""
+
+from datetime import time, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+from icalendar import Calendar
+
+from monitoring.models import ContactAttempt, Snooze
+from monitoring.worklist import Filters, patients_in
+from patients import access
+from patients.recording import today_at
+from schedules import appointments
+from schedules.appointments import Wanted
+from schedules.models import Appointment, Plan
+
+
+@pytest.fixture
+def user(clinic, make_user):
+    return make_user(clinic, "coordinator", "clinician", name="Ada Okoye")
+
+
+@pytest.fixture
+def desk(user, sign_in):
+    return sign_in(user)
+
+
+@pytest.fixture
+def today(clinic):
+    return today_at(clinic, timezone.now())
+
+
+@pytest.fixture
+def tomorrow(today):
+    return today + timedelta(1)
+
+
+@pytest.fixture
+def book(clinic, actor):
+    def make(patient, day, at=time(9, 30), **details):
+        starts_at = appointments.moment_at(clinic, day, at)
+        before = starts_at - timedelta(days=30)
+        return appointments.book(patient.pk, Wanted(starts_at, **details), by=actor, now=before)
+
+    return make
+
+
+def typed(day, **more):
+    given = {"day": day, "time": "09:30", "minutes": "30", "purpose": "visit", "place": "Floor 2", "note": ""}
+    return {name: str(value) for name, value in (given | more).items()}
+
+
+def due(patient, day):
+    """The patient's windows are due on that day."""
+    plans = Plan.objects.filter(patient=patient)
+    days = {"opens_on": -28, "due_on": 0, "overdue_on": 28, "escalate_on": 60, "trace_on": 90, "gap_on": 300}
+    plans.update(**{name: day + timedelta(n) for name, n in days.items()})
+
+
+# ---- Booking, moving, cancelling
+
+
+def test_a_patient_is_booked_from_their_page_and_shown_there(desk, patient, tomorrow):
+    url = reverse("appointment_book", args=[patient.pk])
+    assert url in desk.get(reverse("patient", args=[patient.pk])).text
+    page = desk.get(url)
+    assert "Europe/London" in page.text
+    answer = desk.post(url, typed(tomorrow), follow=True)
+    assert "Booked: Clinic visit" in answer.text
+    row = Appointment.objects.get(patient=patient)
+    assert (row.place, row.booked_by.name) == ("Floor 2", "Ada Okoye")
+    assert reverse("appointment_move", args=[row.pk]) in answer.text
+
+
+def test_the_page_says_where_the_day_lies_in_the_follow_up_window(desk, patient, tomorrow):
+    due(patient, tomorrow + timedelta(300))
+    page = desk.get(reverse("appointment_book", args=[patient.pk]))
+    assert "The follow-up is asked for from" in page.text
+    answer = desk.post(reverse("appointment_book", args=[patient.pk]), typed(tomorrow), follow=True)
+    assert "This day lies before it" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"day": "2020-01-01"}, "This time has passed."),
+        ({"day": "soon"}, "Enter a valid date."),
+        ({"time": "25:00"}, "Enter a valid time."),
+        ({"minutes": "1"}, "greater than or equal to 5"),
+        ({"purpose": "tea"}, "Select a valid choice"),
+        ({"place": "Hip clinic"}, "must not tell the disease: hip"),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field_and_nothing_is_saved(desk, patient, tomorrow, wrong, words):
+    answer = desk.post(reverse("appointment_book", args=[patient.pk]), typed(tomorrow) | wrong)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert not Appointment.objects.exists()
+
+
+def test_an_appointment_is_moved_once_by_who_saw_it_as_it_was(desk, patient, book, tomorrow):
+    row = book(patient, tomorrow)
+    url = reverse("appointment_move", args=[row.pk])
+    assert 'value="09:30"' in desk.get(url).text
+    desk.post(url, typed(tomorrow + timedelta(7), sequence=0))
+    row.refresh_from_db()
+    assert (row.state, row.sequence) == ("moved", 1)
+    answer = desk.post(url, typed(tomorrow + timedelta(9), sequence=0), follow=True)
+    assert "has changed meanwhile" in answer.text
+    row.refresh_from_db()
+    assert row.sequence == 1
+
+
+def test_a_cancellation_asks_why_and_leads_back(desk, patient, book, tomorrow):
+    row = book(patient, tomorrow)
+    url = reverse("appointment_cancel", args=[row.pk])
+    assert desk.post(url, {"reason": ""}).status_code == 422
+    back = reverse("calendar")
+    answer = desk.post(url, {"reason": "Away", "tell_patient": "on", "back": back})
+    assert answer.url == back
+    assert row.reminders.filter(step="visit_cancelled").exists()
+    assert "has changed meanwhile" in desk.get(url, follow=True).text
+
+
+def test_a_way_back_to_another_site_is_not_taken(desk, patient, book, tomorrow):
+    url = reverse("appointment_cancel", args=[book(patient, tomorrow).pk])
+    answer = desk.post(url, {"reason": "Away", "back": "https://elsewhere.example/"})
+    assert answer.url == reverse("patient", args=[patient.pk])
+
+
+# ---- Coming and not coming
+
+
+def test_who_did_not_come_is_back_on_the_worklist(desk, user, clinic, patient, book, today):
+    row = book(patient, today, time(0, 0))
+    Snooze.objects.create(
+        clinic=clinic,
+        patient=patient,
+        from_on=today,
+        until=today + timedelta(9),
+        reason="booked",
+        owner=user,
+        actor="x",
+    )
+    answer = desk.post(reverse("appointment_settle", args=[row.pk]), {"came": "no"}, follow=True)
+    assert "back on the worklist" in answer.text
+    assert not Snooze.objects.filter(patient=patient, ended_at__isnull=True).exists()
+    assert "Did not attend on" in desk.get(reverse("worklist_tab", args=["all"])).text
+
+
+def test_who_came_is_noted_and_nobody_came_before_the_day(desk, patient, book, today):
+    row = book(patient, today + timedelta(3))
+    url = reverse("appointment_settle", args=[row.pk])
+    assert "when the time has come" in desk.post(url, {"came": "yes"}, follow=True).text
+    row = book(patient, today, time(0, 0))
+    desk.post(reverse("appointment_settle", args=[row.pk]), {"came": "yes"})
+    row.refresh_from_db()
+    assert row.state == "attended"
+
+
+def test_the_history_tells_of_appointments_in_words(desk, patient, book, tomorrow):
+    book(patient, tomorrow)
+    assert "Booked an appointment" in desk.get(reverse("patient_tab", args=[patient.pk, "history"])).text
+
+
+# ---- The worklist
+
+
+def outcome(desk, patient, **given):
+    return desk.post(reverse("worklist_outcome", args=[patient.pk]), given, follow=True)
+
+
+def test_booked_with_a_time_makes_the_appointment_and_undo_takes_it_back(desk, patient, tomorrow):
+    outcome(desk, patient, outcome="booked", next_on=tomorrow, time="10:15", purpose="radiographs")
+    row = Appointment.objects.get(patient=patient)
+    assert (row.purpose, row.starts_at.astimezone(patient.clinic.zone).time()) == ("radiographs", time(10, 15))
+    attempt = ContactAttempt.objects.get(patient=patient)
+    desk.post(reverse("worklist_undo", args=[attempt.pk]))
+    row.refresh_from_db()
+    assert row.state == "cancelled"
+    assert not row.reminders.filter(step="visit_cancelled").exists()
+
+
+def test_booked_without_a_time_is_only_noted(desk, patient, tomorrow):
+    outcome(desk, patient, outcome="booked", next_on=tomorrow)
+    assert ContactAttempt.objects.filter(patient=patient, outcome="booked").exists()
+    assert not Appointment.objects.exists()
+
+
+def test_a_refused_appointment_leaves_no_outcome_either(desk, patient, today):
+    answer = outcome(desk, patient, outcome="booked", next_on=today, time="00:00", purpose="visit")
+    assert answer.status_code == 422
+    assert "This time has passed." in answer.text
+    assert not ContactAttempt.objects.exists()
+
+
+def test_who_is_booked_need_not_be_booked_until_the_day_has_passed(user, patient, book, today, tomorrow):
+    from monitoring.models import HipEvaluation
+
+    viewer = access.viewer_for(user)
+    HipEvaluation.objects.filter(patient=patient).update(status="due", due_on=today)
+    assert patient in patients_in("due", viewer, Filters(), today)
+    row = book(patient, tomorrow)
+    assert patient not in patients_in("due", viewer, Filters(), today)
+    assert patient in patients_in("due", viewer, Filters(), tomorrow + timedelta(1))
+    Appointment.objects.filter(pk=row.pk).update(state="did_not_attend")
+    assert patient in patients_in("due", viewer, Filters(), today)
+
+
+# ---- The calendar
+
+
+def test_a_week_shows_its_appointments_its_load_and_its_windows(desk, clinic, enrol, book, today):
+    monday = today + timedelta(days=7 - today.weekday())
+    first, second = enrol(clinic), enrol(clinic)
+    book(first, monday, minutes=60, purpose="mri")
+    book(second, monday, time(11), minutes=45)
+    third = enrol(clinic)
+    due(third, monday + timedelta(2))
+    page = desk.get(reverse("calendar_week", args=[monday + timedelta(3)]))
+    assert "2 appointments, 1 h 45 min" in page.text
+    assert first.display_name in page.text
+    assert reverse("appointment_book", args=[third.pk]) in page.text
+    other = desk.get(reverse("calendar_week", args=[monday + timedelta(7)]))
+    assert "Nothing booked." in other.text
+
+
+def test_a_time_that_passed_without_an_answer_is_asked_about(desk, patient, book, today):
+    row = book(patient, today - timedelta(2))
+    assert "Did they come?" in desk.get(reverse("calendar")).text
+    desk.post(reverse("appointment_settle", args=[row.pk]), {"came": "yes"})
+    assert "Did they come?" not in desk.get(reverse("calendar")).text
+
+
+def test_a_month_counts_by_day(desk, patient, book, tomorrow):
+    book(patient, tomorrow)
+    page = desk.get(reverse("calendar_month", args=[tomorrow]))
+    assert "1 appointment, 30 min" in page.text
+
+
+@pytest.mark.parametrize("path", ["/calendar/week/2026-02-31/", "/calendar/month/2026-13-01/", "/calendar/week/x/"])
+def test_a_day_that_does_not_exist_has_no_page(desk, path):
+    assert desk.get(path).status_code == 404
+
+
+def test_a_calendar_is_narrowed_to_one_clinician(desk, user, clinic, make_user, enrol, book, tomorrow):
+    other = make_user(clinic, "clinician", name="Bela Stern")
+    mine, theirs = enrol(clinic), enrol(clinic)
+    book(mine, tomorrow, clinician=user)
+    book(theirs, tomorrow, clinician=other)
+    page = desk.get(reverse("calendar_week", args=[tomorrow]), {"who": user.pk})
+    assert f"#appointment-{mine.pk}" not in page.text
+    names = [row["patient"] for day in page.context["days"] for row in day.rows]
+    assert names == [mine]
+
+
+def test_a_week_takes_no_more_queries_for_fifty_appointments_than_for_one(
+    desk, clinic, enrol, book, today, django_assert_max_num_queries
+):
+    day = today + timedelta(days=8 - today.weekday())
+    book(enrol(clinic), day)
+    url = reverse("calendar_week", args=[day])
+    with django_assert_max_num_queries(22) as one:
+        desk.get(url)
+    for _number in range(12):
+        book(enrol(clinic), day)
+    with django_assert_max_num_queries(22) as many:
+        desk.get(url)
+    assert len(many) == len(one)
+
+
+def test_another_clinics_appointments_are_neither_seen_nor_changed(
+    sign_in, make_user, other_clinic, patient, book, tomorrow
+):
+    row = book(patient, tomorrow)
+    stranger = sign_in(make_user(other_clinic, "coordinator"))
+    assert patient.display_name not in stranger.get(reverse("calendar_week", args=[tomorrow])).text
+    for name in ("appointment_move", "appointment_cancel"):
+        assert stranger.get(reverse(name, args=[row.pk])).status_code == 404
+    assert stranger.post(reverse("appointment_settle", args=[row.pk]), {"came": "yes"}).status_code == 404
+    assert stranger.get(reverse("appointment_book", args=[patient.pk])).status_code == 404
+
+
+# ---- The feed
+
+
+@pytest.fixture
+def address(desk):
+    desk.post(reverse("calendar_feed_address"))
+    return desk.get(reverse("calendar_feed_address")).context["url"]
+
+
+def test_the_feed_tells_when_what_for_and_where_and_nothing_of_whom(
+    client, address, user, patient, clinic, book, tomorrow
+):
+    row = book(patient, tomorrow, clinician=user, purpose="mri", place="Floor 2", note="brings pictures")
+    book(patient, tomorrow, time(14))
+    client.logout()
+    answer = client.get(address)
+    assert answer["Content-Type"].startswith("text/calendar")
+    (event,) = Calendar.from_ical(answer.content).walk("VEVENT")
+    assert (str(event["summary"]), str(event["location"])) == ("MRI", "Floor 2")
+    assert event["dtstart"].dt == row.starts_at
+    for secret in (patient.family_name, patient.given_name, patient.record_number, "pictures", patient.email):
+        assert secret not in answer.text
+
+
+def test_a_new_address_makes_the_earlier_void_and_a_changed_one_never_worked(client, desk, address):
+    desk.post(reverse("calendar_feed_address"), {"act": "stop"})
+    fresh = desk.get(reverse("calendar_feed_address")).context["url"]
+    client.logout()
+    assert fresh != address
+    assert client.get(address).status_code == 404
+    assert client.get(fresh).status_code == 200
+    assert client.get(fresh.replace("/feed/", "/feed/9")).status_code == 404
+
+
+def test_who_left_the_clinic_reads_nothing(client, address, user, patient, book, tomorrow):
+    book(patient, tomorrow, clinician=user)
+    user.memberships.all().delete()
+    client.logout()
+    assert Calendar.from_ical(client.get(address).content).walk("VEVENT") == []
+    type(user).objects.filter(pk=user.pk).update(is_active=False)
+    assert client.get(address).status_code == 404
+
+
+def test_nobody_sees_the_calendar_without_signing_in(client, clinic):
+    assert client.get(reverse("calendar")).status_code == 302
