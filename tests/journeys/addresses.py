@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -33,8 +34,13 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "review_opinion": "takes POST only",
     "review_comment": "takes POST only",
     "mail_switch": "takes POST only",
+    "mail_held": "takes POST only",
+    "mail_template_test": "takes POST only",
+    "mail_template_html": "a mail, looked at inside the page of its template",
     "token_revoke": "takes POST only",
     "message_resolve": "takes POST only",
+    "calendar_feed": "a file",
+    "appointment_settle": "takes POST only",
     "import_template": "a file",
     "import_problems": "a file",
     "api_schema": "a file",
@@ -42,6 +48,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "patient_wishes": "opened by a link from a mail",
     "patient_stop": "opened by a link from a mail",
 }
+BY_LINK = {"patient_check", "patient_wishes", "patient_stop"}  # whoever holds the mail's link needs no session
 SIGNED_OUT = {
     "account_login",
     "account_signup",
@@ -50,6 +57,7 @@ SIGNED_OUT = {
     "account_reset_password_done",
     "account_reset_password_from_key",
     "account_email_verification_sent",
+    *BY_LINK,
 }
 
 
@@ -61,6 +69,8 @@ class Samples:
     case: int
     fact: str
     batch: int
+    appointment: int
+    tokens: dict[str, str] = field(default_factory=dict)  # of the links in a patient's mail, by purpose
 
 
 def _of_patient(name: str, *more: Any) -> Callable[[Samples], list[str]]:
@@ -69,6 +79,10 @@ def _of_patient(name: str, *more: Any) -> Callable[[Samples], list[str]]:
 
 def _tabs(name: str, tabs: Callable[[], Any], *, of_patient: bool = False) -> Callable[[Samples], list[str]]:
     return lambda samples: [reverse(name, args=[*([samples.patient] if of_patient else []), tab]) for tab in tabs()]
+
+
+def _by_link(name: str, purpose: str) -> Callable[[Samples], list[str]]:
+    return lambda samples: [reverse(name, args=[samples.tokens.get(purpose, "unknown")])]
 
 
 def _patient_tabs() -> list[str]:
@@ -107,6 +121,15 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "patient_tab": _tabs("patient_tab", _patient_tabs, of_patient=True),
     "review_case": lambda samples: [reverse("review_case", args=[samples.case])],
     "messages_tab": _tabs("messages_tab", _message_tabs),
+    "mail_template": lambda samples: [reverse("mail_template", args=["due", "de"])],
+    "patient_check": _by_link("patient_check", "questions"),
+    "patient_wishes": _by_link("patient_wishes", "wishes"),
+    "patient_stop": _by_link("patient_stop", "stop"),
+    "calendar_week": lambda samples: [reverse("calendar_week", args=[date(2026, 11, 23)])],
+    "calendar_month": lambda samples: [reverse("calendar_month", args=[date(2026, 11, 1)])],
+    "appointment_book": _of_patient("appointment_book"),
+    "appointment_move": lambda samples: [reverse("appointment_move", args=[samples.appointment])],
+    "appointment_cancel": lambda samples: [reverse("appointment_cancel", args=[samples.appointment])],
     "import_batch": lambda samples: [reverse("import_batch", args=[samples.batch])],
 }
 
@@ -132,11 +155,6 @@ def routes() -> dict[str, bool]:
 def unknown() -> list[str]:
     """Routes with arguments for which there is neither a sample nor a reason to leave them out."""
     return sorted(name for name, has_arguments in routes().items() if has_arguments and name not in SAMPLES | NO_PAGES)
-
-
-def stale() -> list[str]:
-    """Names here that the site no longer has."""
-    return sorted((NO_PAGES.keys() | SAMPLES.keys() | SIGNED_OUT) - routes().keys())
 
 
 def pages(samples: Samples, *, signed_in: bool) -> list[str]:
