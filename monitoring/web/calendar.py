@@ -84,7 +84,7 @@ def week(request: HttpRequest, on: date | None = None) -> HttpResponse:
         "days": [day for day in days if day.rows or day.on.weekday() < 5 or day.today],
         "windows": shown,
         "more_windows": max(plans.count() - MOST_WINDOWS, 0) if len(shown) == MOST_WINDOWS else 0,
-        "unsettled": _unsettled(viewer, now, who),
+        "unsettled": [row for row in _unsettled(viewer, now, who) if not monday <= row["day"] < monday + WEEK],
         "period": _("%(first)s to %(last)s") % {"first": day_words(monday), "last": day_words(monday + timedelta(6))},
         "total": len(rows),
         "previous": _url("calendar_week", monday - WEEK, request),
@@ -175,7 +175,7 @@ def _appointments(viewer: Viewer, begin: date, end: date, who: int | None) -> Qu
 
 
 def _unsettled(viewer: Viewer, now: datetime, who: int | None) -> list[dict[str, Any]]:
-    """Times that have passed without a word on whether the patient came, the oldest first; today's are on the page."""
+    """Times that have passed without a word on whether the patient came, the oldest first; not those of today."""
     rows = Appointment.objects.filter(
         clinic__in=viewer.clinic_ids,
         state__in=Appointment.STANDING,

@@ -227,7 +227,9 @@ def test_a_week_shows_its_appointments_its_load_and_its_windows(desk, clinic, en
 
 
 def test_a_time_that_passed_without_an_answer_is_asked_about(desk, patient, book, today):
-    row = book(patient, today - timedelta(2))
+    row = book(patient, today - timedelta(9))
+    page = desk.get(reverse("calendar_week", args=[today - timedelta(9)]))
+    assert page.text.count(f'id="appointment-{row.pk}"') == 1, "once on a page"
     assert "Did they come?" in desk.get(reverse("calendar")).text
     desk.post(reverse("appointment_settle", args=[row.pk]), {"came": "yes"})
     assert "Did they come?" not in desk.get(reverse("calendar")).text
