@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -40,7 +40,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "demonstration": any(clinic.synthetic for clinic in clinics),
         "heartbeat": _heartbeat(),
         "nav": [_entry(name, label, section, counts) for name, label in NAVIGATION],
-        "search_url": _url("patients"),
+        "search_url": reverse("patients"),
         "request_id": getattr(request, "request_id", ""),
     }
 
@@ -48,7 +48,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
 def _section(request: HttpRequest) -> str:
     """The entry of the navigation to which the page belongs: the longest that begins its address."""
     path = request.path
-    inside = [name for name, _label in NAVIGATION if (url := _url(name)) != "/" and url and path.startswith(url)]
+    inside = [name for name, _label in NAVIGATION if (url := reverse(name)) != "/" and path.startswith(url)]
     return inside[0] if inside else ("worklist" if path == "/" or path.startswith("/worklist/") else "")
 
 
@@ -56,7 +56,7 @@ def _entry(name: str, label: str, section: str, counts: dict[str, int]) -> dict[
     count = counts.get(name)
     return {
         "name": _(label),
-        "url": _url(name),
+        "url": reverse(name),
         "count": count,
         "current": section == name,
         "alert": name == "reviews" and bool(count),
@@ -71,10 +71,3 @@ def _heartbeat() -> dict[str, Any]:
         when = date_format(timezone.localtime(beat.finished_at), "DATETIME_FORMAT")
         words = _("Sweep finished %(when)s, %(behind)s behind.") % {"when": when, "behind": beat.behind}
     return {"finished_at": beat.finished_at, "behind": beat.behind, "late": beat.late, "words": words}
-
-
-def _url(name: str) -> str:
-    try:
-        return reverse(name)
-    except NoReverseMatch:  # INTERIM while pages are being written
-        return ""

@@ -1,7 +1,5 @@
 """URLs of the whole site."""
 
-from importlib.util import find_spec
-
 from django.urls import include, path
 
 from config import health, styleguide
@@ -14,15 +12,11 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
+    path("", include("monitoring.web.urls_worklist")),
+    path("", include("monitoring.web.urls_patient")),
+    path("", include("monitoring.web.urls_review")),
+    path("", include("monitoring.web.urls_calendar")),
+    path("", include("monitoring.web.urls_tokens")),
+    path("p/", include("monitoring.patient_pages.urls")),
+    path("api/", include("monitoring.api.urls")),
 ]
-for prefix, module in (
-    ("", "monitoring.web.urls_worklist"),
-    ("", "monitoring.web.urls_patient"),
-    ("", "monitoring.web.urls_review"),
-    ("", "monitoring.web.urls_calendar"),
-    ("", "monitoring.web.urls_tokens"),
-    ("p/", "monitoring.patient_pages.urls"),
-    ("api/", "monitoring.api.urls"),
-):
-    if find_spec(module):  # INTERIM while pages are being written
-        urlpatterns.append(path(prefix, include(module)))
