@@ -39,7 +39,7 @@ psql: install ## A database prompt as the application's role (ROLE=hipwatch_owne
 
 .PHONY: test check format translations
 test: install-dev ## All tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
-	$(RUN_PYTHON) -m pytest -n $(WORKERS) $(ARGS)
+	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # What `check --deploy` judges: settings as a server would have them. Nothing is connected to.
 PRODUCTION := HIPWATCH_ENV=production SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFG \

@@ -63,7 +63,7 @@ def main(requirements: str) -> int:
         return 1
     sys.stderr.write(f"Installing {requirements} ...\n")
     target = ("--python", sys.executable, *STRICT, "-r", requirements)
-    uv = (sys.executable, "-m", "uv", "pip", "install", "--quiet")
+    uv = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode")
     if has_uv() and succeeds(*uv, *target, environment=uv_environment()):
         return 0
     sys.stderr.write("uv could not install; pip does, which takes about a minute.\n")

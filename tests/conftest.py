@@ -69,6 +69,12 @@ def _admin(services: Services, database: str | None = None) -> "psycopg.Connecti
     return psycopg.connect(services.admin_url_of(database) if database else services.admin_url, autocommit=True)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 @pytest.fixture(scope="session")
 def services() -> Services:
     """PostgreSQL and Valkey, real."""

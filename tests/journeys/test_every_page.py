@@ -104,6 +104,7 @@ class Inspection:
             self.wrong.append(f"{where}: scrolls sideways: {wide}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])
 def test_pages_of_staff_are_accessible_and_silent(half, site, full, open_browser):
     page = open_browser()
@@ -124,6 +125,7 @@ def test_pages_of_strangers_are_accessible_and_silent(site, full, open_browser):
     assert not inspection.wrong, "\n".join(inspection.wrong)
 
 
+@pytest.mark.slow
 def test_what_opens_on_a_page_is_accessible_too(site, full, open_browser):
     page = open_browser()
     sign_in(page, site, full.everything)
