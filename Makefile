@@ -37,9 +37,12 @@ psql: install ## A database prompt as the application's role (ROLE=hipwatch_owne
 
 # ---- Judging
 
-.PHONY: test check format translations
-test: install-dev ## All tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
-	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+.PHONY: test test-slow check format translations
+test: install-dev ## The tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
+	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
+
+test-slow: install-dev ## The tests that start whole systems and judge every page; CI runs them too
+	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m slow $(ARGS)
 
 # What `check --deploy` judges: settings as a server would have them. Nothing is connected to.
 PRODUCTION := HIPWATCH_ENV=production SECRET_KEY=only-for-this-check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFG \

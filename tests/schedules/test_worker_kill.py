@@ -95,7 +95,6 @@ def states() -> Counter[str]:
         return Counter(Reminder.objects.filter(step="due").values_list("state", flat=True))
 
 
-@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
     planned_by_hand: None,
     ask: Callable[[], None],
