@@ -86,7 +86,7 @@ def test_the_mail_tells_nobody_why(arrived):
     for part in (headers, message.get_body(("plain",)).get_content(), words, " ".join(read_html(message).links)):
         assert telling_words(part) == []
         for secret in ("RN-77123", "1990", "10 March", "Northside Hip Clinic"):
-            assert secret not in part
+            assert not re.search(rf"(?<!\w){secret}(?!\w)", part)  # as a word: boundaries are random digits
 
 
 def test_the_mail_says_what_to_do_in_the_patients_language(arrived):
