@@ -1,6 +1,7 @@
 """Mail templates page: each message in each language, written by the code that sends, and a test to oneself."""
 
 from datetime import datetime, time, timedelta
+from email.header import decode_header, make_header
 
 from django.contrib import messages
 from django.core.mail import EmailMultiAlternatives
@@ -94,6 +95,7 @@ def mail_templates(request: HttpRequest, step: str = Step.DUE.value, language: s
             "step": step,
             "language": language,
             "message": message,
+            "sender": str(make_header(decode_header(message.from_email))),
             "frame_url": reverse("mail_template_html", args=[step, language]) + f"?clinic={clinic.pk}",
             "steps": [_choice(Step(name).label, name, language, name == step) for name in mail.WORDINGS],
             "languages": [_choice(words, step, code, code == language) for code, words in PATIENT_LANGUAGES],

@@ -90,6 +90,14 @@ def test_only_the_mail_itself_may_be_framed_and_it_may_do_nothing(clinic, make_u
     assert "frame-ancestors 'none'" in page["Content-Security-Policy"]
 
 
+def test_the_sender_is_shown_as_people_read_it(clinic, make_user, sign_in):
+    clinic.mail_name = "Klinik Südstadt"
+    clinic.save()
+    page = sign_in(make_user(clinic, "coordinator")).get("/messages/templates/due/de/").content.decode()
+    assert "Klinik Südstadt &lt;" in page
+    assert "=?utf-8" not in page
+
+
 def test_there_is_no_such_message(clinic, other_clinic, make_user, sign_in, client):
     assert client.get("/messages/templates/").url.startswith("/account/login/")
     staff = sign_in(make_user(clinic, "coordinator"))
