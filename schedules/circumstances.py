@@ -1,7 +1,7 @@
 """Circumstances: what is known of patients at the moment at which mails to them are decided on."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from django.db.models import Q
@@ -12,7 +12,7 @@ from patients.models.patient import Channel
 from .eligibility import Eligibility
 from .ladder import Rung, steps_of
 from .message_plans import Wishes, wishes_of
-from .models import Appointment, Plan, Reminder
+from .models import Appointment, Plan, Reminder, Substitute
 
 SnoozeLookup = Callable[[Collection[int]], Mapping[int, date]]
 # An appointment of another kind does not stand for the follow-up; whether it was kept is often entered days later.
@@ -44,6 +44,16 @@ def symptomatic_from(lookup: SymptomaticLookup) -> None:
         _symptomatic_lookups.append(lookup)
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One message that a patient had, or may have had."""
+
+    reminder_id: int
+    at: datetime | None
+    cycle_on: date
+    appointment_id: int | None
+
+
 def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligibility]:
     """The case of each reminder by its id, in a fixed number of queries. Patient and clinic must be loaded."""
     ids = sorted({reminder.patient_id for reminder in reminders})
@@ -63,7 +73,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
             now,
             plans=plans.get(reminder.patient_id, []),
             consent=consent.get(reminder.patient_id),
-            written=[row for row in written.get(reminder.patient_id, []) if row.pk != reminder.pk],
+            written=[one for one in written.get(reminder.patient_id, []) if one.reminder_id != reminder.pk],
             appointments=appointments.get(reminder.patient_id, []),
             snoozed_until=snoozed.get(reminder.patient_id),
             wishes=wishes[reminder.clinic_id],
@@ -79,7 +89,7 @@ def _case(
     *,
     plans: list[Plan],
     consent: bool | None,
-    written: list[Reminder],
+    written: list[Contact],
     appointments: list[Appointment],
     snoozed_until: date | None,
     wishes: Wishes,
@@ -88,7 +98,7 @@ def _case(
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
     step_ends = _step_ends(reminder, window, wishes.ladder)
-    days = [row.decided_at.astimezone(clinic.zone).date() for row in written if row.decided_at is not None]
+    days = [one.at.astimezone(clinic.zone).date() for one in written if one.at is not None]
     case = Eligibility(
         now=now,
         zone=clinic.zone,
@@ -102,7 +112,7 @@ def _case(
         consent=consent,
         address=patient.email,
         bounced=patient.email_bounced_on is not None,
-        sent_in_episode=sum(row.cycle_on == reminder.cycle_on for row in written if row.appointment_id is None),
+        sent_in_episode=sum(one.cycle_on == reminder.cycle_on for one in written if one.appointment_id is None),
         last_written_on=max(days, default=None),
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
@@ -181,12 +191,17 @@ def _current_plans(patient_ids: Iterable[int]) -> dict[int, list[Plan]]:
     return found
 
 
-def _written(patient_ids: Iterable[int]) -> dict[int, list[Reminder]]:
-    """Every mail that went, is going or may have gone to these patients."""
-    found: dict[int, list[Reminder]] = {}
-    rows = Reminder.objects.filter(patient__in=list(patient_ids), state__in=WRITTEN).order_by("patient", "id")
-    for row in rows.only("patient_id", "cycle_on", "decided_at", "appointment_id"):
-        found.setdefault(row.patient_id, []).append(row)
+def _written(patient_ids: Collection[int]) -> dict[int, list[Contact]]:
+    """Every mail that went, is going or may have gone to these patients, and every letter or call in a mail's place."""
+    found: dict[int, list[Contact]] = {}
+    mails = Reminder.objects.filter(patient__in=patient_ids, state__in=WRITTEN).order_by("patient", "id")
+    by_hand = Substitute.objects.filter(patient__in=patient_ids, state=Substitute.State.DONE).order_by("patient", "id")
+    columns = ("cycle_on", "appointment_id")
+    for patient, *told in (
+        *mails.values_list("patient_id", "id", "decided_at", *columns),
+        *by_hand.values_list("patient_id", "reminder_id", "decided_at", *(f"reminder__{name}" for name in columns)),
+    ):
+        found.setdefault(patient, []).append(Contact(*told))
     return found
 
 

@@ -28,10 +28,10 @@ from patients.changes import Actor
 from patients.models import Clinic
 from patients.recording import record_bounce, today_at
 
-from . import rehearsal, volume
+from . import rehearsal, substitutes, volume
 from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
 from .circumstances import cases_for
-from .eligibility import Action, Verdict, decide, is_daytime
+from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
 from .mail import compose, message_id
 from .message_plans import wishes_of
 from .models import Reminder
@@ -225,13 +225,18 @@ def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder
 
 def _store_verdicts(verdicts: Iterable[tuple[Reminder, Verdict]], now: datetime, tally: Tally) -> None:
     """Keep every refusal with its reason; what is to wait is asked again when it may be ripe."""
+    refused: set[int] = set()
     for row, verdict in verdicts:
         if verdict.action == Action.LATER:
             tally.later += 1
             Reminder.objects.filter(pk=row.pk).update(reason=verdict.reason, not_before=verdict.not_before)
         else:
             to = State.EXPIRED if verdict.action == Action.EXPIRE else State.REFUSED
-            tally.states[to] += len(move([row.pk], to, out_of=[State.PLANNED], at=now, by=BY, reason=verdict.reason))
+            moved = move([row.pk], to, out_of=[State.PLANNED], at=now, by=BY, reason=verdict.reason)
+            tally.states[to] += len(moved)
+            refused |= moved if verdict.reason in CONTACT_REASONS else set()
+    if refused:
+        substitutes.open_for(refused, by=BY, at=now)
 
 
 # ---- Storing what came of it
@@ -265,6 +270,8 @@ def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Ta
             attempts=attempts,
         )
         tally.states[to] += len(moved)
+        if to == State.FAILED:
+            substitutes.open_for(moved, by=BY, at=now)
 
 
 def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[Reminder.State, datetime | None, int]:

@@ -1,6 +1,6 @@
 """Eligibility: may this mail go to this patient now? One pure function, asked at the moment of sending."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -33,6 +33,10 @@ class Reason(StrEnum):
     NOT_YET = _("The day has not come.")
     WRITTEN_TODAY = _("The patient had a mail today.")
     NIGHT = _("Mail goes out in the daytime of the clinic.")
+
+
+# The patient cannot or must not be reached by e-mail, though there is something to be told.
+CONTACT_REASONS = frozenset({Reason.CONSENT_MISSING, Reason.OPTED_OUT, Reason.NO_ADDRESS, Reason.BOUNCED})
 
 
 class Action(StrEnum):
@@ -114,6 +118,13 @@ def decide(case: Eligibility) -> Verdict:
     if refusal := _contact_refusal(case):
         return Verdict(Action.REFUSE, refusal)
     return _timing(case)
+
+
+def decide_by_hand(case: Eligibility) -> Verdict:
+    """The same decision on a letter or a call in the mail's place: neither asks for an e-mail address, rests on the
+    clinic's mail or keeps to its hours."""
+    reachable = replace(case, consent=True, address="by hand", bounced=False)
+    return decide(replace(reachable, mail_stopped=False, held=False, at_any_hour=True))
 
 
 def _refusal(case: Eligibility) -> Reason | None:

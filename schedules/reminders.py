@@ -12,12 +12,14 @@ from patients.changes import Actor, Change, announce
 from patients.models import Clinic
 from patients.recording import lock_patient, today_at
 
+from . import rehearsal, substitutes
 from .circumstances import cases_for
 from .eligibility import Action, Eligibility, Verdict, decide, morning
 from .ladder import steps_of
 from .message_plans import wishes_of
-from .models import Reminder
+from .models import Reminder, Substitute
 from .plans import PatientWindow
+from .substitutes import UNREACHED
 
 State = Reminder.State
 
@@ -66,7 +68,8 @@ def move(
 ) -> set[int]:
     """Move those of these reminders that are `out_of` these states, tell it in their history, and return their ids.
 
-    With `claimed_by` only where that claim still holds. `claim` writes a new one; `attempts` is added to the count.
+    A mail that is planned again needs no letter or call in its place. With `claimed_by` only where that claim still
+    holds. `claim` writes a new one; `attempts` is added to the count.
     Raises ValueError for a move that the table of transitions does not have.
     """
     if any(to not in Reminder.TRANSITIONS[source] for source in out_of):
@@ -90,7 +93,10 @@ def move(
                 "attempts": attempts,
             },
         )
-        return {row[0] for row in cursor.fetchall()}
+        moved = {row[0] for row in cursor.fetchall()}
+    if to == State.PLANNED and set(out_of) != {State.SENDING}:  # what is being sent has none
+        substitutes.drop_for(moved, by=by, at=at)
+    return moved
 
 
 # ---- Planning
@@ -117,7 +123,7 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
     new: list[Reminder] = []
     moved: list[Reminder] = []
     revived: list[int] = []
-    refused: list[Reminder] = []
+    unreached = _mails_about_appointments(windows, now)
     called_for: set[Key] = set()
     for window in asked.values():
         for rung, send_on, useful_until in steps_of(window, wishes[window.clinic_id].ladder):
@@ -133,16 +139,24 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
                 moved.append(row)
             elif row.state == State.CANCELLED and not too_late:
                 revived.append(row.pk)
-            elif row.state == State.REFUSED and not too_late and not row.reason.startswith(WITHHELD):
-                refused.append(row)
+            elif row.state in UNREACHED and not too_late:
+                unreached.append(row)
     for reason, ids in _cancellations(stored, windows, called_for).items():
         move(ids, State.CANCELLED, out_of=[State.PLANNED], at=now, by=actor, reason=reason)
     Reminder.objects.bulk_update(moved, ["send_on", "not_before"])
     Reminder.objects.bulk_create(new, ignore_conflicts=True)
     move(revived, State.PLANNED, out_of=[State.CANCELLED], at=now, by=actor, reason=CALLED_FOR_AGAIN)
-    if refused:
-        ready = _no_longer_refused(refused, now)
-        move(ready, State.PLANNED, out_of=[State.REFUSED], at=now, by=actor, reason=CAN_BE_SENT_AGAIN)
+    if unreached:
+        ready = _may_go_now(unreached, now)
+        move(ready, State.PLANNED, out_of=UNREACHED, at=now, by=actor, reason=CAN_BE_SENT_AGAIN)
+        Reminder.objects.filter(id__in=ready, attempts__gt=0, state=State.PLANNED).update(attempts=0)
+    substitutes.reconsider(windows.keys(), by=actor, at=now)
+
+
+def _mails_about_appointments(patient_ids: Iterable[int], now: datetime) -> list[Reminder]:
+    """Those to come that did not reach these patients."""
+    mails = Reminder.objects.filter(patient__in=list(patient_ids), appointment__isnull=False, state__in=UNREACHED)
+    return list(mails.filter(due_on__gte=now.date() - timedelta(days=1)).order_by("id"))
 
 
 def _todays(clinic_ids: Collection[int], now: datetime) -> dict[int, date]:
@@ -200,10 +214,16 @@ def _with_people(ids: Collection[int]) -> list[Reminder]:
     return list(Reminder.objects.filter(id__in=ids).select_related("patient", "clinic").order_by("send_on", "id"))
 
 
-def _no_longer_refused(refused: Iterable[Reminder], now: datetime) -> list[int]:
-    """Those that would not be refused again: the address was corrected, consent was given, a mistake was undone."""
-    cases = cases_for(_with_people([row.pk for row in refused]), now)
-    return [pk for pk, case in cases.items() if decide(case).action in (Action.SEND, Action.LATER)]
+def _may_go_now(unreached: Iterable[Reminder], now: datetime) -> list[int]:
+    """Those that nothing stands against any more: the address was corrected, consent was given, a mistake was undone.
+
+    What failed is tried again at another address only; what was told by letter or by telephone is told already.
+    """
+    told = Substitute.objects.filter(reminder__in=[row.pk for row in unreached], state=Substitute.State.DONE)
+    known = set(told.values_list("reminder_id", flat=True))
+    rows = _with_people([row.pk for row in unreached if row.pk not in known and not row.reason.startswith(WITHHELD)])
+    rows = [row for row in rows if row.state == State.REFUSED or rehearsal.addressee(row.patient) != row.sent_to]
+    return [pk for pk, case in cases_for(rows, now).items() if decide(case).action in (Action.SEND, Action.LATER)]
 
 
 # ---- Looking ahead

@@ -5,6 +5,7 @@ from .message_plan import MessagePlan
 from .plan import Plan
 from .protocol import ProtocolVersion
 from .reminder import Reminder, ReminderEvent
+from .substitute import Substitute
 
 __all__ = [
     "Appointment",
@@ -15,4 +16,5 @@ __all__ = [
     "ProtocolVersion",
     "Reminder",
     "ReminderEvent",
+    "Substitute",
 ]

@@ -76,6 +76,7 @@ class Reminder(models.Model):
     class Meta:
         ordering = ["send_on", "id"]
         constraints = [
+            models.UniqueConstraint(fields=["id", "patient", "clinic"], name="reminder_of_one_patient"),
             models.UniqueConstraint(
                 fields=["patient", "cycle_on", "due_on", "step"],
                 condition=Q(appointment__isnull=True),

@@ -101,11 +101,13 @@ def test_reminders_are_planned_in_a_fixed_number_of_queries(clinic, enrol, djang
     people = [enrol(clinic) for _ in range(12)]
     run = Actor.system("test")
     for group in (people[:1], people[1:]):
-        with django_assert_num_queries(5):  # clinics, their wishes, planned, decided, insert
+        with django_assert_num_queries(
+            7
+        ):  # clinics, their wishes, planned, decided, of appointments, insert, letters and calls
             reconcile_reminders(windows(group, DUE_ON), actor=run, now=NOON)
     assert Reminder.objects.count() == 48
     for group in (people[:1], people[1:]):
-        with django_assert_num_queries(6):  # and the cancellations
+        with django_assert_num_queries(8):  # and the cancellations
             reconcile_reminders(windows(group, DUE_ON + DAY), actor=run, now=NOON)
 
 
