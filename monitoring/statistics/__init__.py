@@ -1,0 +1,1 @@
+"""Statistics: what the dashboard says of a registry. Definitions in words: docs/dashboard.md."""
