@@ -16,6 +16,7 @@ from patients.models import Clinic, Membership, Role, User
 from patients.recording import today_at
 from schedules import adoption
 
+from . import diary
 from .registry import RUN, Order, Progress, simulate
 
 SEED: Final = 22  # of those tried, one whose lists are neither empty nor long
@@ -114,6 +115,7 @@ def set_up(progress: Progress = lambda done: None) -> int:
     made = 0
     for place, (clinic, demo) in enumerate(zip(clinics, CLINICS, strict=True)):
         made += _fill(clinic, demo, place)
+        diary.fill(clinic, SEED + place, timezone.now())
         progress(made)
     return made
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from monitoring import census, pipeline, worklist
 from monitoring.models import AuditEntry, EvaluationReceipt, EvaluationRun, Flag, ReviewCase
-from monitoring.simulation import demonstration, natural_history
+from monitoring.simulation import demonstration, diary, natural_history
 from monitoring.simulation.lives import LISTS, LivedPatient, Setting, live
 from monitoring.simulation.natural_history import Band, Course, SmallLesions, draw_lesion
 from monitoring.simulation.people import draw_person
@@ -26,7 +26,7 @@ from patients.reading import read_records
 from patients.vocabulary import Condition, JicType, Modality, ProcedureKind, Side
 from schedules.guideline.evaluation import evaluate
 from schedules.guideline.protocol import Protocol
-from schedules.models import Plan, Reminder
+from schedules.models import Appointment, Plan, Reminder
 
 AS_OF = date(2026, 10, 14)
 SETTING = Setting(seed=5, as_of=AS_OF, years=4.0, language="en", protocol=Protocol())
@@ -309,6 +309,23 @@ def test_the_demonstration_is_set_up_once(small_demo, capsys):
     with access.system_run("test"):
         assert Patient.objects.count() == 13
     assert Clinic.objects.filter(synthetic=True).count() == 2
+
+
+def test_the_demonstration_has_a_diary_of_its_own(small_demo, capsys):
+    call_command("setup_demo")
+    with access.system_run("test"):
+        rows = list(Appointment.objects.select_related("patient__clinic", "clinician"))
+        again = diary.fill(Clinic.objects.get(name=demonstration.CLINICS[0].name), 1, timezone.now())
+        assert again == sum(row.clinic.name == demonstration.CLINICS[0].name for row in rows)
+        assert Appointment.objects.count() == len(rows)
+    assert rows
+    now = timezone.now()
+    for row in rows:
+        assert row.starts_at.astimezone(row.clinic.zone).weekday() < 5
+        assert row.clinician is not None
+        assert row.starts_at > now or row.state == Appointment.State.DID_NOT_ATTEND
+    taken = [(row.clinician_id, row.starts_at) for row in rows]
+    assert len(taken) == len(set(taken))
 
 
 def test_demonstration_people_can_sign_in_with_the_kept_password(small_demo, capsys, tmp_path):
