@@ -1,12 +1,26 @@
 """Mailing: what mail must know of monitoring (snoozes, symptoms) and what monitoring hears of mail (its heartbeat)."""
 
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+from django.db.models import QuerySet
+
+from patients.access import Viewer
 from schedules import circumstances, delivery
+from schedules.models import Reminder
 
 from . import heartbeats
 from .models import HipEvaluation, Snooze
+
+AHEAD_DAYS = 14
+State = Reminder.State
+STATES: dict[str, tuple[State, ...]] = {
+    "upcoming": (State.PLANNED, State.SENDING),
+    "uncertain": (State.UNCERTAIN,),
+    "failed": (State.FAILED,),
+    "refused": (State.REFUSED, State.EXPIRED),
+    "sent": (State.SENT,),
+}
 
 
 def connect() -> None:
@@ -26,6 +40,16 @@ def symptomatic_hips(patient_ids: Collection[int]) -> Collection[int]:
     """The hips of these patients that hurt, by their standing evaluation."""
     hurting = HipEvaluation.objects.filter(patient__in=list(patient_ids), symptomatic=True)
     return set(hurting.values_list("hip_id", flat=True))
+
+
+def messages_in(tab: str, viewer: Viewer, today: date, *, clinic: int | None = None) -> QuerySet[Reminder]:
+    """The reminders of one view of the Messages page. Raises KeyError for no such view."""
+    rows = Reminder.objects.filter(clinic__in=viewer.clinic_ids, state__in=STATES[tab])
+    if clinic is not None:
+        rows = rows.filter(clinic=clinic)
+    if tab == "upcoming":
+        return rows.filter(send_on__lte=today + timedelta(days=AHEAD_DAYS)).order_by("send_on", "id")
+    return rows.order_by("-send_on", "-id")
 
 
 def on_run(now: datetime, behind: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,6 +17,7 @@ from patients.models import Decision, Membership, Role, User
 from patients.vocabulary import Action
 
 from . import audit
+from .escalation import Rung, teams_of
 from .flags import HipFindings
 from .models import CaseNote, ReviewCase
 
@@ -42,6 +43,9 @@ CASE_ACTIONS = frozenset(
 )
 # Questions that a decision does not answer: they end by what they ask for.
 NOT_ANSWERED_BY_DECISION = frozenset({Action.URGENT_RADIOGRAPH})
+WHOSE = ("all", "for_me", "mine", "unassigned", "opinion", "escalated")
+URGENCIES = ("URGENT", "SOON", "REVIEW", "DATA")
+NEWS = ("assigned", "second_opinion", "escalated", "reopened")  # notes that bring a case before somebody anew
 
 
 class CaseRefused(ValueError):
@@ -154,6 +158,48 @@ def _system_note(case: ReviewCase, kind: str, text: str, now: datetime) -> CaseN
 def open_cases_for(viewer: Viewer) -> QuerySet[ReviewCase]:
     """The queue: most urgent deadline first."""
     return ReviewCase.objects.filter(clinic_id__in=viewer.clinic_ids, state=ReviewCase.State.OPEN)
+
+
+def queue_of(
+    viewer: Viewer, whose: str = "all", *, action: str = "", clinic: int | None = None, since: datetime | None = None
+) -> QuerySet[ReviewCase]:
+    """The open cases of one view of the queue. `since`: opened, or brought before somebody anew, after that moment.
+
+    Unassigned is also what is assigned to somebody who is no clinician of that clinic any more: nobody decides it.
+    """
+    me = viewer.actor.user_id
+    deciding = Membership.objects.filter(
+        user=OuterRef("assigned_to"), clinic=OuterRef("clinic"), role=Role.CLINICIAN, user__is_active=True
+    )
+    unassigned = ~Q(Exists(deciding))
+    cases = open_cases_for(viewer)
+    if whose == "mine":
+        cases = cases.filter(assigned_to=me)
+    elif whose == "unassigned":
+        cases = cases.filter(unassigned)
+    elif whose == "opinion":
+        cases = cases.filter(second_opinion_from=me)
+    elif whose == "escalated":
+        cases = cases.filter(level=ReviewCase.Level.ADMIN)
+    elif whose == "for_me":
+        deciders = [team.clinic_id for team in teams_of(viewer.clinic_ids) if me in team.answering(Rung.CLINICIAN)]
+        cases = cases.filter(Q(assigned_to=me) | Q(second_opinion_from=me) | (Q(clinic__in=deciders) & unassigned))
+    if clinic is not None:
+        cases = cases.filter(clinic=clinic)
+    if since is not None:
+        told = CaseNote.objects.filter(case=OuterRef("pk"), kind__in=NEWS, at__gt=since)
+        cases = cases.filter(Q(opened_at__gt=since) | Exists(told))
+    return cases.filter(action=action) if action else cases
+
+
+def in_order(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
+    """What has an alarm sign before everything, then the nearest deadline."""
+    rank = Case(
+        *(When(urgency=name, then=Value(rank)) for rank, name in enumerate(URGENCIES)),
+        default=Value(9),
+        output_field=IntegerField(),
+    )
+    return cases.order_by(rank, "act_by", "since", "id")
 
 
 def case_for(viewer: Viewer, pk: int) -> ReviewCase:

@@ -15,6 +15,7 @@ from django.db.models import (
     Case,
     CharField,
     Count,
+    DateTimeField,
     Exists,
     F,
     IntegerField,
@@ -26,6 +27,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.functions import Cast, Coalesce
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +39,7 @@ from patients.vocabulary import Action
 from schedules.circumstances import INSTEAD_OF_FOLLOW_UP
 from schedules.models import Appointment
 
+from .escalation import LATE, escalated_to
 from .models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze
 from .patient_search import search_patients
 
@@ -71,7 +74,6 @@ RISK = {
     "not_assessed": 6,
 }
 NO_RISK = 9
-LATE = ("overdue", "gap")
 OPEN = ("open", "due")
 MISSED_SHOWN = timedelta(days=120)
 PAGE = 50
@@ -88,6 +90,9 @@ class Filters:
     late: int | None = None  # days since the due date, at least
     language: str = ""
     owner: int | None = None  # to whom the last contact was left, a case assigned, or who promised to come back
+    escalated_to: int | None = None  # whose an overdue follow-up has become, by not ending
+    promised_by: int | None = None  # who said they would come back by today, or whose snooze has ended
+    overdue_from: date | None = None  # overdue since this day at the earliest
     search: str = ""
 
 
@@ -144,7 +149,7 @@ def belonging_to(tab: str, today: date) -> Q:
 
 def patients_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> QuerySet[Patient]:
     """The tab's patients, those at risk first and then the longest late. Raises KeyError for no such tab."""
-    patients = _filtered(access.patients_for(viewer), filters, today).filter(belonging_to(tab, today))
+    patients = _filtered(viewer, filters, today).filter(belonging_to(tab, today))
     if tab == "reviews":
         risk: Any = Case(When(Exists(_open_cases(urgency="URGENT")), then=0), default=1, output_field=IntegerField())
         day: Any = _open_cases().order_by(F("act_by").asc(nulls_last=True), "id").values("act_by")[:1]
@@ -164,7 +169,8 @@ def _risk() -> Subquery:
     return Subquery(hips.values("least"), output_field=IntegerField())
 
 
-def _filtered(patients: QuerySet[Patient], filters: Filters, today: date) -> QuerySet[Patient]:
+def _filtered(viewer: Viewer, filters: Filters, today: date) -> QuerySet[Patient]:
+    patients = access.patients_for(viewer)
     if filters.clinic:
         patients = patients.filter(clinic=filters.clinic)
     if filters.clinician:
@@ -183,12 +189,47 @@ def _filtered(patients: QuerySet[Patient], filters: Filters, today: date) -> Que
             | Q(Exists(_open_cases(assigned_to=filters.owner)))
             | Q(Exists(_snoozes(today, owner=filters.owner)))
         )
+    if filters.overdue_from:
+        patients = patients.filter(Exists(_hips(status__in=LATE, overdue_on__gte=filters.overdue_from)))
+    if filters.escalated_to:
+        patients = patients.filter(escalated_to(filters.escalated_to, viewer.clinic_ids, today))
+    if filters.promised_by:
+        patients = _with_promise_kept_open(patients, filters.promised_by, today)
     return search_patients(patients, filters.search) if filters.search else patients
+
+
+def _with_promise_kept_open(patients: QuerySet[Patient], user_id: int, today: date) -> QuerySet[Patient]:
+    """Whom this person was to try again by today, or whose snooze of theirs has ended, with nothing recorded since.
+
+    A booked day is a promise of the patient's: it is looked at the day after, while the follow-up is still open.
+    """
+    attempts = ContactAttempt.objects.filter(patient=OuterRef("pk"), undone_at__isnull=True)
+    latest = attempts.order_by("-at", "-id").annotate(whose=Coalesce("owner", "by"))
+    booked = Q(last_outcome=ContactAttempt.Outcome.BOOKED)
+    asked_for = Exists(_hips(status__in=(*LATE, *OPEN)))
+    agreed = Q(last_whose=user_id) & (
+        (~booked & Q(last_next__lte=today)) | (booked & Q(last_next__lt=today) & asked_for)
+    )
+    since = ContactAttempt.objects.filter(patient=OuterRef("patient"), undone_at__isnull=True)
+    returned = Snooze.objects.filter(
+        ~Exists(since.filter(at__gte=Cast(OuterRef("until"), DateTimeField()))),
+        patient=OuterRef("pk"),
+        ended_at__isnull=True,
+        until__lte=today,
+        owner=user_id,
+    )
+    known = patients.alias(
+        last_whose=Subquery(latest.values("whose")[:1]),
+        last_next=Subquery(latest.values("next_on")[:1]),
+        last_outcome=Subquery(latest.values("outcome")[:1]),
+    )
+    followed = Exists(_hips(status__isnull=False))
+    return known.filter((agreed & followed) | (Exists(returned) & asked_for))
 
 
 def counts(viewer: Viewer, filters: Filters, today: date) -> dict[str, int]:
     """Length of each tab's list, in one query."""
-    seen = _filtered(access.patients_for(viewer), filters, today).order_by()
+    seen = _filtered(viewer, filters, today).order_by()
     parts = [
         seen.filter(belonging_to(tab, today))
         .annotate(tab=Value(tab, output_field=CharField()))
@@ -336,6 +377,7 @@ def _why_no_mail(patient: Patient, wish: bool | None) -> str:
     return {None: "no_consent", False: "declined", True: ""}[wish]
 
 
-def today_for(viewer: Viewer, now: datetime) -> date:
-    """Today in the viewer's first clinic, for lists that span clinics."""
-    return now.astimezone(ZoneInfo(viewer.time_zone)).date()
+def today_for(viewer: Viewer, now: datetime, clinic: int | None = None) -> date:
+    """Today in the clinic to which a list is narrowed; in the viewer's first one for lists that span clinics."""
+    zone = access.clinics_for(viewer).filter(pk=clinic).values_list("time_zone", flat=True).first() if clinic else None
+    return now.astimezone(ZoneInfo(zone or viewer.time_zone)).date()

@@ -1,6 +1,5 @@
 """Messages page: what mail goes out next, what went, what did not and why, and the switch that stops it."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -20,11 +19,10 @@ from patients.models import Clinic
 from schedules import rehearsal, reminders, volume
 from schedules.models import Reminder
 
-from .. import heartbeats
+from .. import heartbeats, mailing
 from .entry import signed_in
 
 PAGE = 50
-AHEAD_DAYS = 14
 State = Reminder.State
 TABS = {
     "upcoming": gettext_lazy("Next 14 days"),
@@ -33,20 +31,10 @@ TABS = {
     "refused": gettext_lazy("Not sent"),
     "sent": gettext_lazy("Sent"),
 }
-STATES: dict[str, tuple[State, ...]] = {
-    "upcoming": (State.PLANNED, State.SENDING),
-    "uncertain": (State.UNCERTAIN,),
-    "failed": (State.FAILED,),
-    "refused": (State.REFUSED, State.EXPIRED),
-    "sent": (State.SENT,),
-}
 
 
-def _rows(viewer: Viewer, tab: str) -> QuerySet[Reminder]:
-    rows = Reminder.objects.filter(clinic__in=viewer.clinic_ids, state__in=STATES[tab])
-    if tab == "upcoming":
-        return rows.filter(send_on__lte=timezone.now().date() + timedelta(days=AHEAD_DAYS)).order_by("send_on", "id")
-    return rows.order_by("-send_on", "-id")
+def _rows(viewer: Viewer, tab: str, clinic: int | None) -> QuerySet[Reminder]:
+    return mailing.messages_in(tab, viewer, timezone.now().date(), clinic=clinic)
 
 
 @signed_in
@@ -56,7 +44,10 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
     viewer = access.viewer_of(request)
     if tab not in TABS:
         raise Http404("No such list.")
-    page = Paginator(_rows(viewer, tab).select_related("patient", "clinic"), PAGE).get_page(request.GET.get("page"))
+    asked = request.GET.get("clinic", "")
+    clinic = next((pk for pk in viewer.clinic_ids if str(pk) == asked), None)
+    rows = _rows(viewer, tab, clinic).select_related("patient", "clinic")
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     found = list(page.object_list)
     ahead = {}
     if tab == "upcoming":
@@ -66,13 +57,15 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         "tabs": [
             {
                 "name": words,
-                "url": reverse("messages_tab", args=[name]),
-                "count": _rows(viewer, name).count(),
+                "url": reverse("messages_tab", args=[name], query={"clinic": clinic} if clinic else None),
+                "count": _rows(viewer, name, clinic).count(),
                 "current": name == tab,
                 "alert": name in {"uncertain", "failed"},
             }
             for name, words in TABS.items()
         ],
+        "clinic": clinic,
+        "chips": _chips(viewer, clinic),
         "rows": [_row(row, ahead.get(row.pk), viewer) for row in found],
         "page": page,
         "mail": heartbeats.beat("mail"),
@@ -87,6 +80,12 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         ],
     }
     return render(request, "monitoring/messages/list.html", context)
+
+
+def _chips(viewer: Viewer, clinic: int | None) -> list[dict[str, str]]:
+    if not clinic or len(viewer.clinic_ids) < 2:
+        return []
+    return [{"label": _("Clinic"), "value": access.clinics_for(viewer).get(pk=clinic).name, "remove_url": "?"}]
 
 
 def _row(reminder: Reminder, ahead: reminders.Upcoming | None, viewer: Viewer) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """Review pages: the queue of cases, and one case with its evidence, its clock and the decision."""
 
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -33,19 +37,38 @@ from .symptom_clock import symptom_clock
 
 PAGE = 50
 EVIDENCE_KINDS = ("imaging", "staging", "symptom", "score", "location", "procedure", "decision", "bmi", "ending")
-WHOSE = ("all", "mine", "unassigned", "opinion", "escalated")
 
 
-def _queue(viewer: Viewer, whose: str, action: str) -> QuerySet[ReviewCase]:
-    cases = review.open_cases_for(viewer)
-    narrowed = {
-        "mine": Q(assigned_to=viewer.actor.user_id),
-        "unassigned": Q(assigned_to__isnull=True),
-        "opinion": Q(second_opinion_from=viewer.actor.user_id),
-        "escalated": Q(level=ReviewCase.Level.ADMIN),
-    }.get(whose, Q())
-    cases = cases.filter(narrowed)
-    return cases.filter(action=action) if action in ACTIONS else cases
+@dataclass(frozen=True)
+class Narrowing:
+    """What the address of the queue asks for, as far as the viewer is offered it."""
+
+    whose: str
+    action: str
+    clinic: int | None
+    since: datetime | None
+
+    def cases(self, viewer: Viewer, whose: str = "") -> QuerySet[ReviewCase]:
+        return review.queue_of(viewer, whose or self.whose, action=self.action, clinic=self.clinic, since=self.since)
+
+    def query(self, **other: Any) -> str:
+        since = self.since.isoformat() if self.since else ""
+        asked = {"whose": self.whose, "question": self.action, "clinic": self.clinic, "since": since} | other
+        return urlencode({name: value for name, value in asked.items() if value})
+
+
+def _narrow(query: QueryDict, viewer: Viewer) -> Narrowing:
+    whose, action, clinic = query.get("whose", "all"), query.get("question", ""), query.get("clinic", "")
+    try:
+        since = parse_datetime(query.get("since", "").replace(" ", "+"))
+    except ValueError:
+        since = None
+    return Narrowing(
+        whose if whose in review.WHOSE else "all",
+        action if action in ACTIONS else "",
+        next((pk for pk in viewer.clinic_ids if str(pk) == clinic), None),
+        since if since and timezone.is_aware(since) else None,
+    )
 
 
 @signed_in
@@ -53,49 +76,57 @@ def _queue(viewer: Viewer, whose: str, action: str) -> QuerySet[ReviewCase]:
 def queue(request: HttpRequest) -> HttpResponse:
     """All open cases, the nearest deadline first; what has an alarm sign before everything."""
     viewer = access.viewer_of(request)
-    whose, action = request.GET.get("whose", "all"), request.GET.get("question", "")
-    cases = _queue(viewer, whose, action).select_related("patient", "patient__clinic", "hip", "assigned_to")
-    urgent_first = cases.order_by(_urgency(), "act_by", "since", "id")
-    page = Paginator(urgent_first, PAGE).get_page(request.GET.get("page"))
-    asked = review.open_cases_for(viewer).order_by("action").values_list("action", flat=True).distinct()
+    narrowing = _narrow(request.GET, viewer)
+    cases = narrowing.cases(viewer).select_related("patient", "patient__clinic", "hip", "assigned_to")
+    page = Paginator(review.in_order(cases), PAGE).get_page(request.GET.get("page"))
+    asked = review.queue_of(viewer, clinic=narrowing.clinic).order_by("action").values_list("action", flat=True)
     context = {
         "rows": [_row(case) for case in page.object_list],
         "page": page,
-        "tabs": _tabs(viewer, whose, action),
-        "questions": [(code, ACTIONS.get(code, code), code == action) for code in asked],
-        "question": action,
-        "whose": whose,
+        "tabs": _tabs(viewer, narrowing),
+        "questions": [
+            (ACTIONS.get(code, code), code == narrowing.action, narrowing.query(question=code))
+            for code in asked.distinct()
+        ],
+        "every_question": narrowing.query(question=""),
+        "question": narrowing.action,
+        "whose": narrowing.whose,
+        "query": narrowing.query(),
+        "chips": _chips(viewer, narrowing),
     }
     return render(request, "monitoring/review/queue.html", context)
 
 
-def _urgency() -> Case:
-    order = ("URGENT", "SOON", "REVIEW", "DATA")
-    return Case(
-        *(When(urgency=name, then=Value(rank)) for rank, name in enumerate(order)),
-        default=Value(9),
-        output_field=IntegerField(),
-    )
+def _chips(viewer: Viewer, narrowing: Narrowing) -> list[dict[str, str]]:
+    """What else narrows the queue, each with the address without it."""
+    chips = []
+    if narrowing.clinic and len(viewer.clinic_ids) > 1:
+        name = access.clinics_for(viewer).get(pk=narrowing.clinic).name
+        chips.append({"label": _("Clinic"), "value": name, "remove_url": f"?{narrowing.query(clinic='')}"})
+    if narrowing.since:
+        when = date_format(timezone.localtime(narrowing.since), "DATETIME_FORMAT")
+        chips.append({"label": _("New since"), "value": when, "remove_url": f"?{narrowing.query(since='')}"})
+    return chips
 
 
-def _tabs(viewer: Viewer, whose: str, action: str) -> list[dict[str, Any]]:
+def _tabs(viewer: Viewer, narrowing: Narrowing) -> list[dict[str, Any]]:
     names = {
         "all": _("All"),
+        "for_me": _("For me"),
         "mine": _("Assigned to me"),
         "unassigned": _("Unassigned"),
         "opinion": _("My opinion asked"),
         "escalated": _("Undecided for too long"),
     }
-    question = f"&question={action}" if action else ""
     return [
         {
             "name": names[name],
-            "url": f"{reverse('reviews')}?whose={name}{question}",
-            "count": _queue(viewer, name, action).count(),
-            "current": name == whose,
+            "url": f"{reverse('reviews')}?{narrowing.query(whose=name)}",
+            "count": narrowing.cases(viewer, name).count(),
+            "current": name == narrowing.whose,
             "alert": name == "escalated",
         }
-        for name in WHOSE
+        for name in review.WHOSE
     ]
 
 
@@ -121,9 +152,7 @@ def _case(viewer: Viewer, pk: int) -> ReviewCase:
 
 def _next_after(viewer: Viewer, case: ReviewCase) -> str:
     """The address of the next open case in the queue's order, or of the queue."""
-    ids = list(
-        review.open_cases_for(viewer).order_by(_urgency(), "act_by", "since", "id").values_list("pk", flat=True)[:500]
-    )
+    ids = list(review.in_order(review.open_cases_for(viewer)).values_list("pk", flat=True)[:500])
     later = ids[ids.index(case.pk) + 1 :] if case.pk in ids else ids
     return reverse("review_case", args=[later[0]]) if later else reverse("reviews")
 

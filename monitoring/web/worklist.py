@@ -45,9 +45,9 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     if tab not in worklist.TABS:
         raise Http404(tab)
     viewer = access.viewer_of(request)
-    today = worklist.today_for(viewer, timezone.now())
     staff = staff_for(viewer)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
+    today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
     counts = worklist.counts(viewer, narrowing.filters, today)
     after = request.GET.get("after", "")
     page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
@@ -318,9 +318,9 @@ def _owner(text: str) -> User | None:
 def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     """The context of a row by itself, as on the list from which the request came."""
     viewer = access.viewer_of(request)
-    today = worklist.today_for(viewer, timezone.now())
     staff = staff_for(viewer)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
+    today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
     tab = _tab(request)
     patient = access.patient_for(viewer, patient.pk)
     row = worklist.rows_for([patient], today)[0]
@@ -420,7 +420,7 @@ def export(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
     if tab not in worklist.TABS or kind not in exports.KINDS:
         raise Http404(tab)
     viewer = access.viewer_of(request)
-    today = worklist.today_for(viewer, timezone.now())
     narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
+    today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
     rows = worklist.every_row(tab, viewer, narrowing.filters, today)
     return exports.export_rows(viewer, rows, tab=tab, kind=kind, today=today, of=narrowing.query())

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,9 +18,9 @@ from patients.models import Membership, Role
 from patients.models.clinic import PATIENT_LANGUAGES
 
 from ..worklist import Filters
-from .finding_words import PATHWAYS
+from .finding_words import PATHWAYS, day_words
 
-NAMES = ("clinic", "clinician", "pathway", "late", "language", "owner", "q")
+NAMES = ("clinic", "clinician", "pathway", "late", "language", "owner", "escalated", "promised", "overdue_from", "q")
 ME = "me"
 
 
@@ -63,6 +64,14 @@ class FilterForm(forms.Form):
     late = forms.IntegerField(label=gettext_lazy("Days late, at least"), min_value=0, max_value=20_000, required=False)
     language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
     owner = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
+    escalated = forms.ChoiceField(label=gettext_lazy("Escalated to"), required=False)
+    promised = forms.ChoiceField(label=gettext_lazy("Promised for today or before"), required=False)
+    overdue_from = forms.DateField(
+        label=gettext_lazy("Overdue since, at the earliest"),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+        required=False,
+    )
     q = forms.CharField(label=gettext_lazy("Name, number or birth date"), max_length=100, required=False)
 
     def __init__(self, data: QueryDict, *, staff: Staff) -> None:
@@ -76,6 +85,8 @@ class FilterForm(forms.Form):
             "pathway": list(PATHWAYS.items()),
             "language": list(PATIENT_LANGUAGES),
             "owner": [(ME, _("Me")), *staff.people],
+            "escalated": [(ME, _("Me"))],
+            "promised": [(ME, _("By me"))],
         }
         for name, offered in choices.items():
             if name in self.fields:
@@ -105,6 +116,8 @@ class Narrowing:
         value = self.kept[name]
         if isinstance(field, forms.ChoiceField):
             value = next((str(text) for code, text in field.widget.choices if str(code) == value), value)
+        elif isinstance(field, forms.DateField):
+            value = day_words(date.fromisoformat(value))
         rest = {other: kept for other, kept in self.kept.items() if other != name}
         path = reverse("worklist_tab", args=[tab])
         return {"label": str(field.label), "value": value, "remove_url": with_query(path, rest)}
@@ -116,14 +129,17 @@ def narrow(query: QueryDict, *, viewer: Viewer, staff: Staff) -> Narrowing:
     form.is_valid()
     known = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
     kept = {name: str(known[name]) for name in NAMES if name in known}
-    owner = known.get("owner")
+    owner, me = known.get("owner"), viewer.actor.user_id
     filters = Filters(
         clinic=known.get("clinic"),
         clinician=known.get("clinician"),
         pathway=known.get("pathway", ""),
         late=known.get("late"),
         language=known.get("language", ""),
-        owner=(viewer.actor.user_id if owner == ME else int(owner)) if owner else None,
+        owner=(me if owner == ME else int(owner)) if owner else None,
+        escalated_to=me if known.get("escalated") else None,
+        promised_by=me if known.get("promised") else None,
+        overdue_from=known.get("overdue_from"),
         search=known.get("q", ""),
     )
     return Narrowing(form, filters, kept)

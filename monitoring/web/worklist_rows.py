@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from patients.models import Patient
 
+from ..escalation import Rung, steps_of
 from ..models import ContactAttempt, HipEvaluation, ReviewCase
 from ..outreach import longest_snooze
 from ..worklist import OPEN, Row
@@ -294,24 +294,15 @@ def _decider(row: Row) -> tuple[str, str]:
 
 def _ladder(row: Row, late: list[HipEvaluation], today: date) -> tuple[str, str]:
     """Coordinator from the day it was overdue, clinician from escalation, administrator from tracing or a gap."""
-    rungs: list[tuple[int, date, str]] = []
-    clinician = row.patient.responsible.name if row.patient.responsible else _("Clinician")
-    for hip in late:
-        window: dict[str, str] = getattr(hip, "window", None) or {}
-        days = {name: parse_date(window.get(name) or "") for name in ("escalate_on", "trace_on")}
-        for height, day, who in (
-            (0, hip.overdue_on, _("Coordinator")),
-            (1, days["escalate_on"], clinician),
-            (2, days["trace_on"], _("Administrator")),
-            (2, hip.gap_on, _("Administrator")),
-        ):
-            if day and day <= today:
-                rungs.append((height, day, who))
-    if not rungs:
+    steps = steps_of(late, today)
+    if not steps:
         return _("Coordinator"), ""
-    top = max(height for height, _day, _who in rungs)
-    day, who = min((day, who) for height, day, who in rungs if height == top)
-    return who, _since(day)
+    who = {
+        Rung.COORDINATOR: _("Coordinator"),
+        Rung.CLINICIAN: row.patient.responsible.name if row.patient.responsible else _("Clinician"),
+        Rung.ADMIN: _("Administrator"),
+    }
+    return who[steps[0].rung], _since(steps[0].since)
 
 
 def _since(day: date | None) -> str:

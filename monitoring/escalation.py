@@ -1,0 +1,139 @@
+"""Escalation: to whom an overdue follow-up goes when nothing ends it, since when and why, and that it reaches somebody.
+
+A coordinator has it from the day it is overdue, the clinician from the protocol's day of escalation (30 days after it
+was due), the administrator from the day of tracing (90 days) or a gap. It stays with each of them while it is open.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils.dateparse import parse_date
+
+from patients.models import Membership, Role
+from schedules.models import Plan
+
+from .models import HipEvaluation
+
+LATE = ("overdue", "gap")
+
+
+class Rung(StrEnum):
+    """Who acts; later ones stand higher."""
+
+    COORDINATOR = "coordinator"
+    CLINICIAN = "clinician"
+    ADMIN = "admin"
+
+
+class Why(StrEnum):
+    OVERDUE = "overdue"
+    DUE_LONG_AGO = "due_long_ago"  # the protocol's days after the due date have passed
+    GAP = "gap"
+
+
+HEIGHT = {rung: height for height, rung in enumerate(Rung)}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung that a late hip has come to."""
+
+    rung: Rung
+    since: date
+    why: Why
+    days: int = 0  # after the due date
+
+
+def steps_of(hips: Iterable[HipEvaluation], today: date) -> list[Step]:
+    """Every rung that late hips, with their `window`, have come to: the highest first, and on it the longest."""
+    found = []
+    for hip in hips:
+        window: dict[str, str] = getattr(hip, "window", None) or {}
+        escalate_on, trace_on = (parse_date(window.get(name) or "") for name in ("escalate_on", "trace_on"))
+        for rung, day, why in (
+            (Rung.COORDINATOR, hip.overdue_on, Why.OVERDUE),
+            (Rung.CLINICIAN, escalate_on, Why.DUE_LONG_AGO),
+            (Rung.ADMIN, trace_on, Why.DUE_LONG_AGO),
+            (Rung.ADMIN, hip.gap_on, Why.GAP),
+        ):
+            if day and day <= today:
+                found.append(Step(rung, day, why, (day - hip.due_on).days if hip.due_on else 0))
+    return sorted(found, key=lambda step: (-HEIGHT[step.rung], step.since, step.why))
+
+
+def has_come_to(rung: Rung, today: date) -> Q:
+    """Patients with a late hip that has come to this rung."""
+    late = HipEvaluation.objects.filter(patient=OuterRef("pk"), status__in=LATE)
+    plans = Plan.objects.filter(patient=OuterRef("pk"), state=Plan.State.CURRENT, hip__evaluation__status__in=LATE)
+    if rung == Rung.ADMIN:
+        return Q(Exists(plans.filter(trace_on__lte=today))) | Q(Exists(late.filter(gap_on__lte=today)))
+    if rung == Rung.CLINICIAN:
+        return Q(Exists(plans.filter(escalate_on__lte=today)))
+    return Q(Exists(late))
+
+
+# ---- Who answers
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who works in a clinic today, by role; those who were deactivated do not count."""
+
+    clinic_id: int
+    coordinators: frozenset[int]
+    clinicians: frozenset[int]
+    admins: frozenset[int]
+
+    @property
+    def everyone(self) -> frozenset[int]:
+        return self.coordinators | self.clinicians | self.admins
+
+    def answering(self, rung: Rung) -> frozenset[int]:
+        """Those of the rung; where there is none the others who may decide, and then whoever is there."""
+        if rung == Rung.CLINICIAN:
+            return self.clinicians or self.admins or self.coordinators
+        if rung == Rung.ADMIN:
+            return self.admins or self.clinicians or self.coordinators
+        return self.coordinators or self.admins or self.clinicians
+
+    def stands_in(self, user_id: int, rung: Rung) -> bool:
+        """True for a person who answers on a rung whose own role nobody holds."""
+        own = {Rung.CLINICIAN: self.clinicians, Rung.ADMIN: self.admins, Rung.COORDINATOR: self.coordinators}[rung]
+        return not own and user_id in self.answering(rung)
+
+
+def teams_of(clinic_ids: Collection[int]) -> list[Team]:
+    """One query for any number of clinics."""
+    held: dict[int, dict[str, set[int]]] = {pk: {role: set() for role in Role.values} for pk in clinic_ids}
+    active = Membership.objects.filter(clinic__in=list(clinic_ids), user__is_active=True).order_by("id")
+    for clinic, user, role in active.values_list("clinic_id", "user_id", "role"):
+        held[clinic][role].add(user)
+    return [
+        Team(pk, *(frozenset(roles[role]) for role in (Role.COORDINATOR, Role.CLINICIAN, Role.ADMIN)))
+        for pk, roles in held.items()
+    ]
+
+
+def escalated_to(user_id: int, clinic_ids: Collection[int], today: date) -> Q:
+    """Patients whose overdue follow-up has been escalated to this person in one of these clinics.
+
+    To the responsible clinician, and to every clinician where none is named or who is named no longer is one.
+    """
+    theirs = Q(pk__in=[])
+    for team in teams_of(clinic_ids):
+        mine = Q(pk__in=[])
+        if user_id in team.answering(Rung.CLINICIAN):
+            named = Q(responsible=user_id) | Q(responsible__isnull=True) | ~Q(responsible__in=sorted(team.clinicians))
+            mine |= has_come_to(Rung.CLINICIAN, today) & named
+        if user_id in team.answering(Rung.ADMIN):
+            mine |= has_come_to(Rung.ADMIN, today)
+        theirs |= Q(clinic=team.clinic_id) & mine
+    return theirs
+
+
+def step_for(user_id: int, team: Team, steps: Iterable[Step]) -> Step | None:
+    """The highest step on which this person answers; `steps` as from steps_of."""
+    return next((one for one in steps if one.rung != Rung.COORDINATOR and user_id in team.answering(one.rung)), None)
