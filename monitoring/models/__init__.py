@@ -8,6 +8,7 @@ from .heartbeat import Heartbeat
 from .imports import ImportBatch, ImportRow
 from .patient_link import PatientLinkUse
 from .review import CaseNote, ReviewCase
+from .staff_notice import NoticeChoice, StaffNotice
 from .tokens import ApiToken, IdempotentReply
 from .worklist import ContactAttempt, SavedView, Snooze
 
@@ -25,9 +26,11 @@ __all__ = [
     "IdempotentReply",
     "ImportBatch",
     "ImportRow",
+    "NoticeChoice",
     "PatientEvaluation",
     "PatientLinkUse",
     "ReviewCase",
     "SavedView",
     "Snooze",
+    "StaffNotice",
 ]
