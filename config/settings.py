@@ -12,6 +12,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from config import mail_settings
 from config.embedded import locations
 
 env = environ.Env()
@@ -73,7 +74,6 @@ INSTALLED_APPS = [
     "pghistory",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "phonenumber_field",
 ]
 
@@ -217,14 +217,18 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 IMPORT_MAX_BYTES = 50 * 1024 * 1024
 
-_email = env.email_url_config(env("EMAIL_URL", default="") or locations.mailbox_smtp(DATA_DIR))
-EMAIL_BACKEND = _email["EMAIL_BACKEND"]
-EMAIL_HOST = _email["EMAIL_HOST"]
-EMAIL_PORT = _email["EMAIL_PORT"]
-EMAIL_HOST_USER = _email.get("EMAIL_HOST_USER") or ""
-EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_PASSWORD") or ""
-EMAIL_USE_TLS = _email.get("EMAIL_USE_TLS", False)
-EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
+_mail = mail_settings.read(os.environ, default_url=locations.mailbox_smtp(DATA_DIR), production=PRODUCTION)
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail.get("EMAIL_HOST", "")
+EMAIL_PORT = _mail.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+MAIL_PROVIDER = _mail["MAIL_PROVIDER"]  # "" with a mail server of one's own
+ANYMAIL = _mail["ANYMAIL"]
+BOUNCE_ADDRESS = _mail["BOUNCE_ADDRESS"]  # mails return to this address, each with a mark of its own
+BOUNCE_MAILBOX_URL = _mail["BOUNCE_MAILBOX_URL"]
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
 MAIL_REHEARSAL_TO = env("MAIL_REHEARSAL_TO", default="")  # every mail to patients goes there instead
 DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="appointments@clinic.example")

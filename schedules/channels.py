@@ -24,11 +24,15 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one mail. `address_bad`: the server knows no such mailbox."""
+    """What became of one mail. `address_bad`: the server knows no such mailbox.
+
+    `provider_id`: the name under which a provider will tell what becomes of the mail later.
+    """
 
     ending: Ending
     reason: str = ""
     address_bad: bool = False
+    provider_id: str = ""
 
 
 class Channel(Protocol):
@@ -149,7 +153,7 @@ def judge(fault: Exception) -> Outcome:
             return Outcome(Ending.IN_DOUBT, f"No answer came after it was handed over: {_words(fault)}")
         case smtplib.SMTPRecipientsRefused():
             code, text = next(iter(fault.recipients.values()))
-            return _by_code(code, _said(code, text), bad_address=_is_unknown_mailbox(code, text))
+            return _by_code(code, _said(code, text), bad_address=is_unknown_mailbox(code, text))
         case smtplib.SMTPSenderRefused() if fault.smtp_code >= 500:
             return Outcome(Ending.UNREACHABLE, f"Our address is refused. {_said(fault.smtp_code, fault.smtp_error)}")
         case smtplib.SMTPResponseException():
@@ -167,8 +171,11 @@ def _by_code(code: int, said: str, *, bad_address: bool) -> Outcome:
     return Outcome(Ending.TRY_LATER, said)
 
 
-def _is_unknown_mailbox(code: int, text: bytes | str) -> bool:
-    """Blocked, full or forbidden is not unknown: only a dead address may stop later mail."""
+def is_unknown_mailbox(code: int, text: bytes | str) -> bool:
+    """Blocked, full or forbidden is not unknown: only a dead address may stop later mail.
+
+    `text` is what the server said, beginning with its enhanced status code where it gave one.
+    """
     enhanced = _enhanced(text)
     return enhanced.startswith(("5.1.", "5.2.1")) if enhanced else code in (550, 551, 553)
 
@@ -193,6 +200,10 @@ def _words(fault: Exception) -> str:
 
 def default_channel() -> Channel:
     """The channel that the settings name; SMTP with the care that the answer to each mail deserves."""
+    if settings.MAIL_PROVIDER:
+        from .provider_channel import ProviderChannel  # loads an HTTP client that a mail server has no use for
+
+        return ProviderChannel(get_connection())
     if settings.EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend":
         return BackendChannel(CarefulBackend())
     return BackendChannel(get_connection())

@@ -1,6 +1,7 @@
 """What is stored of schedules: one concept, one module."""
 
 from .appointment import Appointment, AppointmentEvent, CalendarFeed
+from .delivery_event import DeliveryEvent
 from .message_plan import MessagePlan
 from .plan import Plan
 from .protocol import ProtocolVersion
@@ -11,6 +12,7 @@ __all__ = [
     "Appointment",
     "AppointmentEvent",
     "CalendarFeed",
+    "DeliveryEvent",
     "MessagePlan",
     "Plan",
     "ProtocolVersion",

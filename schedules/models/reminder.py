@@ -39,7 +39,7 @@ class Reminder(models.Model):
         FAILED = "failed", _("Failed")
         UNCERTAIN = "uncertain", _("Uncertain")
 
-    # Whether the mail went out can be uncertain; whether it may be tried again never is.
+    # Whether the mail went out can be uncertain; whether it may be tried again never is. What was sent may come back.
     TRANSITIONS: dict[str, frozenset[str]] = {
         State.PLANNED: frozenset({State.SENDING, State.REFUSED, State.EXPIRED, State.CANCELLED}),
         State.SENDING: frozenset({State.SENT, State.FAILED, State.PLANNED, State.UNCERTAIN}),
@@ -48,7 +48,7 @@ class Reminder(models.Model):
         State.CANCELLED: frozenset({State.PLANNED}),
         State.FAILED: frozenset({State.PLANNED}),
         State.EXPIRED: frozenset(),
-        State.SENT: frozenset(),
+        State.SENT: frozenset({State.FAILED}),
     }
 
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
@@ -66,6 +66,7 @@ class Reminder(models.Model):
     language = models.CharField(max_length=8, blank=True)
     sent_to = models.EmailField(blank=True)
     message_id = models.CharField(max_length=120, blank=True)
+    provider_id = models.CharField(max_length=200, blank=True)  # under which a provider tells what became of it
     attempts = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True, blank=True)  # after a transient failure
     claimed_by = models.CharField(max_length=80, blank=True)
@@ -106,6 +107,8 @@ class Reminder(models.Model):
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="reminders_in_flight"),
             models.Index(fields=["clinic", "state", "-send_on"], name="reminders_by_state"),
             models.Index(fields=["patient", "-send_on"], name="reminders_by_patient"),
+            models.Index(fields=["message_id"], condition=~Q(message_id=""), name="reminders_by_message_id"),
+            models.Index(fields=["provider_id"], condition=~Q(provider_id=""), name="reminders_by_provider_id"),
         ]
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ ADDED_ONLY = [
     "monitoring_evaluationreceipt",
     "monitoring_casenote",
     "monitoring_census",
+    "schedules_deliveryevent",
     "schedules_reminderevent",
 ]
 
