@@ -28,7 +28,7 @@ from patients.changes import Actor
 from patients.models import Clinic
 from patients.recording import record_bounce, today_at
 
-from . import rehearsal, substitutes, volume
+from . import rehearsal, return_path, substitutes, volume
 from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
 from .circumstances import cases_for
 from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
@@ -117,6 +117,7 @@ def _send(channel: Channel, reminder: Reminder, done: Sequence[Errand], clock: C
     try:
         message = compose(reminder, reminder.patient, reminder.clinic)
         rehearsal.redirect(message)
+        return_path.mark(message, reminder)
     except Exception as fault:
         log.exception("reminder %s could not be written", reminder.pk)
         return Outcome(Ending.TRY_LATER, f"The mail could not be written: {type(fault).__name__}")
@@ -253,6 +254,8 @@ def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Ta
         if errand.outcome.address_bad and not rehearsal.recipient():
             row, day = errand.reminder, today_at(errand.reminder.clinic, now)
             record_bounce(row.patient_id, by=BY, address=row.sent_to, reason=errand.outcome.reason, on=day)
+        if errand.outcome.provider_id:
+            Reminder.objects.filter(pk=errand.reminder.pk).update(provider_id=errand.outcome.provider_id)
     alike: dict[tuple[Reminder.State, datetime | None, int, str], list[int]] = {}
     for errand in done:
         to, not_before, attempts = _consequence(errand.reminder, errand.outcome, now)
