@@ -9,6 +9,7 @@ from schedules import adoption
 from schedules.guideline.evaluation import evaluate
 from schedules.guideline.stream import read_question
 
+from . import samples
 from .entry import Endpoint
 from .parsing import EscapedJSONRenderer, ExactJSONParser
 from .schema import refusals
@@ -21,19 +22,6 @@ _QUESTION = {
         "record": {"$ref": "#/components/schemas/AssessRecord"},
         "as_of": {"$ref": "#/components/schemas/AssessDate"},
     },
-}
-_PAINFUL = {
-    "record": {
-        "patient": {"enrolled_on": "2026-01-10", "born_on": "1990-03-10"},
-        "hips": [
-            {
-                "side": "left",
-                "imaging": [{"id": "mri", "on": "2026-01-10", "modality": "MR", "necrosis": True}],
-                "symptoms": [{"id": "call", "on": "2026-03-03", "source": "patient", "pain_nrs": 3}],
-            }
-        ],
-    },
-    "as_of": "2026-03-05",
 }
 
 
@@ -51,7 +39,7 @@ class Assess(Endpoint):
             200: {"$ref": "#/components/schemas/AssessAnswer"},
             **refusals(400, 401, 413, 415, 422, 429),
         },
-        examples=[OpenApiExample("New pain in a hip with a lesion", _PAINFUL, request_only=True)],
+        examples=[OpenApiExample("New pain in a hip with a lesion", dict(samples.QUESTION), request_only=True)],
     )
     def post(self, request: Request) -> Response:
         """What the guideline asks of both hips on a day, as `manage.py assess --json` answers it."""

@@ -1,7 +1,7 @@
 """Cases over the API: one case with what was said, a comment, and the decision that answers it."""
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +15,10 @@ from .entry import Registry, viewer_of
 from .idempotency import once
 from .schema import IDEMPOTENCY_KEY, OF_ONE, OF_WRITING
 from .serializers import DecisionIn, NoteIn, NoteOut, ReviewOut
+
+_DECISION = OpenApiExample(
+    "Watched on", {"outcome": "observe", "reason": "mild, wants to wait", "on": "2026-03-05"}, request_only=True
+)
 
 
 def _case(request: Request, pk: int) -> ReviewCase:
@@ -66,7 +70,12 @@ class Decide(Registry):
 
     needs_to_write = Permission.DECIDE
 
-    @extend_schema(request=DecisionIn, parameters=[IDEMPOTENCY_KEY], responses={200: ReviewOut, **OF_WRITING})
+    @extend_schema(
+        request=DecisionIn,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={200: ReviewOut, **OF_WRITING},
+        examples=[_DECISION],
+    )
     @once
     def post(self, request: Request, pk: int) -> Response:
         """Answer an open case with a decision and its reason. Needs the scope `decide`."""

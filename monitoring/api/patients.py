@@ -72,6 +72,10 @@ _VISIT = OpenApiExample(
     },
     request_only=True,
 )
+_AMENDMENT = OpenApiExample(
+    "A new telephone", {"telephone": "+44 20 7946 0123", "reason": "she moved house"}, request_only=True
+)
+_WITHDRAWAL = OpenApiExample("The wrong hip", {"reason": "it was the other hip"}, request_only=True)
 _PERSON = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
 
 
@@ -167,7 +171,10 @@ class OnePatient(Registry):
         return _answer(patient)
 
     @extend_schema(
-        request=PatientChange, parameters=[IDEMPOTENCY_KEY, IF_MATCH], responses={200: PatientOut, **OF_WRITING}
+        request=PatientChange,
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH],
+        responses={200: PatientOut, **OF_WRITING},
+        examples=[_AMENDMENT],
     )
     @once
     @_of_a_patient
@@ -294,7 +301,12 @@ def _check_day(on: Any, patient: Patient) -> None:
 class Withdraw(Registry):
     """A fact entered in error."""
 
-    @extend_schema(request=WithdrawalIn, parameters=[IDEMPOTENCY_KEY], responses={200: RecordedOut, **OF_WRITING})
+    @extend_schema(
+        request=WithdrawalIn,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={200: RecordedOut, **OF_WRITING},
+        examples=[_WITHDRAWAL],
+    )
     @once
     @_of_a_patient
     def post(self, request: Request, patient: Patient, key: str) -> Response:

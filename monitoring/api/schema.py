@@ -14,6 +14,8 @@ from drf_spectacular.renderers import (
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from drf_spectacular.views import SpectacularAPIView
 
+from . import samples
+from .entry import READING, Registry
 from .facts import FACT_KINDS, values_schema
 from .problems import MEDIA_TYPE
 from .serializers import ProblemOut
@@ -63,8 +65,14 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "hw_…",
-            "description": "A token of one clinic, with scopes and an expiry.",
+            "description": "A token of one clinic, with scopes and an expiry. Each call names the scope it needs.",
         }
+
+    def get_security_requirement(self, auto_schema: Any) -> dict[str, list[str]]:
+        view = auto_schema.view
+        if not isinstance(view, Registry):
+            return {self.name: []}
+        return {self.name: [str(view.needs if auto_schema.method in READING else view.needs_to_write)]}
 
 
 class Document(SpectacularAPIView):
@@ -72,6 +80,12 @@ class Document(SpectacularAPIView):
     permission_classes = ()
     throttle_classes = (PerMinute,)
     renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer2, OpenApiYamlRenderer]
+
+
+class YamlDocument(Document):
+    """The same for who opens it in a browser, which does not say that it would like YAML."""
+
+    renderer_classes = [OpenApiYamlRenderer2, OpenApiYamlRenderer, OpenApiJsonRenderer2, OpenApiJsonRenderer]
 
 
 def add_shapes(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
@@ -86,6 +100,8 @@ def add_shapes(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
             operation["summary"] = operation.get("description", "").split("\n")[0].split(". ")[0].rstrip(".")
     for kind in FACT_KINDS:
         schemas[f"{kind.title()}Values"] = values_schema(kind)
+    for name, example in samples.by_shape().items():
+        schemas[name]["examples"] = [example]
     return result
 
 

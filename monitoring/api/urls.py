@@ -41,6 +41,7 @@ class Unknown(APIView):
 
 urlpatterns = [
     path("schema/", schema.Document.as_view(), name="api_schema"),
+    path("schema.yaml", schema.YamlDocument.as_view(), name="api_schema_yaml"),
     path("docs/", pages.documentation, name="api_docs"),
     *(path(f"v1/{route}", view.as_view(), name=name) for route, view, name in ROUTES),
     *(

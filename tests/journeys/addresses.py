@@ -44,6 +44,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "import_template": "a file",
     "import_problems": "a file",
     "api_schema": "a file",
+    "api_schema_yaml": "a file",
     "patient_check": "opened by a link from a mail; see tests/monitoring/test_patient_pages.py",
     "patient_wishes": "opened by a link from a mail",
     "patient_stop": "opened by a link from a mail",
