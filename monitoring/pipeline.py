@@ -87,20 +87,24 @@ def on_change(change: Change) -> None:
 
 
 @contextmanager
-def deferred() -> Iterator[set[int]]:
-    """Inside, recording collects patients instead of evaluating each; they are evaluated in chunks at the end."""
+def deferred(now: datetime | None = None) -> Iterator[set[int]]:
+    """Inside, recording collects patients instead of evaluating each; they are evaluated in chunks at the end.
+
+    As of `now`, for whoever lives by another clock than the wall's; else as of the end.
+    """
     waiting: set[int] = set()
     token = _deferred.set(waiting)
     try:
         yield waiting
     finally:
         _deferred.reset(token)
-    now = timezone.now()
+    finished_at = now
+    now = now or timezone.now()
     run = EvaluationRun.objects.create(kind="batch", actor="system: batch", started_at=now)
     counts = Counts()
     for chunk in _chunks(sorted(waiting)):
         counts += evaluate_patients(chunk, run=run, now=now)
-    _finish(run, counts, timezone.now())
+    _finish(run, counts, finished_at or timezone.now())
 
 
 def _chunks(ids: list[int]) -> Iterator[list[int]]:
