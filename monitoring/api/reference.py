@@ -4,6 +4,7 @@ Nothing here knows a view or a page; the document is the only source.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,14 +74,10 @@ class Answer:
     type: Type | None = None
     example: Example | None = None
 
-    @property
-    def is_success(self) -> bool:
-        return self.status.startswith("2")
-
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. `scopes` is empty where no token is needed."""
+    """One method of one path. `scopes` is empty where no token is needed; `errors` are statuses."""
 
     id: str
     method: str
@@ -92,6 +89,7 @@ class Operation:
     body: Shape | None
     examples: tuple[Example, ...]
     answers: tuple[Answer, ...]
+    errors: tuple[str, ...]
     curl: str
 
     def fields(self) -> tuple[Field, ...]:
@@ -123,6 +121,7 @@ class Reference:
     version: str
     subjects: tuple[Subject, ...]
     shapes: tuple[Shape, ...]
+    errors: tuple[Answer, ...]
     problem: Example | None
 
     def operations(self) -> Iterator[Operation]:
@@ -141,7 +140,7 @@ def reference_of(document: Schema, *, base: str, samples: Mapping[str, Any]) -> 
                 subjects.setdefault(next(iter(item[method].get("tags", [])), ""), []).append(operation)
     listed = tuple(Subject(name, tuple(operations)) for name, operations in sorted(subjects.items()))
     info = document["info"]
-    found = Reference(info["title"], info["version"], listed, reader.shapes(), reader.problem())
+    found = Reference(info["title"], info["version"], listed, reader.shapes(), reader.errors(), reader.problem())
     return replace(found, shapes=_reached(found.operations(), found.shapes))
 
 
@@ -171,14 +170,18 @@ def _reached(operations: Iterable[Operation], shapes: Sequence[Shape]) -> tuple[
 
 
 class _Reader:
-    """Reads one document."""
+    """Reads one document. What each error means is told once, as its first call tells it."""
 
     def __init__(self, schemas: Schema, base: str, samples: Mapping[str, Any]) -> None:
         self.schemas, self.base, self.samples = schemas, base, samples
+        self.meanings: dict[str, str] = {}
+
+    def errors(self) -> tuple[Answer, ...]:
+        return tuple(Answer(status, meaning) for status, meaning in sorted(self.meanings.items()))
 
     def shapes(self) -> tuple[Shape, ...]:
         return tuple(
-            Shape(name, schema.get("description", ""), self.fields(schema))
+            Shape(name, _prose(schema.get("description", "")), self.fields(schema))
             for name, schema in sorted(self.schemas.items())
             if "properties" in schema
         )
@@ -191,20 +194,28 @@ class _Reader:
         content: Schema = said.get("requestBody", {}).get("content", {})
         asked: Schema = next(iter(content.values()), {})
         examples = self._examples(asked) if content else ()
-        parameters = tuple(self._parameter(parameter) for parameter in said.get("parameters", ()))
+        answers = tuple(self._answer(status, answer) for status, answer in sorted(said["responses"].items()))
+        errors = {one.status for one in answers if one.description == self._meaning(one)}
+        summary = said.get("summary") or said["operationId"]
+        description = said.get("description", "")
         return Operation(
             id=said["operationId"],
             method=method.upper(),
             path=path,
-            summary=said.get("summary") or said["operationId"],
-            description=said.get("description", ""),
+            summary=_prose(summary),
+            description="" if description.rstrip(".") == summary else _prose(description),
             scopes=_scopes(said.get("security", ())),
-            parameters=parameters,
+            parameters=tuple(self._parameter(parameter) for parameter in said.get("parameters", ())),
             body=self._body(asked["schema"]) if "schema" in asked else None,
             examples=examples,
-            answers=tuple(self._answer(status, answer) for status, answer in sorted(said["responses"].items())),
+            answers=tuple(answer for answer in answers if answer.status not in errors),
+            errors=tuple(sorted(errors)),
             curl=self._curl(path, method, said, examples),
         )
+
+    def _meaning(self, answer: Answer) -> str | None:
+        """What this error means everywhere. None for what is no error."""
+        return self.meanings.setdefault(answer.status, answer.description) if answer.status >= "400" else None
 
     def _parameter(self, said: Schema) -> Field:
         merged = {**said["schema"], **({"description": said["description"]} if "description" in said else {})}
@@ -371,8 +382,9 @@ def _scopes(security: Iterable[Schema]) -> tuple[str, ...]:
 
 
 def _prose(text: str) -> str:
-    """Without the list of values that the document repeats in words."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("* `")).strip()
+    """Without the list of values that the document repeats in words, and with quotes for its marks of code."""
+    kept = "\n".join(line for line in text.splitlines() if not line.startswith("* `")).strip()
+    return re.sub(r"`([^`\n]*)`", r"“\1”", kept)
 
 
 def _plain(value: Any) -> str:

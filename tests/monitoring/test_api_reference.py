@@ -72,6 +72,15 @@ def test_an_object_without_a_name_is_told_where_it_stands(whole):
     assert field(patient, "bmi[].value").type.words == "number"
 
 
+def test_what_an_error_means_is_told_once_and_every_call_names_its_errors(whole, document):
+    meanings = {error.status: error.description for error in whole.errors}
+    for operation in whole.operations():
+        said = document["paths"][operation.path][operation.method.lower()]["responses"]
+        assert {answer.status for answer in operation.answers} | set(operation.errors) == set(said)
+        assert all(said[status]["description"] == meanings[status] for status in operation.errors)
+    assert called(whole, "patients_list").errors == ("400", "401", "403", "422", "429")
+
+
 def test_a_curl_line_is_one_command_with_the_token_and_the_example(whole):
     line = called(whole, "patients_facts_withdraw_create").curl
     words = shlex.split(line)
@@ -98,7 +107,7 @@ def test_a_search_finds_calls_by_all_of_its_words(whole, query, found):
 
 def test_a_search_keeps_the_shapes_that_it_needs_and_no_others(whole):
     names = {shape.name for shape in narrowed(whole, "notes").shapes}
-    assert {"NoteOut", "ProblemOut"} <= names and "AssessRecord" not in names
+    assert "NoteOut" in names and "AssessRecord" not in names
     assert narrowed(whole, "") == whole
 
 
