@@ -19,6 +19,7 @@ NAVIGATION = [
     ("reviews", gettext_noop("Review")),
     ("calendar", gettext_noop("Calendar")),
     ("messages", gettext_noop("Messages")),
+    ("dashboard", gettext_noop("Dashboard")),
     ("imports", gettext_noop("Import")),
     ("protocol", gettext_noop("Protocol")),
 ]

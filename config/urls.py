@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("monitoring.web.urls_review")),
     path("", include("monitoring.web.urls_calendar")),
     path("", include("monitoring.web.urls_tokens")),
+    path("", include("monitoring.web.urls_dashboard")),
     path("p/", include("monitoring.patient_pages.urls")),
     path("api/", include("monitoring.api.urls")),
 ]

@@ -8,9 +8,9 @@ quick ones only.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import Case, CharField, DateField, F, Min, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, DateField, F, Min, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce, Least, TruncDate
 
 from patients.models import SymptomReport
@@ -22,10 +22,9 @@ from .scope import Scope, standing
 from .survival import Curve, Observation, kaplan_meier
 
 DECIDED, OPEN, LAPSED = ReviewCase.State.DECIDED, ReviewCase.State.OPEN, ReviewCase.State.LAPSED
-WAITS: Final = ("seen", "decided", "whole")
 
 
-def symptom_reviews(scope: Scope, months: int) -> QuerySet[ReviewCase]:
+def symptom_reviews(scope: Scope, months: int) -> QuerySet[Any]:
     """Reviews of symptoms since the first day of the month so many months ago, with the days on which they moved.
 
     `seen_on`: a clinician's report on or after the symptom, or the decision if that came first; `ended_on`: the
@@ -46,12 +45,6 @@ def symptom_reviews(scope: Scope, months: int) -> QuerySet[ReviewCase]:
     return dated.annotate(
         seen_on=Least("looked_on", "decided_on"),
         ended_on=Coalesce("decided_on", "lapsed_on"),
-        wait=Case(
-            When(Q(state=DECIDED), then=Value("decided")),
-            When(Q(state=LAPSED), then=Value("lapsed")),
-            default=Value("open"),
-            output_field=CharField(),
-        ),
     )
 
 
@@ -86,20 +79,21 @@ class Waits:
         return [answer for answer in self.answers if answer.state == state]
 
 
-def read_waits(scope: Scope, months: int) -> Waits:
-    """All reviews of symptoms in the period and the three waits."""
+def read_answers(scope: Scope, months: int) -> list[Answer]:
+    """All reviews of symptoms in the period, in the order of the symptoms."""
     cases: Any = symptom_reviews(scope, months).order_by("since", "pk")
-    answers = [Answer(*row) for row in cases.values_list("pk", "since", "seen_on", "ended_on", "state")]
+    return [Answer(*row) for row in cases.values_list("pk", "since", "seen_on", "ended_on", "state")]
+
+
+def waits_of(answers: Iterable[Answer], today: date) -> Waits:
+    """The three waits of these reviews as they stand on the day."""
+    known = list(answers)
     return Waits(
-        answers,
-        _curve(_to_seen(answer, scope.today) for answer in answers),
-        _curve(_to_decision(answer, scope.today) for answer in answers if _seen(answer, scope.today)),
-        _curve(Observation(answer.days(scope.today), answer.decided) for answer in answers),
+        known,
+        kaplan_meier(_to_seen(answer, today) for answer in known),
+        kaplan_meier(_to_decision(answer, today) for answer in known if _seen(answer, today)),
+        kaplan_meier(Observation(answer.days(today), answer.decided) for answer in known),
     )
-
-
-def _curve(observations: Iterable[Observation]) -> Curve:
-    return kaplan_meier(observations)
 
 
 def _seen(answer: Answer, today: date) -> bool:

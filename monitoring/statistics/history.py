@@ -20,7 +20,7 @@ LATE: Final = ("overdue", "gap")
 FOLLOWED: Final = (*IN_TIME, *LATE, "lost")
 
 
-def hips_by_bucket(scope: Scope) -> QuerySet[Hip]:
+def hips_by_bucket(scope: Scope) -> QuerySet[Any]:
     """Every hip with its `bucket`: the status of its window, or the pathway that has none."""
     hips = Hip.objects.filter(clinic_id__in=scope.clinic_ids).order_by()
     return hips.annotate(bucket=Coalesce("evaluation__status", "evaluation__pathway", Value(NOT_EVALUATED)))

@@ -68,7 +68,7 @@ def overdue_by_band(scope: Scope) -> dict[str, int]:
     return {band: found[f"band_{band}"] for band in LATE_BANDS}
 
 
-def ended_windows(scope: Scope, *, grace: timedelta = timedelta(0)) -> QuerySet[Plan]:
+def ended_windows(scope: Scope, *, grace: timedelta = timedelta(0)) -> QuerySet[Any]:
     """The windows that ended at least `grace` ago, each with its `outcome` and the `month` in which it was due."""
     plans = Plan.objects.filter(clinic_id__in=scope.clinic_ids, overdue_on__lte=scope.today - grace)
     later = Plan.objects.filter(hip=OuterRef("hip"), cycle_on__gt=OuterRef("cycle_on"))
