@@ -21,6 +21,7 @@ BEHIND: Final = timedelta(days=120)  # how long overdue somebody may be and stil
 BOOKS: Final = 0.6  # of the patients whose window is open
 DAYS_NOTICE: Final = 9  # between booking and the day
 LONGEST: Final = 300  # appointments: a diary, not a benchmark
+STAYED_AWAY: Final = 5  # at most, of those whose day has passed
 SLOTS: Final = tuple(time(hour, minute) for hour in (9, 10, 11, 14, 15) for minute in (0, 30))
 REASON: Final = "The patient asked for another day"
 
@@ -41,7 +42,9 @@ def fill(clinic: Clinic, seed: int, now: datetime) -> int:
             if dice.random() > BOOKS or len(booked) >= LONGEST:
                 continue
             # Whoever came in time has been recorded: only who is still overdue can have had a day that passed.
-            slot = next((slot for slot in slots if slot[0] > now or due_on < today), None)
+            slot = next(
+                (slot for slot in slots if slot[0] > now or (due_on < today and len(booked) < STAYED_AWAY)), None
+            )
             if slot is None:
                 break
             starts_at, clinician = slot
@@ -71,7 +74,7 @@ def _slots(clinic: Clinic, today: date) -> Iterator[tuple[datetime, User]]:
     """Free half hours of each clinician in turn on the weekdays from last week on, two or three a day."""
     members = Membership.objects.filter(clinic=clinic, role=Role.CLINICIAN, user__is_active=True)
     clinicians = list(User.objects.filter(pk__in=members.values("user")).order_by("pk"))
-    days = (today + timedelta(days=offset) for offset in chain(range(-4, 0), range(1, AHEAD.days)))
+    days = (today + timedelta(days=offset) for offset in chain(range(-3, 0), range(1, AHEAD.days)))
     for place, day in enumerate(day for day in days if day.weekday() < 5):
         for turn, clinician in enumerate(clinicians):
             for slot in SLOTS[(place + turn) % 3 :: 4]:
