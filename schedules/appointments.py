@@ -18,7 +18,7 @@ from patients.changes import Actor, Change, announce
 from patients.models import Clinic, Patient, User
 from patients.recording import lock_patient, today_at
 
-from . import reminders
+from . import reminders, substitutes
 from .circumstances import ASKING, useful_until
 from .eligibility import Reason
 from .mail import telling_words
@@ -95,6 +95,7 @@ def book(patient_id: int, wanted: Wanted, *, by: Actor, now: datetime | None = N
         changed_at=now,
     )
     _plan_mails(row, patient.clinic, now)
+    substitutes.reconsider([patient.pk], by=by, at=now)
     _tell(row, "book_appointment", by=by, now=now)
     return row
 
@@ -113,7 +114,7 @@ def move(
     _change(row, State.MOVED, by=by, now=now, sequence=row.sequence + 1, **_columns(wanted))
     _drop_mails(row, TIME_CHANGED, by=by, now=now)
     _plan_mails(row, clinic, now, news=Step.APPOINTMENT_MOVED)
-    _ask_again(row)
+    _ask_again(row, by=by, now=now)
     _tell(row, "move_appointment", by=by, now=now, before=before)
     return row
 
@@ -142,7 +143,7 @@ def cancel(
     if tell_patient and row.starts_at > now:
         today = today_at(row.patient.clinic, now)
         Reminder.objects.create(**_mail(row, Step.APPOINTMENT_CANCELLED, today, row.patient.clinic, now))
-    _ask_again(row)
+    _ask_again(row, by=by, now=now)
     _tell(row, "cancel_appointment", by=by, now=now, before=before, reason=reason.strip())
     return row
 
@@ -170,7 +171,7 @@ def _settle(appointment_id: int, to: State, act: str, *, by: Actor, now: datetim
     before = _said(row)
     _change(row, to, by=by, now=now)
     _drop_mails(row, WAS_KEPT, by=by, now=now)
-    _ask_again(row)
+    _ask_again(row, by=by, now=now)
     _tell(row, act, by=by, now=now, before=before)
     return row
 
@@ -311,12 +312,13 @@ def _drop_mails(row: Appointment, reason: str, *, by: Actor, now: datetime) -> N
     )
 
 
-def _ask_again(row: Appointment) -> None:
+def _ask_again(row: Appointment, *, by: Actor, now: datetime) -> None:
     """What the appointment held back is decided on anew: it may stand no more, or at a time that is too late."""
     held = Reminder.objects.filter(
         patient=row.patient_id, step__in=ASKING, state=Reminder.State.PLANNED, reason=Reason.APPOINTMENT_BOOKED
     )
     held.update(not_before=None, reason="")
+    substitutes.reconsider([row.patient_id], by=by, at=now)
 
 
 # ---- Looking

@@ -307,8 +307,9 @@ def tell_runs_to(listener: RunListener) -> None:
 
 
 def finish_run(tally: Tally, *, now: datetime) -> None:
-    """Tell whoever watches that a run has come to its end."""
+    """Drop the letters and calls whose time has passed, and tell whoever watches that a run has come to its end."""
     with access.system_run(RUN):
+        substitutes.drop_late(by=BY, now=now)
         behind = _ripe(now).count() if tally.unreachable else 0
         for listener in _run_listeners:
             listener(now, behind)

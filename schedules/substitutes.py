@@ -7,11 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop as _
 
 from patients.changes import Actor
-from patients.models import ContactWish, Patient
+from patients.models import Clinic, ContactWish, Patient
 from patients.models.patient import Channel
+from patients.recording import today_at
 
 from .circumstances import ASKING, cases_for
 from .eligibility import CONTACT_REASONS, Action, Eligibility, Reason, Verdict, decide_by_hand
@@ -26,6 +29,8 @@ UNREACHED = (Reminder.State.REFUSED, Reminder.State.FAILED)
 
 MAIL_AGAIN = _("Mail is possible again.")
 OPENED = {Way.LETTER: _("A letter takes its place."), Way.CALL: _("A telephone call takes its place.")}
+CALL_UNDONE = _("The call was entered in error.")
+MOST_LATE = 1000  # in one turn
 NO_WAY = _("The patient wants neither letters nor telephone calls.")
 
 
@@ -76,6 +81,36 @@ def ways_of(patients: Iterable[Patient]) -> dict[int, Ways]:
     }
 
 
+# ---- Looking
+
+
+def to_do(way: Substitute.Way, clinic_ids: Collection[int], now: datetime) -> QuerySet[Substitute]:
+    """What somebody in these clinics is to do today or was to do before; unordered."""
+    return Substitute.objects.filter(_today_in(clinic_ids, now), channel=way, state=State.OPEN)
+
+
+def _today_in(clinic_ids: Collection[int], now: datetime) -> Q:
+    """Ripe by the day of each clinic; nothing where there is none."""
+    ripe = Q(pk__in=[])
+    for day, ids in _clinics_by_day(Clinic.objects.filter(id__in=list(clinic_ids)), now).items():
+        ripe |= Q(clinic__in=ids) & ripe_on(day)
+    return ripe
+
+
+def _clinics_by_day(clinics: Iterable[Clinic], now: datetime) -> dict[date, list[int]]:
+    """The clinics by the day that it is there."""
+    days: dict[date, list[int]] = {}
+    for clinic in clinics:
+        days.setdefault(today_at(clinic, now), []).append(clinic.pk)
+    return days
+
+
+def ripe_on(day: date) -> Q:
+    """Nothing holds it back any more: no appointment, no promise to come back, no call tried a while ago."""
+    waits = Q(waits_until__isnull=True) | Q(waits_until__lte=day)
+    return waits & (Q(next_on__isnull=True) | Q(next_on__lte=day))
+
+
 # ---- Opening and dropping
 
 
@@ -98,7 +133,7 @@ def open_for(reminder_ids: Collection[int], *, by: Actor, at: datetime) -> int:
     Substitute.objects.bulk_create(
         wanted, update_conflicts=True, unique_fields=["reminder"], update_fields=[*_OPENING, *_CLEARED]
     )
-    _remember(((one.reminder, OPENED[Way(one.channel)]) for one in wanted), by=by, at=at)
+    remember(((one.reminder, OPENED[Way(one.channel)]) for one in wanted), by=by, at=at)
     return len(wanted)
 
 
@@ -153,7 +188,7 @@ def _drop(outcomes: Mapping[int, str], *, by: Actor, at: datetime) -> int:
         row.state, row.decided_at, row.outcome = State.DROPPED, at, outcomes[row.reminder_id]
         row.actor = by.name[:120]
     Substitute.objects.bulk_update(rows, ["state", "decided_at", "outcome", "actor"])
-    _remember(((row.reminder, row.outcome) for row in rows), by=by, at=at)
+    remember(((row.reminder, row.outcome) for row in rows), by=by, at=at)
     return len(rows)
 
 
@@ -208,7 +243,67 @@ def _way_now(row: Substitute, ways: Ways, case: Eligibility) -> Substitute.Way |
     return channel_for(row.reminder.step, ways, days_left=(case.useful_until - case.today).days)
 
 
-def _remember(told: Iterable[tuple[Reminder, str]], *, by: Actor, at: datetime) -> None:
+# ---- Calls
+
+
+@transaction.atomic
+def record_call(
+    patient_id: int, *, told: bool, outcome: str, by: Actor, at: datetime, next_on: date | None = None
+) -> int:
+    """Somebody telephoned: with `told` the patient knows and the calls are done, otherwise they wait until `next_on`.
+
+    `outcome`: what came of it, in words. Returns how many calls it settled or put off. `at` names this call in
+    `undo_call`.
+    """
+    rows = list(_calls(patient_id, State.OPEN))
+    for row in rows:
+        row.actor, row.attempts = by.name[:120], row.attempts + 1
+        if told:
+            row.state, row.decided_at, row.outcome = State.DONE, at, outcome[:200]
+        else:
+            row.next_on = next_on
+    Substitute.objects.bulk_update(rows, ["state", "decided_at", "outcome", "next_on", "attempts", "actor"])
+    remember(((row.reminder, outcome[:200]) for row in rows), by=by, at=at)
+    return len(rows)
+
+
+@transaction.atomic
+def undo_call(patient_id: int, *, told: bool, by: Actor, at: datetime, now: datetime) -> int:
+    """The call of that moment was entered in error: what it settled or put off is to be done."""
+    if told:
+        rows = list(_calls(patient_id, State.DONE).filter(decided_at=at))
+    else:
+        rows = list(_calls(patient_id, State.OPEN).filter(attempts__gt=0))
+    for row in rows:
+        row.state, row.decided_at, row.outcome, row.next_on = State.OPEN, None, "", None
+        row.actor, row.attempts = by.name[:120], row.attempts - 1
+    Substitute.objects.bulk_update(rows, ["state", "decided_at", "outcome", "next_on", "attempts", "actor"])
+    remember(((row.reminder, CALL_UNDONE) for row in rows), by=by, at=now)
+    settle(rows, by=by, at=now)
+    return len(rows)
+
+
+def _calls(patient_id: int, state: Substitute.State) -> QuerySet[Substitute]:
+    """The patient's calls in this state, locked."""
+    calls = Substitute.objects.filter(patient=patient_id, channel=Way.CALL, state=state).order_by("id")
+    rows = calls.select_related("reminder__patient", "reminder__clinic")
+    return rows.select_for_update(no_key=True, of=("self",))
+
+
+# ---- Upkeep
+
+
+def drop_late(*, by: Actor, now: datetime) -> int:
+    """What was not done by the last day on which it helped is dropped and says so. Returns how many."""
+    dropped = 0
+    for day, clinic_ids in _clinics_by_day(Clinic.objects.all(), now).items():
+        late = Substitute.objects.filter(clinic__in=clinic_ids, state=State.OPEN, until__lt=day)
+        ids = list(late.order_by("id").values_list("reminder_id", flat=True)[:MOST_LATE])
+        dropped += drop_for(ids, by=by, at=now, outcome=Reason.TOO_LATE)
+    return dropped
+
+
+def remember(told: Iterable[tuple[Reminder, str]], *, by: Actor, at: datetime) -> None:
     """Tell it in the history of the mails whose place is taken; their own state stays."""
     ReminderEvent.objects.bulk_create(
         ReminderEvent(

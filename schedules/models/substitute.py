@@ -37,7 +37,7 @@ class Substitute(models.Model):
     until = models.DateField()
     waits_until = models.DateField(null=True, blank=True)
     next_on = models.DateField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)  # calls that were not answered
+    attempts = models.PositiveSmallIntegerField(default=0)  # calls, answered or not
     decided_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=200, blank=True)
     batch = models.UUIDField(null=True, blank=True)

@@ -1,0 +1,114 @@
+"""Letters: what a mail would have said, on A4 in the patient's language, many in one PDF. They tell nobody else why."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import typst
+from django.utils.translation import get_language, gettext, override
+
+from patients.models import Clinic, Patient
+from patients.recording import today_at
+
+from .mail import WORDINGS, moment_written_out, written_out
+from .models import Reminder
+
+log = logging.getLogger(__name__)
+TEMPLATE = Path(__file__).parent / "templates" / "schedules" / "letters" / "letter.typ"
+TAGGED: Final = "ua-1"  # readable by screen readers: PDF/UA
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """The words of one letter, ready to be set; `call` stands out."""
+
+    language: str
+    clinic: str
+    letterhead: list[str]
+    sender: str  # the line above the address, for the window
+    address: list[str]
+    written_on: str
+    heading: str
+    paragraphs: list[str]
+    call: list[str]
+    closing: list[str]
+    signed: list[str]
+    foot: str
+
+
+def write(reminder: Reminder, patient: Patient, clinic: Clinic, *, now: datetime) -> Letter:
+    """The letter in the place of one mail: its words, in the patient's language."""
+    with override(patient.language):
+        name = _one_line(clinic.mail_name)
+        appointment = reminder.appointment
+        day = moment_written_out(appointment.starts_at, clinic) if appointment else written_out(reminder.due_on)
+        wording = WORDINGS[reminder.step](name, day)
+        home = _lines(clinic.address)
+        call = [f"{gettext('Telephone:')} {_one_line(clinic.telephone)}"]
+        if clinic.opening_hours:
+            call.append(f"{gettext('We are there:')} {_one_line(clinic.opening_hours)}")
+        place = _one_line(appointment.place) if appointment else ""
+        return Letter(
+            language=patient.language,
+            clinic=name,
+            letterhead=[*home, _one_line(clinic.telephone)],
+            sender=", ".join([name, *home]),
+            address=[_one_line(patient.display_name), *_lines(patient.address)],
+            written_on=written_out(today_at(clinic, now)),
+            heading=wording.heading,
+            paragraphs=[
+                gettext("Dear %(patient)s,") % {"patient": _one_line(patient.display_name)},
+                wording.lead,
+                *([f"{gettext('Where:')} {place}"] if place else []),
+                wording.ask,
+            ],
+            call=call,
+            closing=[wording.already],
+            signed=[gettext("With kind regards"), name],
+            foot=gettext("If you would rather hear from us in another way, or not at all, please telephone us."),
+        )
+
+
+def bind(letters: Sequence[Letter], *, title: str, now: datetime) -> bytes:
+    """All of them as one PDF, tagged for screen readers; one without tags where a font lacks a character.
+
+    Raises ValueError when there is none.
+    """
+    if not letters:
+        raise ValueError("There is no letter to print.")
+    data = {
+        "title": title,
+        "author": letters[0].clinic,
+        "language": (get_language() or "en").partition("-")[0],
+        "letters": [asdict(letter) for letter in letters],
+    }
+    inputs, made_at = {"letters": json.dumps(data)}, int(now.timestamp())
+    try:
+        return _compiled(inputs, made_at, TAGGED)
+    except typst.TypstError as fault:
+        log.warning("letters are printed without tags: %s", fault)
+        return _compiled(inputs, made_at, None)
+
+
+def _compiled(inputs: dict[str, str], made_at: int, standard: Literal["ua-1"] | None) -> bytes:
+    pdf: bytes = typst.compile(
+        str(TEMPLATE),
+        root=str(TEMPLATE.parent),
+        format="pdf",
+        sys_inputs=inputs,
+        pdf_standards=standard,
+        timestamp=made_at,
+    )
+    return pdf
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _lines(text: str) -> list[str]:
+    return [line for part in text.splitlines() if (line := _one_line(part))]
