@@ -16,7 +16,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
     task_default_queue="sweep",
-    task_routes={"schedules.tasks.*": {"queue": "mail"}},
+    task_routes={"schedules.tasks.*": {"queue": "mail"}, "monitoring.tasks.send_digests": {"queue": "mail"}},
     task_soft_time_limit=300,
     task_time_limit=360,
     broker_connection_retry_on_startup=True,
@@ -41,6 +41,16 @@ app.conf.update(
             "task": "schedules.tasks.recover_leases",
             "schedule": 60.0,
             "options": {"expires": 55, "queue": "sweep"},
+        },
+        "read the mail that came back": {
+            "task": "schedules.tasks.read_bounces",
+            "schedule": 300.0,
+            "options": {"expires": 280, "queue": "sweep"},
+        },
+        "send staff their digests": {
+            "task": "monitoring.tasks.send_digests",
+            "schedule": 120.0,  # each clinic's on its weekday mornings
+            "options": {"expires": 110},
         },
         "save imports": {
             "task": "monitoring.tasks.save_waiting_imports",

@@ -53,7 +53,7 @@ class OwnClinics:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path in {"/healthz", "/readyz"} or request.path.startswith("/static/"):
+        if request.path in {"/healthz", "/readyz"} or request.path.startswith(("/static/", "/anymail/")):
             return self.get_response(request)
         with transaction.atomic(), pghistory.context(request=getattr(request, "request_id", "")):
             viewer = access.bind_request(request, request_id=getattr(request, "request_id", ""))

@@ -227,6 +227,7 @@ EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 MAIL_PROVIDER = _mail["MAIL_PROVIDER"]  # "" with a mail server of one's own
 ANYMAIL = _mail["ANYMAIL"]
+MAIL_WEBHOOKS = mail_settings.takes_webhooks(MAIL_PROVIDER, ANYMAIL)  # whether its posts can be told from forged ones
 BOUNCE_ADDRESS = _mail["BOUNCE_ADDRESS"]  # mails return to this address, each with a mark of its own
 BOUNCE_MAILBOX_URL = _mail["BOUNCE_MAILBOX_URL"]
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)

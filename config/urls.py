@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from config import health, styleguide
+from monitoring.web import mail_events
 
 handler500 = "config.faults.server_error"
 
@@ -17,7 +18,9 @@ urlpatterns = [
     path("", include("monitoring.web.urls_review")),
     path("", include("monitoring.web.urls_calendar")),
     path("", include("monitoring.web.urls_tokens")),
+    path("", include("monitoring.web.urls_notifications")),
     path("", include("monitoring.web.urls_dashboard")),
     path("p/", include("monitoring.patient_pages.urls")),
+    path("anymail/<str:provider>/tracking/", mail_events.receive, name="mail_events"),
     path("api/", include("monitoring.api.urls")),
 ]

@@ -330,7 +330,7 @@ def _mail(reader: _Reader) -> Iterator[Group]:
 
 
 def _running(reader: _Reader) -> Iterator[Group]:
-    late = [name for name in heartbeats.LATE_AFTER if heartbeats.beat(name, reader.now).late]
+    late = [beat.name for beat in heartbeats.all_beats(reader.now) if beat.late]
     yield Group(Section.RUNNING, Kind.RUNS_LATE, len(late), reverse("worklist"))
     wrong = census.clinics_that_do_not_add_up((reader.clinic.pk,))
     yield Group(Section.RUNNING, Kind.CENSUS_WRONG, len(wrong), reverse("worklist"))

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from .models import Heartbeat
 
-LATE_AFTER = {"sweep": timedelta(minutes=15), "mail": timedelta(minutes=15), "census": timedelta(hours=26)}
+LATE_AFTER = {
+    "sweep": timedelta(minutes=15),
+    "mail": timedelta(minutes=15),
+    "census": timedelta(hours=26),
+    "bounces": timedelta(minutes=30),  # where there is a mailbox for mail that comes back
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +46,6 @@ def sweep_heartbeat() -> Beat:
     return beat("sweep")
 
 
-def all_beats() -> list[Beat]:
-    return [beat(name) for name in LATE_AFTER]
+def all_beats(now: datetime | None = None) -> list[Beat]:
+    """Of every run that is expected here."""
+    return [beat(name, now) for name in LATE_AFTER if name != "bounces" or settings.BOUNCE_MAILBOX_URL]

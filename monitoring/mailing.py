@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import QuerySet
 
 from patients.access import Viewer
-from schedules import circumstances, delivery
+from schedules import bounce_mailbox, circumstances, delivery
 from schedules.models import Reminder
 
 from . import heartbeats
@@ -28,6 +28,7 @@ def connect() -> None:
     circumstances.snoozes_from(snoozed_until)
     circumstances.symptomatic_from(symptomatic_hips)
     delivery.tell_runs_to(on_run)
+    bounce_mailbox.tell_polls_to(on_poll)
 
 
 def snoozed_until(patient_ids: Collection[int]) -> Mapping[int, date]:
@@ -54,3 +55,7 @@ def messages_in(tab: str, viewer: Viewer, today: date, *, clinic: int | None = N
 
 def on_run(now: datetime, behind: int) -> None:
     heartbeats.finished("mail", now, behind=behind, note="The mail server cannot be reached." if behind else "")
+
+
+def on_poll(now: datetime, tally: bounce_mailbox.Tally) -> None:
+    heartbeats.finished("bounces", now, behind=tally.failed, note=str(tally))

@@ -26,6 +26,7 @@ KINDS = {
     EventType.COMPLAINED: Kind.COMPLAINED,
     EventType.UNSUBSCRIBED: Kind.UNSUBSCRIBED,
 }
+CAME_BACK = (EventType.BOUNCED, EventType.FAILED, EventType.REJECTED)
 SAID_NO = {RejectReason.SPAM: Kind.COMPLAINED, RejectReason.UNSUBSCRIBED: Kind.UNSUBSCRIBED}
 SUPPRESSED = {"suppress-complaint": Kind.COMPLAINED, "suppress-unsubscribe": Kind.UNSUBSCRIBED}  # Mailgun
 SPAM_REPORTED = "spam reporting address"  # SendGrid
@@ -99,4 +100,6 @@ def _event_id(event: AnymailTrackingEvent, kind: str) -> str:
 
 
 def _words(event: AnymailTrackingEvent) -> str:
-    return " ".join(str(event.mta_response or event.description or "").split())[:200]
+    said = str(event.mta_response or event.description or "").replace("\0", "")
+    said = " ".join(said.split())
+    return f"The mail came back: {said}"[:200] if said and event.event_type in CAME_BACK else said[:200]

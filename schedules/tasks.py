@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from . import delivery
+from . import bounce_mailbox, delivery
 
 log = logging.getLogger(__name__)
 
@@ -28,3 +28,9 @@ def recover_leases() -> None:
     """Show to staff the mails that died with their worker."""
     if count := delivery.recover_leases(now=timezone.now()):
         log.warning("%s mails are uncertain: their worker stopped while sending", count)
+
+
+@shared_task(soft_time_limit=240, time_limit=280)
+def read_bounces() -> None:
+    """Record what came back to the return path, where there is a mailbox for it."""
+    bounce_mailbox.poll_if_any(now=timezone.now())
