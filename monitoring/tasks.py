@@ -1,10 +1,14 @@
 """Tasks: shells around one call each. A message is a hint; losing or doubling it changes nothing."""
 
+import logging
+
 from celery import shared_task
 from django.utils import timezone
 
-from . import census, pipeline
+from . import census, pipeline, staff_notices
 from .imports import waiting
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="monitoring.tasks.sweep")
@@ -20,3 +24,12 @@ def take_census() -> None:
 @shared_task(name="monitoring.tasks.save_waiting_imports")
 def save_waiting_imports() -> None:
     waiting.save_waiting_imports()
+
+
+@shared_task(name="monitoring.tasks.send_digests", soft_time_limit=840, time_limit=870)  # as long as a server may think
+def send_digests() -> None:
+    """Send staff what is due now, for a quarter of a minute; ask for another turn when there is more."""
+    tally = staff_notices.send_due()
+    log.info("digests: %s", tally)
+    if tally.more and not tally.unreachable:
+        send_digests.apply_async(expires=60)
