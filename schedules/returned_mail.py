@@ -22,6 +22,7 @@ Kind = DeliveryEvent.Kind
 MAILBOX = "mailbox"  # the provider's name of all that is read here
 SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To", "To", "Resent-To", "Cc")
 ACTIONS = {"failed": Kind.BOUNCED, "delayed": Kind.DEFERRED, "delivered": Kind.DELIVERED}
+COMPLAINTS = {"abuse": Kind.COMPLAINED, "fraud": Kind.COMPLAINED, "opt-out": Kind.UNSUBSCRIBED}
 NO_WAY_THERE = "5.4.4"  # the domain has no mail server
 _ENHANCED = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
 _CODE = re.compile(r"(?<![\d.])[45]\d\d(?![\d.])")
@@ -37,7 +38,7 @@ def reports_in(raw: bytes, *, now: datetime) -> list[Report]:
     if kind == ("multipart/report", "delivery-status"):
         found = list(_delivery_reports(message))
     elif kind == ("multipart/report", "feedback-report"):
-        found = [(Kind.COMPLAINED, False, "")]
+        found = list(_complaints(message))
     elif message.get("X-Failed-Recipients"):
         found = [_in_prose(message)]
     else:
@@ -123,6 +124,17 @@ def _enhanced(text: str) -> str:
 def _said(status: str, diagnostic: str) -> str:
     said = diagnostic if status in diagnostic else f"{status} {diagnostic}".strip()
     return f"The mail came back: {said}"[:200] if said else ""
+
+
+# ---- RFC 5965
+
+
+def _complaints(message: EmailMessage) -> Iterator[tuple[DeliveryEvent.Kind, bool, str]]:
+    """What the recipient told their own provider of the mail."""
+    for block in _blocks(message, "message/feedback-report"):
+        kind = COMPLAINTS.get(str(block.get("Feedback-Type", "")).strip().lower())
+        if kind:
+            yield kind, False, ""
 
 
 # ---- Older forms

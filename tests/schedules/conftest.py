@@ -25,6 +25,7 @@ class Sink:
     port: int = 0
     arrived: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)  # of the envelopes
     addressed: list[str] = field(default_factory=list)
     connections: int = 0
     answers: dict[str, str] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Sink:
             return "421 gone"
         if answer.startswith(("250", "hang up", "silence")):
             self.recipients.append(envelope.rcpt_tos[0])
+            self.senders.append(envelope.mail_from)
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             assert isinstance(message, EmailMessage)
             self.arrived.append(message)
