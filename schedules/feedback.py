@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils.translation import gettext_noop as _
 
 from patients import access
@@ -92,10 +92,12 @@ def _find(report: Report) -> Reminder | None:
     if report.token:
         row = Reminder.objects.filter(pk=return_path.reminder_named_in(report.token) or 0).first()
         return row if row and return_path.is_token_of(report.token, row) else None
-    if not report.message_id:
-        return None
-    named = Q(message_id=report.message_id) | Q(provider_id=report.message_id)
-    return Reminder.objects.filter(named).order_by("-id").first()
+    return mails_named(report.message_id).first() if report.message_id else None
+
+
+def mails_named(message_id: str) -> QuerySet[Reminder]:
+    """The mails that we or a provider gave this name, the latest first."""
+    return Reminder.objects.filter(Q(message_id=message_id) | Q(provider_id=message_id)).order_by("-id")
 
 
 def _store(report: Report, row: Reminder, now: datetime) -> bool:
