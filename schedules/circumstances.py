@@ -194,8 +194,10 @@ def _current_plans(patient_ids: Iterable[int]) -> dict[int, list[Plan]]:
 def _written(patient_ids: Collection[int]) -> dict[int, list[Contact]]:
     """Every mail that went, is going or may have gone to these patients, and every letter or call in a mail's place."""
     found: dict[int, list[Contact]] = {}
-    mails = Reminder.objects.filter(patient__in=patient_ids, state__in=WRITTEN).order_by("patient", "id")
-    by_hand = Substitute.objects.filter(patient__in=patient_ids, state=Substitute.State.DONE).order_by("patient", "id")
+    mails = Reminder.objects.filter(patient__in=patient_ids, state__in=WRITTEN).order_by("patient_id", "id")
+    by_hand = Substitute.objects.filter(patient__in=patient_ids, state=Substitute.State.DONE).order_by(
+        "patient_id", "id"
+    )
     columns = ("cycle_on", "appointment_id")
     for patient, *told in (
         *mails.values_list("patient_id", "id", "decided_at", *columns),

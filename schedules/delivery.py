@@ -33,7 +33,7 @@ from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
 from .circumstances import cases_for
 from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
 from .mail import compose, message_id
-from .message_plans import wishes_of
+from .message_plans import clinics_with_wishes
 from .models import Reminder
 from .reminders import move
 
@@ -180,10 +180,8 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
 def _ripe(now: datetime) -> QuerySet[Reminder]:
     """Planned mails whose day has come in clinics where mail is on, not held, and it is day."""
     days: dict[date, list[int]] = {}
-    clinics = list(Clinic.objects.filter(mail_stopped=False).exclude(message_plan__held_at__isnull=False))
-    wishes = wishes_of([clinic.pk for clinic in clinics])
-    for clinic in clinics:
-        if clinic.synthetic or is_daytime(now, clinic.zone, wishes[clinic.pk].hours):
+    for clinic, wishes in clinics_with_wishes(Clinic.objects.filter(mail_stopped=False)):
+        if not wishes.held and (clinic.synthetic or is_daytime(now, clinic.zone, wishes.hours)):
             days.setdefault(today_at(clinic, now), []).append(clinic.pk)
     if not days:
         return Reminder.objects.none()
@@ -207,20 +205,30 @@ def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder
     """Mark the rows as being sent, with whom they go to; one mail a patient."""
     first = list({row.patient_id: row for row in reversed(rows)}.values())
     lease_until = now + LEASE
-    ids = [row.pk for row in first]
+    addressed = {
+        row.pk: {
+            "sent_to": rehearsal.addressee(row.patient),
+            "language": row.patient.language,
+            "message_id": message_id(row),
+        }
+        for row in first
+    }
     moved = move(
-        ids, State.SENDING, out_of=[State.PLANNED], at=now, by=BY, claim=owner, lease_until=lease_until, attempts=1
+        addressed,
+        State.SENDING,
+        out_of=[State.PLANNED],
+        at=now,
+        by=BY,
+        claim=owner,
+        lease_until=lease_until,
+        attempts=1,
+        addressed=addressed,
     )
     claimed = [row for row in rows if row.pk in moved]
     for row in claimed:
         row.state, row.claimed_by, row.lease_until, row.attempts = State.SENDING, owner, lease_until, row.attempts + 1
-        row.sent_to, row.language, row.message_id = (
-            rehearsal.addressee(row.patient),
-            row.patient.language,
-            message_id(row),
-        )
-    if claimed:
-        Reminder.objects.bulk_update(claimed, ["sent_to", "language", "message_id"])
+        for name, value in addressed[row.pk].items():
+            setattr(row, name, value)
     return claimed
 
 

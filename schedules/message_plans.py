@@ -4,6 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 
+from django.db.models import QuerySet
+
+from patients.models import Clinic
+
 from .eligibility import MAIL_FROM, MAIL_UNTIL
 from .ladder import LADDER, Choice, Rung, chosen
 from .models import MessagePlan
@@ -35,6 +39,12 @@ def wishes_of(clinic_ids: Collection[int]) -> dict[int, Wishes]:
     """What each of these clinics chose, in one query."""
     rows = {row.pk: _wishes(row) for row in MessagePlan.objects.filter(clinic__in=list(clinic_ids))}
     return {clinic: rows.get(clinic, AS_DELIVERED) for clinic in clinic_ids}
+
+
+def clinics_with_wishes(clinics: QuerySet[Clinic]) -> list[tuple[Clinic, Wishes]]:
+    """These clinics, each with what it chose, in one query."""
+    rows = clinics.select_related("message_plan")
+    return [(row, _wishes(row.message_plan) if hasattr(row, "message_plan") else AS_DELIVERED) for row in rows]
 
 
 def _wishes(row: MessagePlan) -> Wishes:

@@ -1,5 +1,6 @@
 """Reminders: planned from follow-up windows, moved from state to state, and what staff do with them."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -40,7 +41,10 @@ WITH moved AS (
     UPDATE schedules_reminder
        SET state = %(to)s, reason = %(reason)s, decided_at = %(at)s, not_before = %(not_before)s,
            claimed_by = COALESCE(%(claim)s, claimed_by), lease_until = %(lease_until)s,
-           attempts = attempts + %(attempts)s
+           attempts = attempts + %(attempts)s,
+           sent_to = COALESCE(%(addressed)s::jsonb -> id::text ->> 'sent_to', sent_to),
+           language = COALESCE(%(addressed)s::jsonb -> id::text ->> 'language', language),
+           message_id = COALESCE(%(addressed)s::jsonb -> id::text ->> 'message_id', message_id)
      WHERE id = ANY(%(ids)s) AND state = ANY(%(from)s)
        AND (%(claimed_by)s::text IS NULL OR claimed_by = %(claimed_by)s)
  RETURNING id, clinic_id
@@ -65,6 +69,7 @@ def move(
     claim: str | None = None,
     lease_until: datetime | None = None,
     attempts: int = 0,
+    addressed: Mapping[int, Mapping[str, str]] | None = None,
 ) -> set[int]:
     """Move those of these reminders that are `out_of` these states, tell it in their history, and return their ids.
 
@@ -91,6 +96,7 @@ def move(
                 "claim": claim,
                 "lease_until": lease_until,
                 "attempts": attempts,
+                "addressed": None if addressed is None else json.dumps(addressed),
             },
         )
         moved = {row[0] for row in cursor.fetchall()}
