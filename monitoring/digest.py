@@ -158,12 +158,13 @@ def contents_of(user: User, clinic: Clinic, *, now: datetime) -> Digest:
 
 
 def _told_until(user: User, clinic: Clinic, day: date) -> datetime:
-    """When they were last told; before the first digest, the morning of the working day before."""
-    told = StaffNotice.objects.filter(user=user, clinic=clinic, state__in=TOLD, day__lt=day, decided_at__isnull=False)
-    last = told.order_by("-day").values_list("decided_at", flat=True).first()
-    if last is not None:
-        return last
-    before = day - timedelta(days={0: 3, 6: 2}.get(day.weekday(), 1))
+    """When they were last told; before any digest arrived, the morning of the working day before the first."""
+    earlier = StaffNotice.objects.filter(user=user, clinic=clinic, day__lt=day)
+    told = earlier.filter(state__in=TOLD, decided_at__isnull=False).order_by("-day").first()
+    if told is not None and told.decided_at is not None:
+        return told.decided_at
+    first = earlier.order_by("day").values_list("day", flat=True).first() or day
+    before = first - timedelta(days={0: 3, 6: 2}.get(first.weekday(), 1))
     return datetime.combine(before, MORNING, tzinfo=clinic.zone)
 
 

@@ -15,6 +15,7 @@ from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Clinic, User
 from schedules import rehearsal
+from schedules.mail import sender_address
 
 from .. import digest, digest_mail, staff_notices, worklist
 from ..models import NoticeChoice, StaffNotice
@@ -105,6 +106,7 @@ def preview(request: HttpRequest) -> HttpResponse:
         "switched_off": wanted == NoticeChoice.Wanted.NONE,
         "message": digest_mail.compose(user, clinic, contents, now=now) if contents else None,
         "language": user.language,
+        "sender": f"{clinic.mail_name} <{sender_address()}>",
         "frame_url": reverse("notifications_preview_html", query={"clinic": clinic.pk}),
         "rehearsal": rehearsal.recipient(),
     }
