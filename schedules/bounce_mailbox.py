@@ -126,7 +126,7 @@ class ImapMailbox:
             else:
                 self.server = imaplib.IMAP4(host, port, timeout=TIMEOUT)
             try:
-                self.server.login(user, password)
+                self.server.login(_quoted(user), password)  # which quotes the password itself
                 self._ask(self.server.select(_quoted(folder)))
             except Exception:
                 self.close()
