@@ -1,6 +1,5 @@
-"""Every page in a browser: accessible in both colour schemes, wide and narrow, and silent on the console."""
+"""Every page in a browser: accessible in both colour schemes, each wide and narrow, and silent on the console."""
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -12,9 +11,9 @@ from tests.journeys import addresses
 from tests.journeys.site import confirm_password, sign_in
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 700}
+PAIRS = [("light", WIDE), ("dark", WIDE), ("dark", NARROW), ("light", NARROW)]  # one thing changes at a time
 AXE = Axe().axe_script
-STANDARD = {"resultTypes": ["violations"]}
-OURS = {"exclude": [["#api"]]}  # Swagger UI draws itself there, for programmers; it has faults of its own
+JUDGE = "axe.run({resultTypes: ['violations']}).then(result => result.violations)"
 OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? "" : [...document.querySelectorAll("main *")]
     .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"))
     .slice(0, 3).map(element => element.outerHTML.slice(0, 90)).join(" ") || "wider than the window\""""
@@ -73,7 +72,9 @@ class Inspection:
     """Collects what is wrong with the page that is open, in each scheme and width."""
 
     def __init__(self, page):
+        """Axe is there from the start in every page that is opened from now on."""
         self.page, self.wrong, self.name = page, [], ""
+        page.add_init_script(AXE)
 
     def open(self, address):
         self.name = address.partition("127.0.0.1")[2].partition("/")[2] or "/"
@@ -84,23 +85,20 @@ class Inspection:
             self.wrong.append(f"{self.name}: leads to {self.page.url}")
 
     def look(self, what=""):
-        """Everything in light and wide, and again in dark and narrow. Nothing moves while it is judged."""
-        self.page.evaluate(AXE)
-        self._judge("light, 1280 px", STANDARD, WIDE, "light", what)
-        self._judge("dark, 320 px", STANDARD, NARROW, "dark", what)
+        """Every rule in each scheme and width, in place: the page follows both by its style sheets alone."""
+        for scheme, size in PAIRS:
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # nothing moves while it is judged
+            self.page.set_viewport_size(size)
+            self._judge(f"{self.name} {what} ({scheme}, {size['width']} px)")
+            if size is NARROW and (wide := self.page.evaluate(OVERFLOW)):
+                self.wrong.append(f"{self.name} {what} ({scheme}): scrolls sideways: {wide}")
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         self.page.set_viewport_size(WIDE)
 
-    def _judge(self, how, options, size, scheme, what):
-        self.page.set_viewport_size(size)
-        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        asked = f"axe.run({json.dumps(OURS)}, {json.dumps(options)})"
-        found = self.page.evaluate(f"{asked}.then(result => result.violations)")
-        where = f"{self.name} {what} ({how})"
-        for violation in found:
+    def _judge(self, where):
+        for violation in self.page.evaluate(JUDGE):
             places = "; ".join(f"{node['target'][0]}: {node['html'][:120]}" for node in violation["nodes"][:3])
             self.wrong.append(f"{where}: {violation['id']}, {violation['help']}: {places}")
-        if size is NARROW and (wide := self.page.evaluate(OVERFLOW)):
-            self.wrong.append(f"{where}: scrolls sideways: {wide}")
 
 
 @pytest.mark.slow
