@@ -15,6 +15,7 @@ from schedules.guideline.windows import add_months, due_visit
 
 WEEKS: Final = 26
 BACKLOG_WEEKS: Final = 4
+WORKING_DAYS: Final = 5
 WEEK: Final = timedelta(days=7)
 
 
@@ -53,25 +54,34 @@ def monday(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
+def first_day(today: date) -> date:
+    """Today, or on a weekend the Monday after it: nobody is filmed before."""
+    return today if today.weekday() < WORKING_DAYS else monday(today) + WEEK
+
+
 def weeks_ahead(today: date) -> list[date]:
-    """The Mondays of the weeks forecast; this week is the first."""
-    return [monday(today) + number * WEEK for number in range(WEEKS)]
+    """The Mondays of the weeks forecast; the first is this week, on a weekend the next."""
+    return [monday(first_day(today)) + number * WEEK for number in range(WEEKS)]
 
 
 def expected_visits(patients: Iterable[FollowedPatient], today: date, protocol: Protocol) -> list[ExpectedVisit]:
     """Every visit expected within the weeks ahead, in the order of weeks and patients."""
     known = sorted(patients, key=lambda patient: (patient.due_on, patient.patient_id))
-    late = [patient for patient in known if patient.booked_on is None and patient.due_on < monday(today)]
-    delays = {patient.patient_id: place % BACKLOG_WEEKS for place, patient in enumerate(late)}
+    start, end = first_day(today), weeks_ahead(today)[-1] + WEEK
+    late = [patient for patient in known if patient.booked_on is None and patient.due_on < monday(start)]
+    turns = {patient.patient_id: _turn(place, start) for place, patient in enumerate(late)}
     visits: list[ExpectedVisit] = []
     for patient in known:
-        delay = delays.get(patient.patient_id)
-        if delay is None:
-            first_on, kind = patient.booked_on or patient.due_on, "first"
-        else:
-            first_on, kind = monday(today) + delay * WEEK, "backlog"
-        visits += _visits(patient, max(first_on, today), kind, monday(today) + WEEKS * WEEK, protocol)
+        turn = turns.get(patient.patient_id)
+        first_on = turn or patient.booked_on or patient.due_on
+        visits += _visits(patient, max(first_on, start), "backlog" if turn else "first", end, protocol)
     return sorted(visits, key=lambda visit: (visit.week, visit.patient_id))
+
+
+def _turn(place: int, start: date) -> date:
+    """The day for the patient at this place among those already late: week after week, then day after day."""
+    week, day = place % BACKLOG_WEEKS, place // BACKLOG_WEEKS % WORKING_DAYS
+    return monday(start) + week * WEEK + timedelta(days=day)
 
 
 def _visits(

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_GET
 from .. import audit
 from ..statistics import answers, history, rates
 from . import dashboard_drawing, dashboard_files
-from .dashboard_asked import MONTHS, Asked, asked_by
+from .dashboard_asked import Asked, asked_by
 from .dashboard_lists import LISTS, Line, page_of
-from .dashboard_plots import PLOTS, SECTIONS, Cell, Plot, days, whole_percent
+from .dashboard_plots import PLOTS, SECTIONS, Cell, Plot, days, month_words, whole_percent
 from .dashboard_words import DEFINITIONS, SECTION_WORDS
 from .entry import signed_in
 from .finding_words import day_words
@@ -66,12 +66,8 @@ def numbers(asked: Asked) -> list[dict[str, Any]]:
             whole_percent(windows.in_window),
             _("of windows kept in time"),
             asked.list_url("windows"),
-            ngettext(
-                "of %(count)s window in %(months)s months",
-                "of %(count)s windows in %(months)s months",
-                windows.counted,
-            )
-            % {"count": windows.counted, "months": MONTHS},
+            ngettext("of %(count)s window since %(month)s", "of %(count)s windows since %(month)s", windows.counted)
+            % {"count": windows.counted, "month": month_words(windows.first)},
         ),
         _number(
             whole_percent(tracked.failure),

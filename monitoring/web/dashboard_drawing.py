@@ -83,12 +83,17 @@ def _mark(value: float, *, percent: bool) -> str:
     return f"{value:.0%}".replace("%", " %") if percent else f"{value:g}"
 
 
+def _inside(x: float, label: str) -> float:
+    """The middle of a label that would leave the drawing on the right, moved in."""
+    return min(x, WIDTH - 3.4 * len(label))
+
+
 def _labels(frame: Frame, places: Sequence[float], labels: Sequence[str], y: float) -> SafeString:
     """The labels beneath the axis, thinned so that none touches the next."""
     longest = max((len(label) for label in labels), default=1)
     every = max(1, math.ceil(len(labels) * (longest * 6.6 + 10) / (frame.right - frame.left)))
     chosen = [(x, label) for n, (x, label) in enumerate(zip(places, labels, strict=True)) if n % every == 0]
-    return _join(_text(x, y, label, quiet=True) for x, label in chosen)
+    return _join(_text(_inside(x, label), y, label, quiet=True) for x, label in chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Layer:
     name: str
     values: Sequence[int]
     kind: str = "bar"
+    striped: bool = False  # told from its neighbours without colour
 
 
 def bars(labels: Sequence[str], layers: Sequence[Layer], words: str, *, numbers: bool = True) -> Drawing:
@@ -115,7 +121,7 @@ def bars(labels: Sequence[str], layers: Sequence[Layer], words: str, *, numbers:
         for layer in layers:
             value = layer.values[place]
             if value:
-                parts.append(_bar(frame, centre - thick / 2, thick, beneath, value, layer.kind))
+                parts.append(_bar(frame, centre - thick / 2, thick, beneath, value, layer))
             beneath += value
         if numbers and wholes[place]:
             parts.append(_text(centre, frame.y(beneath) - 5, wholes[place]))
@@ -124,17 +130,24 @@ def bars(labels: Sequence[str], layers: Sequence[Layer], words: str, *, numbers:
     return Drawing(_join(parts), 246, words)
 
 
-def _bar(frame: Frame, x: float, thick: float, beneath: float, value: float, kind: str) -> SafeString:
+def _bar(frame: Frame, x: float, thick: float, beneath: float, value: float, layer: Layer) -> SafeString:
     top = frame.y(beneath + value)
-    tall = round(frame.y(beneath) - top, 1)
-    return format_html('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>', kind, round(x, 1), top, thick, tall)
+    return _box(round(x, 1), top, thick, round(frame.y(beneath) - top, 1), layer)
+
+
+def _box(x: float, top: float, thick: float, tall: float, layer: Layer) -> SafeString:
+    box = format_html('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>', layer.kind, x, top, thick, tall)
+    if not layer.striped:
+        return box
+    stripes = "".join(f"M{x} {round(top + y, 1)}h{thick}" for y in range(4, int(tall), 5))
+    return format_html('{}<path class="stripe" d="{}"/>', box, stripes) if stripes else box
 
 
 def _legend(layers: Sequence[Layer]) -> SafeString:
     parts = []
     x = 44.0
     for layer in layers:
-        parts.append(format_html('<rect class="{}" x="{}" y="4" width="12" height="12"/>', layer.kind, x))
+        parts.append(_box(x, 4, 12, 12, layer))
         parts.append(_text(x + 18, 14, layer.name, anchor="start"))
         x += 18 + 7.2 * len(layer.name) + 20
     return _join(parts)
@@ -264,12 +277,12 @@ class Named:
 def survival(curves: Sequence[Named], months: Sequence[int], words: str, *, at_risk: str, unit: str) -> Drawing:
     """Step curves with 95 % bands, a tick for each hip censored, names at the ends, and numbers at risk beneath."""
     room = max((len(one.name) for one in curves), default=0) * 7 + 12
-    frame = Frame(96, WIDTH - room, 14, 196, 1.0)
+    frame = Frame(room + 16, WIDTH - room, 14, 196, 1.0)
     longest = max(months[-1], 1)
     places = [frame.x(month / longest) for month in months]
     parts = [_ground(frame, 0.25, percent=True)]
     parts += [_text(x, 212, month, quiet=True) for x, month in zip(places, months, strict=True)]
-    parts.append(_text(frame.right + 8, 212, unit, anchor="start", quiet=True))
+    parts.append(_text(frame.right + 16, 212, unit, anchor="start", quiet=True))
     parts += [_ribbon(frame, one, longest) for one in curves]
     for one in curves:
         parts.append(_path(_stairs(frame, one.curve, longest), LINE_CLASSES[one.style % 4]))

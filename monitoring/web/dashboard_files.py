@@ -18,7 +18,7 @@ from .exports import harmless
 from .finding_words import day_words
 
 LINE_HEIGHT: Final = 18
-CHARACTERS: Final = 84  # of a title in a line of the picture
+CHARACTERS: Final = 70  # of a title in a line of the picture
 PIXELS_PER_INCH: Final = 216
 # The style sheet's light colours by class: a picture has no style sheet.
 _STYLE: Final = (
@@ -29,7 +29,7 @@ _STYLE: Final = (
     ".line-2{stroke:#b36b00;stroke-dasharray:7 3}.line-3{stroke:#1b7f43;stroke-dasharray:2 3}"
     ".line-4{stroke:#c62828;stroke-dasharray:9 3 2 3}.ribbon{fill:#0b57a4;fill-opacity:.15;stroke:none}"
     ".ribbon-2{fill:#b36b00}.ribbon-3{fill:#1b7f43}.ribbon-4{fill:#c62828}"
-    ".dot{fill:#0b57a4;stroke:#ffffff}.dot-open{fill:#ffffff;stroke:#0b57a4;stroke-width:1.5}"
+    ".stripe{fill:none;stroke:#ffffff;stroke-width:1.5}.dot{fill:#0b57a4;stroke:#ffffff}.dot-open{fill:#ffffff;stroke:#0b57a4;stroke-width:1.5}"
     ".target{fill:none;stroke:#14181d;stroke-width:1.25;stroke-dasharray:5 4}"
 )
 
@@ -71,7 +71,7 @@ def as_svg(asked: Asked, plot: Plot) -> bytes:
     if drawing is None:
         raise NothingToDraw(plot.empty)
     title = wrap(plot.title, CHARACTERS)
-    note = wrap(plot.note, CHARACTERS + 12)
+    note = wrap(plot.note, CHARACTERS + 18)
     head = LINE_HEIGHT * (len(title) + 1) + 8
     height = head + drawing.height + LINE_HEIGHT * len(note) + 12
     quiet = [(head - 10, "quiet", origin(asked))]

@@ -388,7 +388,7 @@ def forecast_plot(asked: Asked) -> Plot:
         for week, number in zip(weeks, by_week, strict=True)
     ]
     layers = [
-        draw.Layer(str(VISIT_WORDS[kind]), [found[week, kind] for week in weeks], style)
+        draw.Layer(str(VISIT_WORDS[kind]), [found[week, kind] for week in weeks], style, striped=kind == "backlog")
         for kind, style in zip(kinds, ("bar-bad", "bar", "bar-open"), strict=True)
     ]
     title = _("%(count)s visits for radiographs are expected in the next %(weeks)s weeks, at most %(most)s in one") % {
