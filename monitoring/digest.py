@@ -5,7 +5,7 @@ that its address opens. It names no patient and no finding: an item is an addres
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
@@ -82,6 +82,7 @@ class Item:
     reason: Reason
     since: date | None
     days: int = 0
+    rung: Rung | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,9 @@ def _overdue(_reader: _Reader, row: worklist.Row) -> Item:
 
 def _escalated_to(reader: _Reader, row: worklist.Row) -> Item:
     step = step_for(reader.user_id, reader.team, steps_of(row.late_hips(), reader.day))
-    return Item(_path(row), Reason(step.why.value), step.since, step.days) if step else _overdue(reader, row)
+    if step is None:
+        return _overdue(reader, row)
+    return Item(_path(row), Reason(step.why.value), step.since, step.days, step.rung)
 
 
 def _promised(reader: _Reader, row: worklist.Row) -> Item:
@@ -267,16 +270,17 @@ def _lists(reader: _Reader) -> Iterator[Group]:
 
 
 def _escalated(reader: _Reader) -> Iterator[Group]:
-    yield _patients(
+    overdue = _patients(
         reader,
         Section.ESCALATED,
         Kind.OVERDUE_ESCALATED,
         "overdue",
         asked={"escalated": "me"},
         describe=_escalated_to,
-        instead_of=reader.instead_of(Rung.CLINICIAN) or reader.instead_of(Rung.ADMIN),
         escalated_to=reader.user_id,
     )
+    rungs = (item.rung for item in overdue.items)
+    yield replace(overdue, instead_of=next((rung for rung in rungs if rung and reader.instead_of(rung)), None))
     if reader.answers(Rung.ADMIN):
         instead_of = reader.instead_of(Rung.ADMIN)
         yield _queue(reader, Section.ESCALATED, Kind.CASES_ESCALATED, "escalated", instead_of=instead_of)
