@@ -8,16 +8,21 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from patients import recording
 from patients.access import Permission, Viewer
 from patients.models import Membership, Patient, Role, User
+from schedules import substitutes
 
 from . import audit
 from .models import ContactAttempt, HipEvaluation, Snooze
 
 MAX_SNOOZE_DAYS = 90
 MAX_GAP_SNOOZE_DAYS = 30
+Outcome = ContactAttempt.Outcome
+TOLD = (Outcome.REACHED, Outcome.BOOKED, Outcome.DECLINED)  # a call that was to be made is done
+TRIED = (Outcome.NO_ANSWER, Outcome.MESSAGE_LEFT, Outcome.WRONG_NUMBER, Outcome.MOVED)
 
 
 class WorkRefused(ValueError):
@@ -44,7 +49,8 @@ def record_outcome(
     owner: User | None = None,
     note: str = "",
 ) -> ContactAttempt:
-    """What came of trying to reach a patient, and who tries again when. Raises WorkRefused, PermissionDenied."""
+    """What came of trying to reach a patient, and who tries again when. A call that was to be made is done, or waits
+    for that day. Raises WorkRefused, PermissionDenied."""
     viewer.check(Permission.WORK, patient.clinic_id)
     if outcome not in ContactAttempt.Outcome.values:
         raise WorkRefused("outcome", _("Choose what happened."))
@@ -66,6 +72,12 @@ def record_outcome(
         by_id=viewer.actor.user_id,
         actor=viewer.actor.name[:120],
     )
+    if outcome in (*TOLD, *TRIED):
+        with override("en"):  # pages translate it
+            said = str(Outcome(outcome).label)
+        substitutes.record_call(
+            patient.pk, told=outcome in TOLD, outcome=said, by=viewer.actor, at=attempt.at, next_on=next_on
+        )
     after = {"outcome": outcome, "next_on": str(next_on or ""), "owner": owner.pk if owner else None}
     _audit(viewer, "record_outcome", patient, after=after)
     return attempt
@@ -79,6 +91,9 @@ def undo_outcome(attempt: ContactAttempt, *, viewer: Viewer) -> None:
         raise WorkRefused("outcome", _("Only who recorded this can undo it."))
     undone = ContactAttempt.objects.filter(pk=attempt.pk, undone_at__isnull=True).update(undone_at=timezone.now())
     if undone:
+        if attempt.outcome in (*TOLD, *TRIED):
+            told = attempt.outcome in TOLD
+            substitutes.undo_call(attempt.patient_id, told=told, by=viewer.actor, at=attempt.at, now=timezone.now())
         _audit(viewer, "undo_outcome", attempt.patient, before={"outcome": attempt.outcome})
 
 
@@ -105,6 +120,7 @@ def snooze(patient: Patient, *, until: date | None, reason: str, viewer: Viewer,
         owner=owner,
         actor=viewer.actor.name[:120],
     )
+    substitutes.reconsider([patient.pk], by=viewer.actor, at=timezone.now())
     _audit(viewer, "snooze", patient, after={"until": str(until)}, reason=reason.strip())
     return promise
 
@@ -119,6 +135,7 @@ def end_snooze(patient: Patient, *, viewer: Viewer) -> None:
     """The patient is back on the lists at once."""
     viewer.check(Permission.WORK, patient.clinic_id)
     if Snooze.objects.filter(patient=patient, ended_at__isnull=True).update(ended_at=timezone.now()):
+        substitutes.reconsider([patient.pk], by=viewer.actor, at=timezone.now())
         _audit(viewer, "end_snooze", patient)
 
 

@@ -37,7 +37,8 @@ from patients.models import ContactWish, Patient
 from patients.models.patient import Channel
 from patients.vocabulary import Action
 from schedules.circumstances import INSTEAD_OF_FOLLOW_UP
-from schedules.models import Appointment
+from schedules.models import Appointment, Substitute
+from schedules.substitutes import ripe_on
 
 from .escalation import LATE, escalated_to
 from .models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze
@@ -49,6 +50,7 @@ TABS = {
     "due": _("Due and open"),
     "never_started": _("Never started"),
     "incomplete": _("Incomplete"),
+    "calls": _("Calls to make"),
     "unreachable": _("Cannot be reached"),
     "snoozed": _("Snoozed"),
     "all": _("All"),
@@ -118,6 +120,13 @@ def _booked(today: date) -> QuerySet[Appointment]:
     )
 
 
+def _calls(today: date) -> QuerySet[Substitute]:
+    """The calls in the place of mails that nothing holds back today."""
+    return Substitute.objects.filter(
+        ripe_on(today), patient=OuterRef("pk"), channel=Substitute.Way.CALL, state=Substitute.State.OPEN
+    )
+
+
 def mail_impossible() -> Q:
     """E-mail cannot reach them: no address, bounced, not wished, or consent missing."""
     wished = ContactWish.objects.filter(patient=OuterRef("pk"), channel=Channel.EMAIL, allowed=True)
@@ -142,6 +151,8 @@ def belonging_to(tab: str, today: date) -> Q:
     if tab == "incomplete":
         flags = Flag.objects.filter(patient=OuterRef("pk"), closed_at__isnull=True, action__in=INCOMPLETE_ACTIONS)
         return Q(Exists(flags)) & ~snoozed
+    if tab == "calls":
+        return Q(Exists(_calls(today)))
     if tab == "unreachable":
         return mail_impossible() & Q(Exists(_hips(status__isnull=False))) & ~snoozed
     return Q()
@@ -153,6 +164,8 @@ def patients_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> Quer
     if tab == "reviews":
         risk: Any = Case(When(Exists(_open_cases(urgency="URGENT")), then=0), default=1, output_field=IntegerField())
         day: Any = _open_cases().order_by(F("act_by").asc(nulls_last=True), "id").values("act_by")[:1]
+    elif tab == "calls":
+        risk, day = Value(0, output_field=IntegerField()), _calls(today).order_by("until").values("until")[:1]
     elif tab == "snoozed":
         risk, day = Value(0, output_field=IntegerField()), _snoozes(today).values("until")[:1]
     else:
@@ -253,6 +266,7 @@ class Row:
     appointment: Appointment | None = None  # the next that stands, else the latest if that was missed
     unanswered: int = 0  # attempts without an answer since the patient was last reached
     snooze: Snooze | None = None
+    calls: list[Substitute] = field(default_factory=list)  # in the place of mails, the most pressing first
     no_mail: str = ""  # why e-mail cannot reach the patient: no_address, bounced, no_consent, declined
 
     def late_hips(self) -> list[HipEvaluation]:
@@ -318,7 +332,7 @@ def _beyond(mark: str) -> Q:
 
 
 def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
-    """What the worklist says of these patients, in their order. Seven queries."""
+    """What the worklist says of these patients, in their order. Eight queries."""
     ids = [patient.pk for patient in patients]
     rows = {patient.pk: Row(patient) for patient in patients}
     hips = HipEvaluation.objects.filter(patient__in=ids).select_related("hip").defer("answer")
@@ -334,6 +348,9 @@ def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
     running = Snooze.objects.filter(patient__in=ids, ended_at__isnull=True, until__gt=today)
     for snooze in running.select_related("owner"):
         rows[snooze.patient_id].snooze = snooze
+    calls = Substitute.objects.filter(ripe_on(today), patient__in=ids, channel=Substitute.Way.CALL, state="open")
+    for call in calls.select_related("reminder").order_by("until", "id"):
+        rows[call.patient_id].calls.append(call)
     wishes: dict[int, bool] = dict(
         ContactWish.objects.filter(patient__in=ids, channel=Channel.EMAIL).values_list("patient", "allowed")
     )

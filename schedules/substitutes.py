@@ -111,6 +111,16 @@ def ripe_on(day: date) -> Q:
     return waits & (Q(next_on__isnull=True) | Q(next_on__lte=day))
 
 
+def hindrances(rows: Collection[Substitute], now: datetime) -> dict[int, str]:
+    """What stands against these as things are now, in words, by their id; nothing for what may be done at once.
+
+    Their reminder must be loaded, with patient and clinic.
+    """
+    cases = cases_for([row.reminder for row in rows], now)
+    verdicts = {row.pk: decide_by_hand(cases[row.reminder_id]) for row in rows}
+    return {pk: verdict.reason for pk, verdict in verdicts.items() if verdict.action != Action.SEND}
+
+
 # ---- Opening and dropping
 
 

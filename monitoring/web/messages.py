@@ -16,10 +16,10 @@ from django.views.decorators.http import require_GET, require_POST
 from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Clinic
-from schedules import rehearsal, reminders, volume
-from schedules.models import Reminder
+from schedules import rehearsal, reminders, substitutes, volume
+from schedules.models import Reminder, Substitute
 
-from .. import heartbeats, mailing
+from .. import heartbeats, mailing, worklist
 from .entry import signed_in
 
 PAGE = 50
@@ -54,16 +54,7 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         ahead = {row.reminder.pk: row for row in reminders.look_ahead(found, now=timezone.now())}
     context: dict[str, Any] = {
         "tab": tab,
-        "tabs": [
-            {
-                "name": words,
-                "url": reverse("messages_tab", args=[name], query={"clinic": clinic} if clinic else None),
-                "count": _rows(viewer, name, clinic).count(),
-                "current": name == tab,
-                "alert": name in {"uncertain", "failed"},
-            }
-            for name, words in TABS.items()
-        ],
+        "tabs": tabs_for(viewer, tab, clinic),
         "clinic": clinic,
         "chips": _chips(viewer, clinic),
         "rows": [_row(row, ahead.get(row.pk), viewer) for row in found],
@@ -80,6 +71,38 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         ],
     }
     return render(request, "monitoring/messages/list.html", context)
+
+
+def tabs_for(viewer: Viewer, current: str, clinic: int | None = None) -> list[dict[str, Any]]:
+    """The views of the Messages page with the length of each; calls are made from the worklist."""
+    now = timezone.now()
+    query = {"clinic": clinic} if clinic else None
+    mails = [
+        {
+            "name": words,
+            "url": reverse("messages_tab", args=[name], query=query),
+            "count": _rows(viewer, name, clinic).count(),
+            "current": name == current,
+            "alert": name in {"uncertain", "failed"},
+        }
+        for name, words in TABS.items()
+    ]
+    letters = substitutes.to_do(Substitute.Way.LETTER, [clinic] if clinic else viewer.clinic_ids, now)
+    calls = worklist.patients_in("calls", viewer, worklist.Filters(clinic=clinic), worklist.today_for(viewer, now))
+    return [
+        *mails,
+        {
+            "name": _("Letters to print"),
+            "url": reverse("letters", query=query),
+            "count": letters.count(),
+            "current": current == "letters",
+        },
+        {
+            "name": _("Calls to make"),
+            "url": reverse("worklist_tab", args=["calls"], query=query),
+            "count": calls.count(),
+        },
+    ]
 
 
 def _chips(viewer: Viewer, clinic: int | None) -> list[dict[str, str]]:

@@ -281,7 +281,7 @@ def _right_first(shown: dict[str, Any]) -> int:
 
 
 def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
-    reminders = list(Reminder.objects.filter(patient=patient).order_by("-send_on", "-id"))
+    reminders = list(Reminder.objects.filter(patient=patient).select_related("substitute").order_by("-send_on", "-id"))
     paged = _paged(request, reminders)
     events: dict[int, list[ReminderEvent]] = {reminder.pk: [] for reminder in paged["rows"]}
     for event in ReminderEvent.objects.filter(reminder__in=list(events)).order_by("at", "id"):

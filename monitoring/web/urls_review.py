@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import imports, mail_settings, mail_templates, messages, protocol, review
+from . import imports, letters, mail_settings, mail_templates, messages, protocol, review
 
 urlpatterns = [
     path("review/", review.queue, name="reviews"),
@@ -14,6 +14,10 @@ urlpatterns = [
     path("messages/mail/<int:clinic_id>/", messages.switch, name="mail_switch"),
     path("messages/held/<int:clinic_id>/", messages.decide_held, name="mail_held"),
     path("messages/<int:pk>/resolve/", messages.resolve, name="message_resolve"),
+    path("messages/letters/", letters.to_print, name="letters"),
+    path("messages/letters/print/", letters.print_now, name="letters_print"),
+    path("messages/letters/<uuid:batch>/", letters.pdf, name="letters_pdf"),
+    path("messages/letters/<uuid:batch>/back/", letters.take_back, name="letters_back"),
     path("messages/settings/", mail_settings.mail_settings, name="mail_settings"),
     path("messages/templates/", mail_templates.mail_templates, name="mail_templates"),
     path("messages/templates/<slug:step>/<slug:language>/", mail_templates.mail_templates, name="mail_template"),

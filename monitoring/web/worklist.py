@@ -34,6 +34,7 @@ Problems = dict[str, str]
 _BY_RISK = gettext_lazy("by clinical risk and then by days late")
 _ORDERS = {
     "reviews": gettext_lazy("urgent ones first, then by deadline"),
+    "calls": gettext_lazy("those first for whom it is soon too late"),
     "snoozed": gettext_lazy("by the day they come back"),
 }
 
@@ -139,6 +140,10 @@ def _nothing_left(tab: str) -> tuple[str, str]:
         "due": (_("No window is open"), _("Nobody has to be booked now.")),
         "never_started": (_("Everybody has begun"), _("Every followed hip had a first complete follow-up.")),
         "incomplete": (_("Nothing is missing"), _("No view, MRI or volume is waited for.")),
+        "calls": (
+            _("Nobody has to be called"),
+            _("Mail or a letter reaches everybody."),
+        ),
         "unreachable": (_("E-mail reaches everybody"), _("Everybody who is followed can be written to.")),
         "snoozed": (_("Nobody is snoozed"), _("No promise to come back later is running.")),
     }.get(tab, (_("Nobody here"), ""))

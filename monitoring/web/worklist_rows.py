@@ -145,6 +145,8 @@ def _weightiest(row: Row) -> str:
         return "never_started"
     if row.incomplete():
         return "incomplete"
+    if row.calls:
+        return "calls"
     return "unreachable" if row.no_mail and followed else ""
 
 
@@ -213,6 +215,21 @@ def _incomplete(row: Row, today: date) -> Why:
     return Why(words, second, status="incomplete", sides=frozenset(flag.hip.side for flag in flags))
 
 
+def _call(row: Row, today: date) -> Why:
+    if not row.calls:
+        return _standing(row, today)
+    call = row.calls[0]
+    about = {"message": call.reminder.get_step_display(), "day": day_words(call.reminder.due_on)}
+    if call.reminder.appointment_id:
+        words = _("Tell by telephone: %(message)s, appointment on %(day)s") % about
+    else:
+        words = _("Tell by telephone: %(message)s, follow-up due %(day)s") % about
+    number = telephone_of(row.patient)
+    how = _("Call %(number)s") % {"number": number} if number else _("No telephone number is known: find one.")
+    sides = frozenset(side for side, hip in row.hips.items() if hip.status)
+    return Why(words, f"{how}. {_(call.why)}" if number else f"{how} {_(call.why)}", sides=sides)
+
+
 def _unreachable(row: Row, today: date) -> Why:
     telephone = telephone_of(row.patient)
     second = _("Call %(number)s") % {"number": telephone} if telephone else _("No telephone number either")
@@ -251,6 +268,7 @@ _WHY = {
     "due": _due,
     "never_started": _never_started,
     "incomplete": _incomplete,
+    "calls": _call,
     "unreachable": _unreachable,
     "snoozed": _snoozed,
 }
@@ -269,6 +287,8 @@ def _next(row: Row, tab: str, today: date) -> tuple[str, str]:
         return _decider(row)
     if tab == "snoozed" and row.snooze:
         return row.snooze.owner.name, _until(row.snooze.until)
+    if tab == "calls" and row.calls:
+        return _("Coordinator"), _since(row.calls[0].opened_at.astimezone(row.patient.clinic.zone).date())
     if late := row.late_hips():
         return _ladder(row, late, today)
     if tab == "incomplete" and row.incomplete():
