@@ -70,6 +70,7 @@ class Known:
     address: Track[str]
     bounced: Track[bool]
     alive: Track[bool]
+    by_hand: list[tuple[datetime, int]] = field(default_factory=list)  # when a letter or call told what, by reminder
 
 
 @dataclass
@@ -414,6 +415,8 @@ class Reckoning:
             return "there was no good address"
         if rules.stopped.at(at):
             return "mail was stopped"
+        if any(told <= at for told, reminder in known.by_hand if reminder == story.row.pk):
+            return "a letter or a call had told it"
         if called.step in ASKING and self._is_booked(called, at, here.date()):
             return "an appointment was booked"
         if called.step == "symptom_check" and self._is_known(called.patient, at):
@@ -472,6 +475,9 @@ class Reckoning:
         )
 
     def _written_on(self, patient: int, story: Story, day: date, at: datetime, zone: ZoneInfo) -> bool:
+        """A mail went out, or may have, or a letter or a call took the place of one."""
+        if any(told <= at and told.astimezone(zone).date() == day for told, _reminder in self.people[patient].by_hand):
+            return True
         return any(
             claimed < at and claimed.astimezone(zone).date() == day and after in ("sent", "uncertain", "sending")
             for other in self.by_patient[patient]
@@ -480,14 +486,16 @@ class Reckoning:
         )
 
     def _in_cycle(self, called: Called, story: Story, at: datetime) -> int:
-        """Mails of this cycle that had gone out, or may have."""
+        """Mails of this cycle that had gone out, or may have, and what was told in the place of others."""
+        by_hand = {reminder for told, reminder in self.people[called.patient].by_hand if told < at}
         return sum(
-            any(event.at < at for event in other.events if event.state in ("sent", "uncertain"))
+            other.row.pk in by_hand
+            or any(event.at < at for event in other.events if event.state in ("sent", "uncertain"))
             for other in self.by_patient[called.patient]
             if other is not story
             and other.row.appointment_id is None
             and other.row.cycle_on == called.cycle_on
-            and other.row.state in ("sent", "uncertain", "sending")
+            and (other.row.pk in by_hand or other.row.state in ("sent", "uncertain", "sending"))
         )
 
     def _misstated(self, called: Called, story: Story) -> Iterator[str]:
@@ -613,7 +621,7 @@ class Reckoning:
                 result.differences.append(
                     f"{row.step} of patient {row.patient_id} is {row.state} ({row.reason}) and has no letter or call."
                 )
-            if not unreached and stands.get(row.pk) == "open":
+            if stands.get(row.pk) == "open" and not (unreached and self._still_helps(called)):
                 result.differences.append(f"{row.step} of patient {row.patient_id} is {row.state} and has a letter.")
         result.figures |= {
             "messages called for": len(self.called),
@@ -624,9 +632,17 @@ class Reckoning:
             "put off by the server": sum(said.answer == TRY_LATER for said in self.log),
             "closing for maintenance": sum(said.answer == CLOSING for said in self.log),
             "letters and calls in a mail's place": len(stands),
+            "of these printed or told": sum(state == "done" for state in stands.values()),
+            "of these still to do": sum(state == "open" for state in stands.values()),
             "turns of mail": len(self.turns),
             "turns with something out": sum(not turn.works for turn in self.turns),
         }
+
+    def _still_helps(self, called: Called) -> bool:
+        """Of what is too late the end of the last run has taken the letter away; a day is left for an outage."""
+        zone = self.rules[self.people[called.patient].clinic].zone
+        last = next((turn.at for turn in reversed(self.turns) if turn.works), self.began)
+        return last.astimezone(zone).date() <= called.until
 
     def _no_way(self, called: Called, story: Story) -> bool:
         """Nothing is opened for what had no purpose or was too late when the mail was given up."""

@@ -24,10 +24,20 @@ from patients.changes import Actor
 from patients.models import Clinic, ContactWish, Ending, Hip, Imaging, Patient, SymptomReport, Visit
 from patients.recording import today_at
 from patients.vocabulary import EndReason, Side
-from schedules import adoption, appointments, channels, choosing, delivery, reminders, volume
+from schedules import (
+    adoption,
+    appointments,
+    channels,
+    choosing,
+    delivery,
+    printing,
+    reminders,
+    substitutes,
+    volume,
+)
 from schedules.ladder import Choice
 from schedules.message_plans import Wishes
-from schedules.models import Plan, Reminder
+from schedules.models import Plan, Reminder, Substitute
 
 from .. import pipeline
 from . import mail_server, registry
@@ -38,11 +48,12 @@ from .mail_server import MailServer
 RUN: Final = "mail year"
 DESK: Final = Actor(name="Rehearsal desk")
 YEARS_BEFORE: Final = 3.0
-HOURS: Final = range(0, 24, 3)  # of UTC: every clinic has three or four of them in its daytime
-AT_THE_DESK: Final = range(10, 13)  # of the clinic's clock; one turn a day falls into it, also when the clocks change
+HOURS: Final = range(0, 24, 4)  # of UTC: every clinic has two or three of them in its daytime
+AT_THE_DESK: Final = range(10, 14)  # of the clinic's clock; one turn a day falls into it, also when the clocks change
 OUTAGES: Final = (30, 12, 7, 3, 2, 1, 1, 1)  # days
 KINDS: Final = ("server", "workers", "everything", "closing", "sweep", "server", "workers", "everything")
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC) + 2 * DAY
+WEDNESDAY: Final = 2
 MOST_RUNS: Final = 25  # a minute apart, while the server puts mail off
 
 
@@ -342,6 +353,7 @@ class Year:
         for row in soon:
             if rng.random() < 0.001:
                 reminders.cancel(row.pk, by=DESK, reason="told in person", now=now)
+        self._letters_and_calls(seat, now, today)
         if seat.rules.held.now and rng.random() < 0.7:
             volume.release(seat.clinic, by=DESK, now=now)
             seat.rules.held.set(now, False)
@@ -350,6 +362,24 @@ class Year:
             seat.clinic = reminders.stop_mail(seat.clinic, by=DESK, stopped=stop)
             seat.rules.stopped.set(now, stop)
             seat.mail_again_on = today + rng.randint(1, 6) * DAY if stop else None
+
+    def _letters_and_calls(self, seat: Seat, now: datetime, today: date) -> None:
+        """Letters are printed once a week, calls made on most days; some are not answered."""
+        here, told = [seat.clinic.pk], []
+        known = {one.known.patient: one.known for one in seat.people}
+        if today.weekday() == WEDNESDAY and (batch := printing.print_letters(here, by=DESK, now=now)):
+            told = list(Substitute.objects.filter(batch=batch))
+        calls = substitutes.to_do(Substitute.Way.CALL, here, now)
+        for patient in sorted(set(calls.values_list("patient_id", flat=True))):
+            if seat.rng.random() < 0.3:
+                answered = seat.rng.random() < 0.6
+                rows = Substitute.objects.filter(patient=patient, channel=Substitute.Way.CALL, state="open")
+                told += list(rows) if answered else []
+                words = "Told by telephone." if answered else "Rang out."
+                next_on = None if answered else today + 2 * DAY
+                substitutes.record_call(patient, told=answered, outcome=words, by=DESK, at=now, next_on=next_on)
+        for row in told:
+            known[row.patient_id].by_hand.append((now, row.reminder_id))
 
 
 @dataclass
