@@ -228,6 +228,7 @@ def test_the_page_names_the_same_person_as_the_digest(watch, clinic, make_user, 
 
 def test_two_clinics_are_two_digests(watch, clinic, other_clinic, make_user, clock):
     user = make_user(clinic, "coordinator")
+    make_user(clinic, "clinician", "admin")
     make_user(other_clinic, "coordinator", "admin")
     Membership.objects.create(user=user, clinic=other_clinic, role="clinician")
     watch()
