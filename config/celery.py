@@ -57,6 +57,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        "drop forgotten drafts": {
+            "task": "monitoring.tasks.drop_forgotten_drafts",
+            "schedule": 6 * 3600.0,
+            "options": {"expires": 3600},
+        },
         "take the census": {
             "task": "monitoring.tasks.take_census",
             "schedule": 600.0,  # whichever clinic has none of its day yet

@@ -5,7 +5,9 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from . import census, pipeline, staff_notices
+from patients import access
+
+from . import census, drafts, pipeline, staff_notices
 from .imports import waiting
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,12 @@ def sweep() -> None:
 @shared_task(name="monitoring.tasks.take_census")
 def take_census() -> None:
     census.take_census_where_due(timezone.now())
+
+
+@shared_task(name="monitoring.tasks.drop_forgotten_drafts")
+def drop_forgotten_drafts() -> None:
+    with access.system_run("draft keeping"):
+        drafts.drop_forgotten(now=timezone.now())
 
 
 @shared_task(name="monitoring.tasks.save_waiting_imports")

@@ -10,6 +10,7 @@ from .patient_link import PatientLinkUse
 from .review import CaseNote, ReviewCase
 from .staff_notice import NoticeChoice, StaffNotice
 from .tokens import ApiToken, IdempotentReply
+from .visit_draft import VisitDraft
 from .worklist import ContactAttempt, SavedView, Snooze
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "SavedView",
     "Snooze",
     "StaffNotice",
+    "VisitDraft",
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from . import corrections, enrolment, patient, visit
+from . import corrections, enrolment, patient, visit, visit_drafts
 
 
 class SideConverter:
@@ -23,6 +23,8 @@ urlpatterns = [
     path("patients/new/", enrolment.patient_enrol, name="patient_enrol"),
     path("patients/<int:pk>/", patient.patient, name="patient"),
     path("patients/<int:pk>/visit/", visit.visit_new, name="visit_new"),
+    path("patients/<int:pk>/visit/draft/", visit_drafts.keep, name="visit_draft"),
+    path("patients/<int:pk>/visit/draft/discard/", visit_drafts.discard, name="visit_draft_discard"),
     path("patients/<int:pk>/edit/", enrolment.patient_edit, name="patient_edit"),
     path("patients/<int:pk>/contact/", enrolment.patient_contact, name="patient_contact"),
     path("patients/<int:pk>/death/", enrolment.patient_death, name="patient_death"),

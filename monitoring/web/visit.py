@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
@@ -15,8 +15,8 @@ from patients.access import Permission
 from patients.models import Visit
 from patients.vocabulary import Side
 
-from .. import audit
-from ..models import AuditEntry, HipEvaluation
+from .. import audit, drafts
+from ..models import AuditEntry, HipEvaluation, VisitDraft
 from .chart import MODELS, ON_SCREEN, Chart, read_chart, sides_of
 from .contradictions import Contradiction, contradictions
 from .entry import signed_in
@@ -45,6 +45,8 @@ def visit_new(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         return _record(request, chart)
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], "visit form")
+    if draft := drafts.draft_of(person, viewer=viewer):
+        return _page(request, chart, VisitEntry.resumed(_as_sent(draft)), draft=draft)
     kind = request.GET.get("kind", "")
     initial = {
         "on": chart.today,
@@ -53,6 +55,14 @@ def visit_new(request: HttpRequest, pk: int) -> HttpResponse:
         "seen_entry": _last_entry(person.pk),
     }
     return _page(request, chart, VisitEntry.of(initial=initial))
+
+
+def _as_sent(draft: VisitDraft) -> QueryDict:
+    """The draft as the form would send it."""
+    sent = QueryDict(mutable=True)
+    for name, texts in draft.typed.items():
+        sent.setlist(name, texts)
+    return sent
 
 
 def _record(request: HttpRequest, chart: Chart) -> HttpResponse:
@@ -76,6 +86,7 @@ def _record(request: HttpRequest, chart: Chart) -> HttpResponse:
     except recording.RecordingRefused as refused:
         entry.refuse(refused)
         return _page(request, chart, entry, warnings=found, status=422)
+    drafts.discard(chart.patient, viewer=access.viewer_of(request))
     _tell(request, chart, {one.side for one in entry.entered if one.side})
     return redirect("patient", pk=chart.patient.pk)
 
@@ -137,16 +148,18 @@ def _page(
     *,
     warnings: list[Contradiction] | None = None,
     meanwhile: list[HistoryRow] | None = None,
+    draft: VisitDraft | None = None,
     status: int = 200,
 ) -> HttpResponse:
     on = _day_of(entry, chart)
     context = frame_of(request, chart.patient, chart.today, cases=open_cases(chart.patient), heading=False) | {
         "chart": chart,
         "entry": entry,
-        "errors": [] if status == 409 else entry.problems(),
+        "errors": [] if status == 409 or draft else entry.problems(),
         "warnings": warnings or [],
         "warned": _digest(warnings or []),
         "meanwhile": meanwhile,
+        "draft": draft,
         "hips": [_hip(chart, side, entry, on) for side in ON_SCREEN],
         "body": _section(chart, None, entry.body, on),
         "actions": [],

@@ -23,6 +23,8 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "mfa_download_recovery_codes": "a file",
     "mfa_reauthenticate": "asked only of who has a second step",
     "account_confirm_email": "no addresses are confirmed by mail here",
+    "visit_draft": "takes POST only",
+    "visit_draft_discard": "takes POST only",
     "worklist_bulk": "takes POST only",
     "worklist_undo": "takes POST only",
     "worklist_view_remove": "takes POST only",

@@ -1,4 +1,4 @@
-/* Hipwatch: recording a visit. Shows what is still missing and adds the scores up while typing; the server decides. */
+/* Hipwatch: recording a visit. Shows what is still missing, adds the scores up and keeps a draft while typing; the server decides. */
 (() => {
   "use strict";
 
@@ -57,6 +57,28 @@
   form.addEventListener("input", refresh);
   form.addEventListener("change", refresh);
   refresh();
+
+  /* ---- Draft: kept two seconds after the last change, and when the page is left ------------------------------------------ */
+  const status = document.querySelector("#draft-status");
+  let waiting = 0, unkept = false;
+  const keep = async () => {
+    clearTimeout(waiting);
+    unkept = false;
+    try {
+      const answer = await fetch(form.dataset.draft, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } });
+      if (answer.redirected || answer.status === 401 || answer.status === 403) status.textContent = form.dataset.signedOut;
+      else if (answer.ok || answer.status === 413) status.textContent = (await answer.json()).words;
+      else throw new Error(String(answer.status));
+    } catch {
+      unkept = true;
+      status.textContent = form.dataset.notKept;
+    }
+  };
+  const changed = () => { unkept = true; clearTimeout(waiting); waiting = setTimeout(keep, 2000); };
+  form.addEventListener("input", changed);
+  form.addEventListener("change", changed);
+  form.addEventListener("submit", () => { clearTimeout(waiting); unkept = false; });
+  addEventListener("pagehide", () => { if (unkept) navigator.sendBeacon(form.dataset.draft, new FormData(form)); });
 
   /* A field with a problem is never left hidden in a closed section. */
   for (const wrong of form.querySelectorAll(".field-error")) {

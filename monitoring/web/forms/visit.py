@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from django import forms
+from django.forms.utils import ErrorDict
 from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -83,6 +84,14 @@ class VisitEntry:
                 for side in Side
             },
         )
+
+    @classmethod
+    def resumed(cls, data: QueryDict) -> "VisitEntry":
+        """A form that is still being filled in: what was typed, and no word on what is missing or wrong yet."""
+        entry = cls.of(data)
+        for form in (entry.visit, entry.body, *(section for _side, section in entry.sections())):
+            form._errors = ErrorDict()  # type: ignore[attr-defined]  # as Django's own `full_clean` begins
+        return entry
 
     def sections(self) -> list[tuple[Side | None, SectionForm]]:
         of_hips = [(side, section) for side in (Side.RIGHT, Side.LEFT) for section in self.hips[side]]
