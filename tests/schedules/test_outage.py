@@ -16,7 +16,7 @@ from monitoring import pipeline
 from patients import recording
 from patients.models import Imaging, SymptomReport, Visit
 from patients.vocabulary import Side
-from schedules import appointments, channels, delivery, volume
+from schedules import appointments, channels, delivery, reminders, volume
 from schedules.choosing import choose
 from schedules.eligibility import Reason
 from schedules.message_plans import Wishes
@@ -221,3 +221,19 @@ def test_an_unusual_backlog_waits_until_a_person_releases_it(watched, live, clin
     assert {step: states(step) for step in planned} == {
         "booking_prompt": {"expired"}, "due": {"expired"}, "missed": {"sent"},
     }  # fmt: skip
+
+
+def test_what_a_person_finds_to_have_arrived_counts_for_the_day_on_which_it_went(watched, drain, actor, sink):
+    """Else a mail of the day on which it is found would wait, and one that helps on that day only would be lost."""
+    patient = watched(BACK - DAY - timedelta(days=90))
+    call = appointments.Wanted(at(BACK + DAY, time(9)), purpose="telephone")
+    appointments.book(patient.pk, call, by=actor, now=at(BACK - DAY, time(8)))
+    sink.answers[f"data:{patient.email}"] = "hang up"
+    drain(at=at(BACK - DAY))
+    sink.answers.clear()
+    doubtful = Reminder.objects.get(state="uncertain")
+    reminders.resolve_uncertain(doubtful.pk, arrived=True, by=actor, now=at(BACK, time(9)))
+    doubtful.refresh_from_db()
+    assert doubtful.decided_at == at(BACK - DAY)
+    drain(at=at(BACK))
+    assert len(sink.arrived) == 2
