@@ -5,6 +5,7 @@ one transaction under the patient's lock. What is told twice, or of a mail that 
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -122,6 +123,18 @@ def _store(report: Report, row: Reminder, now: datetime) -> bool:
 
 def _same(one: str, other: str) -> bool:
     return one.strip().lower() == other.strip().lower()
+
+
+def told_of(reminders: Collection[Reminder]) -> dict[int, DeliveryEvent]:
+    """The latest that was told of each of these mails as it went last, by the reminder's id; one query."""
+    by_id = {row.pk: row for row in reminders}
+    found: dict[int, DeliveryEvent] = {}
+    for event in DeliveryEvent.objects.filter(reminder__in=list(by_id)).order_by("at", "id"):
+        row = by_id[event.reminder_id]
+        sent_since = row.state == State.SENT and event.kind == Kind.BOUNCED  # it came back, and went again
+        if not sent_since and _same(event.address, row.sent_to):
+            found[row.pk] = event
+    return found
 
 
 # ---- What follows

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_GET, require_POST
 from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Clinic
-from schedules import rehearsal, reminders, substitutes, volume
-from schedules.models import Reminder, Substitute
+from schedules import feedback, rehearsal, reminders, substitutes, volume
+from schedules.models import DeliveryEvent, Reminder, Substitute
 
 from .. import heartbeats, mailing, worklist
 from .entry import signed_in
@@ -52,14 +52,16 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
     ahead = {}
     if tab == "upcoming":
         ahead = {row.reminder.pk: row for row in reminders.look_ahead(found, now=timezone.now())}
+    told = feedback.told_of(found) if tab in {"sent", "uncertain"} else {}
     context: dict[str, Any] = {
         "tab": tab,
         "tabs": tabs_for(viewer, tab, clinic),
         "clinic": clinic,
         "chips": _chips(viewer, clinic),
-        "rows": [_row(row, ahead.get(row.pk), viewer) for row in found],
+        "rows": [_row(row, ahead.get(row.pk), told.get(row.pk), viewer) for row in found],
         "page": page,
         "mail": heartbeats.beat("mail"),
+        "returned_mail_late": any(beat.late for beat in heartbeats.all_beats() if beat.name == "bounces"),
         "rehearsal": rehearsal.recipient(),
         "held": [
             {"plan": plan, "may": viewer.may(Permission.WORK, pk)}
@@ -111,9 +113,12 @@ def _chips(viewer: Viewer, clinic: int | None) -> list[dict[str, str]]:
     return [{"label": _("Clinic"), "value": access.clinics_for(viewer).get(pk=clinic).name, "remove_url": "?"}]
 
 
-def _row(reminder: Reminder, ahead: reminders.Upcoming | None, viewer: Viewer) -> dict[str, Any]:
+def _row(
+    reminder: Reminder, ahead: reminders.Upcoming | None, told: DeliveryEvent | None, viewer: Viewer
+) -> dict[str, Any]:
     return {
         "reminder": reminder,
+        "told": told,
         "patient": reminder.patient,
         "at": ahead.at if ahead else None,
         "why": _(ahead.verdict.reason)

@@ -1,6 +1,6 @@
 """Mail settings and templates: what administrators choose, what staff see before patients do."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.utils import timezone, translation
@@ -10,7 +10,7 @@ from monitoring.web import mail_templates
 from patients.models.clinic import PATIENT_LANGUAGES
 from patients.recording import today_at
 from schedules.mail import WORDINGS, telling_words, written_out
-from schedules.models import MessagePlan
+from schedules.models import DeliveryEvent, MessagePlan, Reminder
 from tests.schedules.conftest import sink  # noqa: F401  a real mail server
 
 KEPT = {
@@ -124,3 +124,27 @@ def test_a_test_that_cannot_go_says_why(clinic, make_user, sign_in, settings):
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", 9, False
     answer = sign_in(make_user(clinic, "coordinator")).post("/messages/templates/due/en/test/", follow=True)
     assert "The test was not sent." in answer.content.decode()
+
+
+def test_what_was_told_of_a_mail_stands_on_its_row(clinic, enrol, make_user, sign_in):
+    patient = enrol(clinic)
+    day = date(2026, 11, 20)
+    row = Reminder.objects.create(
+        clinic=clinic, patient=patient, cycle_on=day, due_on=day, step="missed", send_on=day,
+        state="sent", sent_to=patient.email, decided_at=timezone.now(),
+    )  # fmt: skip
+    for number, kind in enumerate(("deferred", "delivered")):
+        DeliveryEvent.objects.create(
+            clinic=clinic, patient=patient, reminder=row, kind=kind, at=timezone.now(),
+            provider="postmark", event_id=str(number), address=patient.email.upper(),
+        )  # fmt: skip
+    page = sign_in(make_user(clinic, "coordinator")).get("/messages/sent/").content.decode()
+    assert "Delivered, " in page
+    assert "Delayed" not in page
+
+
+def test_a_bounce_mailbox_that_is_not_read_is_shown(clinic, make_user, sign_in, settings):
+    client = sign_in(make_user(clinic, "coordinator"))
+    assert "mailbox of returned mail" not in client.get("/messages/").content.decode()
+    settings.BOUNCE_MAILBOX_URL = "imaps://u:p@mail.example/INBOX"
+    assert "The mailbox of returned mail is not read." in client.get("/messages/").content.decode()
