@@ -17,7 +17,8 @@ from patients.access import Viewer
 from patients.changes import Actor
 from patients.models import Clinic, Membership, Role, User
 from patients.recording import today_at
-from schedules import volume
+from schedules import substitutes, volume
+from schedules.models import Substitute
 
 from . import census, heartbeats, mailing, review, worklist
 from .escalation import Rung, Team, step_for, steps_of, teams_of
@@ -55,12 +56,17 @@ class Kind(StrEnum):
     DUE = "due"
     NEVER_STARTED = "never_started"
     INCOMPLETE = "incomplete"
+    CALLS = "calls"
     UNREACHABLE = "unreachable"
     MAIL_UNCERTAIN = "mail_uncertain"
     MAIL_HELD = "mail_held"
+    LETTERS = "letters"
     RUNS_LATE = "runs_late"
     CENSUS_WRONG = "census_wrong"
     DIGESTS_LOST = "digests_lost"
+
+
+WORKED_OFF = (Kind.CALLS, Kind.OVERDUE, Kind.DUE, Kind.NEVER_STARTED, Kind.INCOMPLETE, Kind.UNREACHABLE)  # tabs
 
 
 class Reason(StrEnum):
@@ -261,7 +267,7 @@ def _lists(reader: _Reader) -> Iterator[Group]:
         overdue_from=first,
     )
     lengths = worklist.counts(reader.viewer, Filters(clinic=reader.clinic.pk), reader.day)
-    for kind in (Kind.OVERDUE, Kind.DUE, Kind.NEVER_STARTED, Kind.INCOMPLETE, Kind.UNREACHABLE):
+    for kind in WORKED_OFF:
         path = reverse("worklist_tab", args=[kind.value], query={"clinic": reader.clinic.pk})
         yield Group(Section.OPEN, kind, lengths[kind.value], path, instead_of=instead_of)
 
@@ -332,6 +338,8 @@ def _mail(reader: _Reader) -> Iterator[Group]:
     yield Group(Section.MAIL, Kind.MAIL_UNCERTAIN, uncertain, path)
     held = volume.held([clinic]).get(clinic)
     yield Group(Section.MAIL, Kind.MAIL_HELD, held.held_count if held else 0, reverse("messages"))
+    letters = substitutes.to_do(Substitute.Way.LETTER, [clinic], reader.now).count()
+    yield Group(Section.MAIL, Kind.LETTERS, letters, reverse("letters", query={"clinic": clinic}))
 
 
 def _running(reader: _Reader) -> Iterator[Group]:

@@ -129,6 +129,7 @@ def words_of(group: Group) -> str:
         Kind.DUE: ngettext("%(n)d patient is due or may be booked", "%(n)d patients are due or may be booked", n),
         Kind.NEVER_STARTED: ngettext("%(n)d patient has never started", "%(n)d patients have never started", n),
         Kind.INCOMPLETE: ngettext("%(n)d incomplete record", "%(n)d incomplete records", n),
+        Kind.CALLS: ngettext("%(n)d call to make", "%(n)d calls to make", n),
         Kind.UNREACHABLE: ngettext(
             "%(n)d patient cannot be reached by mail", "%(n)d patients cannot be reached by mail", n
         ),
@@ -138,6 +139,7 @@ def words_of(group: Group) -> str:
         Kind.MAIL_HELD: ngettext(
             "%(n)d mail waits until somebody has looked", "%(n)d mails wait until somebody has looked", n
         ),
+        Kind.LETTERS: ngettext("%(n)d letter to print", "%(n)d letters to print", n),
         Kind.RUNS_LATE: ngettext("%(n)d recurring run is late", "%(n)d recurring runs are late", n),
         Kind.CENSUS_WRONG: ngettext("%(n)d census does not add up", "%(n)d censuses do not add up", n),
         Kind.DIGESTS_LOST: ngettext(
