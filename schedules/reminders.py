@@ -75,8 +75,8 @@ def move(
     """Move those of these reminders that are `out_of` these states, tell it in their history, and return their ids.
 
     A mail that is planned again needs no letter or call in its place; one that turns out to have arrived keeps the
-    moment of the doubt, which is when it went. With `claimed_by` only where that claim still holds. `claim` writes
-    another; `attempts` is added to the count.
+    moment of the doubt, which is when it went. With `claimed_by` only where that claim still holds. `claim` writes a
+    new one; `attempts` is added to the count.
     Raises ValueError for a move that the table of transitions does not have.
     """
     if any(to not in Reminder.TRANSITIONS[source] for source in out_of):

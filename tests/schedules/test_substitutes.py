@@ -227,6 +227,24 @@ def test_a_patient_who_was_seen_needs_no_letter(person, drain, follow, actor):
     assert (the_one(person).state, "no purpose" in the_one(person).outcome) == ("dropped", True)
 
 
+def test_a_visit_entered_in_error_brings_the_letter_back(person, drain, follow, actor):
+    amend(person, actor, email="")
+    drain(MISSED)
+    follow(person, DUE_ON + timedelta(days=180), cycle_on=DUE_ON, now=MISSED)
+    assert the_one(person).state == "dropped"
+    follow(person, now=MISSED)
+    assert the_one(person).state == "open"
+
+
+def test_who_wants_letters_after_all_gets_one(person, drain, follow, actor):
+    for channel in ("email", "letter", "telephone"):
+        recording.set_contact_wish(person.pk, by=actor, channel=channel, allowed=False, how="by mail", on=DUE_ON)
+    drain(MISSED)
+    recording.set_contact_wish(person.pk, by=actor, channel="letter", allowed=True, how="by mail", on=DUE_ON)
+    follow(person, now=MISSED)
+    assert the_one(person).channel == LETTER
+
+
 def test_a_death_drops_the_letter(person, drain, follow, actor):
     amend(person, actor, email="")
     drain(MISSED)
