@@ -16,7 +16,7 @@ from patients import access, recording
 from patients.models import Clinic, Imaging, Membership, Patient, SymptomReport
 from patients.vocabulary import EndReason, Side
 from schedules.mail import telling_words
-from schedules.models import Reminder
+from schedules.models import Reminder, Substitute
 
 
 def at(day, hour=12):
@@ -431,6 +431,13 @@ def test_a_long_list_is_cut_and_says_how_much_more(watch, clinic, make_user, clo
     assert "and 3 more" in compose(clinician, clinic, contents_of(clinician, clinic, now=now), now=now).body
 
 
+def other_reminder(row):
+    row = Reminder.objects.get(pk=row.pk)
+    row.pk, row.step, row.state = None, "missed", "refused"
+    row.save()
+    return row
+
+
 def length_of(page):
     found = re.search(r'aria-current="page">[^<]*<span class="count[^"]*">(\d+)</span>', page)
     return int(found[1])
@@ -463,7 +470,19 @@ def test_each_number_is_the_length_of_the_list_that_its_address_opens(
         state="uncertain",
         reason="no answer",
     )
-    clock(date(2026, 7, 20))
+    now = clock(date(2026, 7, 20))
+    letter = Reminder.objects.get(state="uncertain")
+    for row, way in ((letter, "letter"), (other_reminder(letter), "telephone")):
+        Substitute.objects.create(
+            reminder=row,
+            clinic=clinic,
+            patient=promised,
+            channel=way,
+            why="no address",
+            opened_at=now,
+            until=date(2026, 12, 1),
+            actor="x",
+        )
     outcome(promised, user, date(2026, 7, 20), outcome="no_answer", next_on=date(2026, 7, 22))
     outreach.snooze(
         snoozed, until=date(2026, 8, 4), reason="abroad", viewer=access.viewer_for(user), today=date(2026, 7, 20)
