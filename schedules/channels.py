@@ -1,6 +1,9 @@
 """Channels: how a mail leaves the house, and what its server said of it."""
 
+import email
+import email.policy
 import smtplib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +14,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
+SEVEN_BITS = email.policy.compat32.clone(cte_type="7bit", linesep="\r\n")
 AFTER_DOT = 600.0  # seconds to wait for the answer to a whole mail (RFC 5321, 4.5.3.2.6): giving up early doubles mails
 
 
@@ -51,6 +55,23 @@ class _SMTP(smtplib.SMTP):
 
     after_dot = AFTER_DOT
     handed_over = False
+
+    def sendmail(
+        self,
+        from_addr: str,
+        to_addrs: str | Sequence[str],
+        msg: Any,
+        mail_options: Sequence[str] = (),
+        rcpt_options: Sequence[str] = (),
+    ) -> dict[str, tuple[int, bytes]]:
+        """Text of eight bits is announced (RFC 6152), and written in seven for a server that takes no other."""
+        self.ehlo_or_helo_if_needed()
+        if isinstance(msg, bytes) and not msg.isascii():
+            if self.has_extn("8bitmime"):
+                mail_options = (*mail_options, "BODY=8BITMIME")
+            else:
+                msg = email.message_from_bytes(msg).as_bytes(policy=SEVEN_BITS)
+        return super().sendmail(from_addr, to_addrs, msg, mail_options, rcpt_options)
 
     def data(self, msg: Any) -> tuple[int, bytes]:
         self.handed_over, usual = False, self.sock.gettimeout() if self.sock else None
