@@ -82,8 +82,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record, by the address of its page."""
+    """One record, by the address of its page and the number in it, which says nothing to anybody else."""
 
+    number: int
     path: str
     reason: Reason
     since: date | None
@@ -214,26 +215,28 @@ def _patients(
     return Group(section, kind, count, path, items, instead_of)
 
 
-def _path(row: worklist.Row) -> str:
-    return reverse("patient", args=[row.patient.pk])
+def _record(row: worklist.Row) -> tuple[int, str]:
+    return row.patient.pk, reverse("patient", args=[row.patient.pk])
 
 
 def _overdue(_reader: _Reader, row: worklist.Row) -> Item:
-    return Item(_path(row), Reason.OVERDUE, min((h.overdue_on for h in row.late_hips() if h.overdue_on), default=None))
+    return Item(
+        *_record(row), Reason.OVERDUE, min((h.overdue_on for h in row.late_hips() if h.overdue_on), default=None)
+    )
 
 
 def _escalated_to(reader: _Reader, row: worklist.Row) -> Item:
     step = step_for(reader.user_id, reader.team, steps_of(row.late_hips(), reader.day))
     if step is None:
         return _overdue(reader, row)
-    return Item(_path(row), Reason(step.why.value), step.since, step.days, step.rung)
+    return Item(*_record(row), Reason(step.why.value), step.since, step.days, step.rung)
 
 
 def _promised(reader: _Reader, row: worklist.Row) -> Item:
     """The day that was agreed, or on which the snooze ended."""
     ended = Snooze.objects.filter(patient=row.patient, ended_at__isnull=True, until__lte=reader.day)
     days = [row.contact.next_on if row.contact else None, ended.values_list("until", flat=True).first()]
-    return Item(_path(row), Reason.PROMISED, max((day for day in days if day and day <= reader.day), default=None))
+    return Item(*_record(row), Reason.PROMISED, max((day for day in days if day and day <= reader.day), default=None))
 
 
 def _promises(reader: _Reader) -> Group:
@@ -325,7 +328,7 @@ def _queue(
 
 def _case_item(case: ReviewCase, section: Section) -> Item:
     reason = Reason.UNDECIDED if section == Section.ESCALATED else Reason.OPENED
-    return Item(reverse("review_case", args=[case.pk]), reason, case.since)
+    return Item(case.pk, reverse("review_case", args=[case.pk]), reason, case.since)
 
 
 # ---- Mail and machinery

@@ -103,7 +103,7 @@ def _group(group: Group) -> dict[str, Any]:
         "words": words_of(group),
         "url": _url(group.path),
         "note": _stand_in(group.instead_of),
-        "items": [{"words": _item(item), "url": _url(item.path)} for item in group.items],
+        "items": [{"words": f"#{item.number}, {_item(item)}", "url": _url(item.path)} for item in group.items],
         "more": gettext("and %(n)d more") % {"n": group.more} if group.more else "",
     }
 
