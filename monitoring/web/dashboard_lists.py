@@ -231,7 +231,7 @@ def _course_title(endpoint: str, part: str, band: str, chosen: QueryDict) -> lis
         "event": _("with the event"),
         "censored": _("censored"),
         "risk": _("at risk at %(month)s months") % {"month": chosen.get("month", "")},
-        "already": _("left out: it came before"),
+        "already": _("left out: too late to watch"),
         "unseen": _("left out: not seen again"),
     }
     title = _("Hips watched for pain") if endpoint == courses.PAIN else _("Hips watched for collapse")

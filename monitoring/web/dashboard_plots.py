@@ -349,7 +349,7 @@ def _range(step: Step) -> str:
 def _left_out_rows(asked: Asked, curves: courses.Curves, width: int) -> list[list[Cell]]:
     blank = [text("")] * (width - 2)
     left_out = (
-        ("already", _("Left out: it came before"), curves.already),
+        ("already", _("Left out: too late to watch"), curves.already),
         ("unseen", _("Left out: not seen again"), curves.unseen),
     )
     return [

@@ -33,9 +33,9 @@ _CURVE_OF: Final = _(
     " of size known on that day."
 )
 _CENSORED: Final = _(
-    "Hips already operated on or collapsed on that day, and hips that nobody looked at again. A hip is watched no"
-    " longer than to the day of an operation, death or the end of follow-up, and is censored at the last time somebody"
-    " asked or looked before it."
+    "Too late to watch: hips that on that day were operated on, collapsed, no longer followed, or, for pain, had hurt"
+    " before. Not seen again: hips that nobody asked about or looked at after it. A hip is watched to the day of an"
+    " operation, death or the end of follow-up at most, and censored at the last time somebody asked or looked by then."
 )
 _CURVE_LIMITS: Final = _(
     "An operation ends the watch as if chance had ended it, so what would have come without operations is only guessed"

@@ -48,6 +48,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "calendar_feed": "a file",
     "appointment_settle": "takes POST only",
     "import_template": "a file",
+    "dashboard_file": "a file",
     "mail_events": "takes the mail provider's posts only",
     "import_problems": "a file",
     "api_schema": "a file",
@@ -105,6 +106,18 @@ def _worklist_tabs() -> list[str]:
     return list(TABS)
 
 
+def _dashboard_sections() -> list[str]:
+    from monitoring.web.dashboard_plots import SECTIONS
+
+    return [section for section in SECTIONS if section]
+
+
+def _dashboard_lists() -> list[str]:
+    from monitoring.web.dashboard_lists import LISTS
+
+    return list(LISTS)
+
+
 def _message_tabs() -> list[str]:
     from monitoring.web.messages import TABS
 
@@ -129,6 +142,8 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "patient_tab": _tabs("patient_tab", _patient_tabs, of_patient=True),
     "review_case": lambda samples: [reverse("review_case", args=[samples.case])],
     "messages_tab": _tabs("messages_tab", _message_tabs),
+    "dashboard_section": _tabs("dashboard_section", _dashboard_sections),
+    "dashboard_list": _tabs("dashboard_list", _dashboard_lists),
     "mail_template": lambda samples: [reverse("mail_template", args=["due", "de"])],
     "patient_check": _by_link("patient_check", "questions"),
     "patient_wishes": _by_link("patient_wishes", "wishes"),
