@@ -76,13 +76,19 @@ translations: install-dev ## Compile the catalogues of */locale after a .po was 
 LOCK := $(RUN_PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command "make lock" --upgrade
 
-.PHONY: lock bench screenshots clean erase help
+.PHONY: lock bench mail-year screenshots clean erase help
 lock: install-dev ## Pin the newest packages that requirements*.in allow, with their hashes
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 bench: install-dev ## Run the benchmarks of benchmarks/
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN_PYTHON) "$$file" || exit 1; done
+
+mail-year: install ## Rehearse a year of reminders on a database of its own and reckon it (ARGS="--seed 2 --days 90")
+	@export DATA_DIR="$(or $(DATA_DIR),var)/rehearsal"; trap '$(RUN_PYTHON) -m config.embedded.erase' EXIT; \
+	$(RUN_PYTHON) -m config.embedded.postgres start && \
+	$(RUN_PYTHON) manage.py migrate --database owner --verbosity 0 && \
+	$(RUN_PYTHON) manage.py simulate_mail_year $(ARGS)
 
 screenshots: install-dev ## Take the documentation's pictures of a running `make run` (needs chromium)
 	$(RUN_PYTHON) docs/screenshots.py

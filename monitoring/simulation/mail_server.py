@@ -5,6 +5,7 @@ What it says to whom is told by the rehearsal; its log is the judge of what went
 
 import email
 import email.policy
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,6 +66,7 @@ class MailServer:
 @contextmanager
 def running(server: MailServer) -> Iterator[MailServer]:
     """The server answers inside, on a free port of this machine."""
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd tells every command
     with socket.socket() as free:
         free.bind((HOST, 0))
         server.port = free.getsockname()[1]
