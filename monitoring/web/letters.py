@@ -81,8 +81,6 @@ def print_now(request: HttpRequest) -> HttpResponse:
         return redirect("letters")
     rows = printing.letters_of(batch, mine, now=now)
     printing.pdf_of(rows, title=_title(viewer), now=now)
-    said = ngettext("%(n)d letter is marked as printed.", "%(n)d letters are marked as printed.", len(rows))
-    messages.success(request, said % {"n": len(rows)})
     return redirect("letters_pdf", batch=batch)
 
 
