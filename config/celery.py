@@ -74,6 +74,11 @@ app.autodiscover_tasks(["monitoring", "schedules"])
 
 @worker_init.connect
 def _refuse_unsafe_role(**_signal: Any) -> None:
+    """Celery logs what a signal's handler raises and goes on; SystemExit alone ends the worker."""
     from config.guard import refuse_unsafe_role  # needs the applications to be loaded
+    from patients.access import UnsafeRole
 
-    refuse_unsafe_role()
+    try:
+        refuse_unsafe_role()
+    except UnsafeRole as refused:
+        raise SystemExit(str(refused)) from refused
