@@ -12,9 +12,11 @@ from anymail.exceptions import (
     AnymailConfigurationError,
     AnymailInvalidAddress,
     AnymailRecipientsRefused,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
 )
 from anymail.message import AnymailStatus
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 
@@ -36,6 +38,7 @@ class ProviderChannel:
 
     def send(self, message: EmailMessage) -> Outcome:
         try:
+            _reduce(message)
             self.backend.open()
             self.backend.send_messages([message])
         except Exception as fault:
@@ -48,6 +51,12 @@ class ProviderChannel:
     def close(self) -> None:
         with suppress(Exception):
             self.backend.close()
+
+
+def _reduce(message: EmailMessage) -> None:
+    """Leave out what most providers cannot carry: a calendar part beside text and HTML. Its file stays attached."""
+    if isinstance(message, EmailMultiAlternatives):
+        message.alternatives = [one for one in message.alternatives if one[1] == "text/html"]
 
 
 def _taken(status: AnymailStatus) -> Outcome:
@@ -65,6 +74,8 @@ def judge(fault: Exception) -> Outcome:
             return Outcome(Ending.REJECTED, "The provider sends nothing to this address.", address_bad=True)
         case AnymailInvalidAddress():
             return Outcome(Ending.REJECTED, "The provider cannot read an address of this mail.")
+        case AnymailUnsupportedFeature() | AnymailSerializationError():
+            return Outcome(Ending.REJECTED, f"The provider cannot carry this mail: {fault.args[0]}"[:200])
         case AnymailConfigurationError():
             return Outcome(Ending.UNREACHABLE, f"The provider is not set up: {type(fault).__name__}")
         case AnymailAPIError() if fault.status_code is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
@@ -15,8 +16,9 @@ import pytest
 from django.core.mail import EmailMultiAlternatives, get_connection
 
 from config import mail_settings
-from schedules import delivery, feedback, return_path
+from schedules import appointments, delivery, feedback, return_path
 from schedules.channels import Ending, default_channel
+from schedules.mail import compose
 from schedules.models import Reminder
 from schedules.provider_channel import ProviderChannel
 from tests.schedules.conftest import NOON
@@ -211,6 +213,35 @@ def test_a_recipient_that_the_provider_could_not_serve_is_tried_later(use, provi
     use("mailjet")
     provider.answers = [(200, {"Messages": [{"Status": "error", "Errors": [{"ErrorMessage": "no"}]}]})]
     assert send().ending == Ending.TRY_LATER
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_every_provider_carries_every_mail_also_with_an_appointment(clinic, enrol, actor, use, provider, name):
+    clinic.mail_name, clinic.address = "Klinik Süd", "Große Straße 1\n80331 München"
+    clinic.save()
+    patient = enrol(clinic, family_name="Müller-Østergård", language="de", email="patient1@mail.example")
+    wanted = appointments.Wanted(starts_at=datetime.now(UTC) + timedelta(days=30), purpose="visit", place="Süd 2")
+    appointments.book(patient.pk, wanted, by=actor)
+    row = Reminder.objects.filter(appointment__isnull=False).first()
+    row.sent_to = patient.email
+    message = compose(row, patient, clinic)
+    return_path.mark(message, row)
+    use(name)
+    provider.answers = [(500, "")]
+    channel = default_channel()
+    assert channel.send(message).reason.startswith("The provider said: 500")
+    channel.close()
+    assert b"appointment.ics" in provider.posts[0]
+    assert b"unsubscribe" in provider.posts[0].lower()
+
+
+def test_a_mail_that_a_provider_cannot_carry_fails_by_itself(use, provider):
+    use("brevo")
+    message = a_mail()
+    message.extra_headers["X-Note"] = "für"
+    outcome = default_channel().send(message)
+    assert (outcome.ending, outcome.address_bad) == (Ending.REJECTED, False)
+    assert "non-ASCII" in outcome.reason
 
 
 def test_a_provider_that_is_away_is_unreachable(use, provider, settings):
