@@ -303,6 +303,13 @@ def _survival_note(curves: courses.Curves) -> str:
     ]
     if curves.test is not None:
         parts.append(_log_rank_words(curves.test))
+    if SizeBand.VERY_SMALL in curves.drawn:
+        parts.append(
+            _(
+                "Very small is not safe: of such lesions followed for 11 years, 88 % came to hurt and 73 % collapsed"
+                " (Hernigou 2004). A shorter watch looks better."
+            )
+        )
     return " ".join(parts)
 
 

@@ -6,17 +6,24 @@ import pytest
 import time_machine
 
 from monitoring.models import Census, ReviewCase
+from monitoring.simulation.registry import Order, simulate
 from monitoring.statistics import answers, courses, history, planned, rates
 from monitoring.statistics.forecast import ExpectedVisit, FollowedHip, FollowedPatient, expected_visits, weeks_ahead
 from monitoring.statistics.scope import Scope, standing
-from patients import recording
-from patients.models import Decision, Imaging, Procedure, Staging, SymptomReport
+from patients import access, recording
+from patients.models import Decision, Hip, Imaging, Patient, Procedure, Staging, SymptomReport
+from patients.reading import read_records
 from patients.vocabulary import EndReason, Side
+from schedules.guideline.facts import hip_facts
+from schedules.guideline.lesion import read_lesion, size_band
 from schedules.guideline.protocol import Protocol
+from schedules.guideline.stages import Phase, read_stages
+from schedules.guideline.symptoms import says
 from schedules.models import Plan
 
 TODAY = date(2026, 11, 18)  # a Wednesday
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+PROTOCOL = Protocol()
 
 
 def ago(days):
@@ -204,7 +211,7 @@ def course_after(scope, actor, hip, *facts, began=400):
     recording.record_facts(
         hip.patient_id, [(Side.LEFT, Imaging(on=ago(began), **VOLUME)), *((Side.LEFT, f) for f in facts)], by=actor
     )
-    (course,) = courses.read_courses(scope, Protocol())
+    (course,) = courses.read_courses(scope, PROTOCOL)
     return course
 
 
@@ -291,7 +298,7 @@ def test_a_withdrawn_volume_puts_nobody_on_a_curve(hip, scope, actor):
     one = hip()
     course_after(scope, actor, one)
     recording.withdraw_fact(one.imagings.get(), by=actor, reason="another patient's")
-    assert courses.read_courses(scope, Protocol()) == []
+    assert courses.read_courses(scope, PROTOCOL) == []
 
 
 def test_the_band_is_that_of_the_day_on_which_the_watch_begins(hip, scope, actor):
@@ -308,7 +315,7 @@ def test_superseded_facts_do_not_stand(hip, scope, actor):
     )
     recording.record_facts(one.patient_id, [(Side.LEFT, right)], by=actor)
     assert [fact.pk for fact in standing(SymptomReport, scope)] != [wrong.pk]
-    (course,) = courses.read_courses(scope, Protocol())
+    (course,) = courses.read_courses(scope, PROTOCOL)
     assert seen(course, "pain") == (6.6, False)
 
 
@@ -320,7 +327,7 @@ def patient(number, *hips, booked_on=None):
 
 
 def expected(*patients, today=TODAY):
-    return [(visit.week, visit.patient_id, visit.kind) for visit in expected_visits(patients, today, Protocol())]
+    return [(visit.week, visit.patient_id, visit.kind) for visit in expected_visits(patients, today, PROTOCOL)]
 
 
 def test_a_patient_comes_when_due_and_again_after_the_shorter_interval():
@@ -399,3 +406,55 @@ def test_buckets_sum_to_all_hips(clinic, enrol, scope):
     enrol(clinic, enrolled_on=ago(10))
     enrol(clinic, enrolled_on=ago(100))
     assert sum(history.buckets_now(scope).values()) == 4
+
+
+# ---- Against the guideline's own reading of the same records
+
+
+def read_by_the_guideline(patient, record, hip_record):
+    """(first day watched, band, first pain, first collapse) as the guideline's code finds them; None: no volume."""
+    facts = hip_facts(hip_record, TODAY)
+    measured = read_lesion(facts, PROTOCOL).measured
+    if not measured:
+        return None
+    began = max(patient.enrolled_on, measured[0].on)
+    known = [study for study in measured if study.on <= began]
+    collapse = read_stages(facts, PROTOCOL).first_at_least(Phase.COLLAPSE_EARLY)
+    pain = next((report.on for report in facts.symptoms if says(report, PROTOCOL.symptomatic_nrs_min)), None)
+    return began, size_band(known[-1], PROTOCOL), pain, collapse.on if collapse else None
+
+
+def test_courses_agree_with_the_guideline_on_a_simulated_registry(clinic, scope):
+    clinic.synthetic = True
+    clinic.save()
+    simulate(Order(clinic.pk, 40, 4.0, 3, TODAY))
+    access.bind_clinics([clinic.pk])
+    patients = {patient.pk: patient for patient in Patient.objects.all()}
+    records = read_records(patients)
+    expected_courses = {}
+    for hip in Hip.objects.all():
+        record = records[hip.patient_id]
+        found = read_by_the_guideline(patients[hip.patient_id], record, getattr(record, hip.side))
+        if found is not None:
+            expected_courses[hip.pk] = found
+    found = courses.read_courses(scope, PROTOCOL)
+    assert len(found) > 30
+    assert {one.hip_id: (one.began_on, one.band, one.pain_on, one.collapse_on) for one in found} == expected_courses
+    replaced_or_left = {one.hip_id for one in found if one.until < TODAY}
+    assert replaced_or_left, "some were operated on, died or left"
+
+
+def test_windows_agree_with_a_plain_count_on_a_simulated_registry(clinic, scope):
+    clinic.synthetic = True
+    clinic.save()
+    simulate(Order(clinic.pk, 40, 4.0, 3, TODAY))
+    access.bind_clinics([clinic.pk])
+    kept_in_time = ended = 0
+    for plan in Plan.objects.exclude(state="closed").filter(due_on__gte=date(2025, 11, 1)):
+        early = plan.kept_on is not None and plan.kept_on < plan.opens_on
+        if plan.overdue_on <= TODAY and not early:
+            ended += 1
+            kept_in_time += plan.kept_on is not None and plan.kept_on < plan.overdue_on
+    closed = rates.ended_windows(scope).filter(state="closed", due_on__gte=date(2025, 11, 1)).count()
+    whole = rates.together(rates.windows_by_month(scope, 12))
+    assert (whole.outcomes["in_window"], whole.counted - closed) == (kept_in_time, ended)
