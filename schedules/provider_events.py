@@ -101,5 +101,5 @@ def _event_id(event: AnymailTrackingEvent, kind: str) -> str:
 
 def _words(event: AnymailTrackingEvent) -> str:
     said = str(event.mta_response or event.description or "").replace("\0", "")
-    said = " ".join(said.split())
+    said = " ".join(said.removeprefix("smtp;").split())
     return f"The mail came back: {said}"[:200] if said and event.event_type in CAME_BACK else said[:200]

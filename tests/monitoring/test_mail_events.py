@@ -115,7 +115,7 @@ def test_postmark_s_hard_bounce_fails_the_mail_and_the_address(client, use, sent
     use("postmark")
     assert post(client, "postmark", postmark_bounce(sent), secret=SECRET).status_code == 200
     assert state_of(sent) == "failed"
-    assert "does not exist" in sent.reason
+    assert sent.reason.startswith("The mail came back: 550 5.1.1 The email account")
     assert sent.patient.email_bounced_on is not None
     event = DeliveryEvent.objects.get()
     assert (event.kind, event.permanent, event.provider, event.address) == ("bounced", True, "postmark", ADDRESS)

@@ -1,9 +1,10 @@
 """Feedback: what a report of a mail changes of the mail and of its patient, and what it leaves alone."""
 
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, connections, transaction
 
 from patients import access, recording
 from patients.models import ContactWish
@@ -266,3 +267,34 @@ def test_without_a_bounce_address_the_envelope_names_the_sender(patient, follow,
     follow(patient)
     drain()
     assert sink.senders == ["appointments@clinic.example"]
+
+
+# ---- Many at once
+
+
+def test_of_what_is_told_at_the_same_moment_one_is_recorded(committed_database, make_clinic, enrol, follow, drain):
+    with transaction.atomic():
+        follow(enrol(make_clinic("North")))
+    drain()
+    with access.system_run("test"):
+        row = Reminder.objects.get(state="sent")
+    report, results, begin = told(row, Kind.BOUNCED, permanent=True), [], threading.Barrier(6)
+
+    def tell() -> None:
+        begin.wait(10)
+        try:
+            results.append(feedback.record(report, now=LATER))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=tell) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [Result.RECORDED] + [Result.REPEATED] * 5
+    with access.system_run("test"):
+        assert (
+            DeliveryEvent.objects.count(),
+            row.events.filter(state="failed", reason="The mail came back.").count(),
+        ) == (1, 1)
