@@ -37,7 +37,9 @@ psql: install ## A database prompt as the application's role (ROLE=hipwatch_owne
 
 # ---- Judging
 
+# The tests start many processes of ours; what is compiled once need not be compiled by each.
 .PHONY: test test-slow check format translations
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
 test: install-dev ## The tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
 	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
