@@ -10,6 +10,7 @@ from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext_noop as _
 
 from patients.changes import Actor, Change, announce
+from patients.models import Patient
 
 from . import letters
 from .circumstances import cases_for
@@ -65,7 +66,9 @@ def take_back(batch: uuid.UUID, clinic_ids: Collection[int], *, by: Actor, now: 
 
     Returns how many were taken back; none the second time.
     """
-    rows = _printed(batch, clinic_ids).select_related("patient", "reminder__patient", "reminder__clinic")
+    printed = _printed(batch, clinic_ids)
+    list(Patient.objects.filter(pk__in=printed.values("patient")).select_for_update(no_key=True).order_by("id"))
+    rows = printed.select_related("patient", "reminder__patient", "reminder__clinic")
     back = list(rows.select_for_update(no_key=True, of=("self",)).order_by("id"))
     for row in back:
         row.state, row.decided_at, row.outcome, row.batch, row.actor = State.OPEN, None, "", None, by.name[:120]

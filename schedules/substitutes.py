@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop as _
 from patients.changes import Actor
 from patients.models import Clinic, ContactWish, Patient
 from patients.models.patient import Channel
-from patients.recording import today_at
+from patients.recording import lock_patient, today_at
 
 from .circumstances import ASKING, cases_for
 from .eligibility import CONTACT_REASONS, Action, Eligibility, Reason, Verdict, decide_by_hand
@@ -265,6 +265,7 @@ def record_call(
     `outcome`: what came of it, in words. Returns how many calls it settled or put off. `at` names this call in
     `undo_call`.
     """
+    lock_patient(patient_id)
     rows = list(_calls(patient_id, State.OPEN))
     for row in rows:
         row.actor, row.attempts = by.name[:120], row.attempts + 1
@@ -280,6 +281,7 @@ def record_call(
 @transaction.atomic
 def undo_call(patient_id: int, *, told: bool, by: Actor, at: datetime, now: datetime) -> int:
     """The call of that moment was entered in error: what it settled or put off is to be done."""
+    lock_patient(patient_id)
     if told:
         rows = list(_calls(patient_id, State.DONE).filter(decided_at=at))
     else:
@@ -304,11 +306,15 @@ def _calls(patient_id: int, state: Substitute.State) -> QuerySet[Substitute]:
 
 
 def drop_late(*, by: Actor, now: datetime) -> int:
-    """What was not done by the last day on which it helped is dropped and says so. Returns how many."""
+    """What was not done by the last day on which it helped is dropped and says so. Returns how many.
+
+    What somebody else holds is left for the next time.
+    """
     dropped = 0
     for day, clinic_ids in _clinics_by_day(Clinic.objects.all(), now).items():
         late = Substitute.objects.filter(clinic__in=clinic_ids, state=State.OPEN, until__lt=day)
-        ids = list(late.order_by("id").values_list("reminder_id", flat=True)[:MOST_LATE])
+        locked = late.select_related("patient").select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
+        ids = [row.reminder_id for row in locked.order_by("id")[:MOST_LATE]]
         dropped += drop_for(ids, by=by, at=now, outcome=Reason.TOO_LATE)
     return dropped
 

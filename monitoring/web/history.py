@@ -40,6 +40,8 @@ ACTS: Final[dict[str, Words]] = {
     "cancel_appointment": gettext_lazy("Cancelled an appointment"),
     "appointment_attended": gettext_lazy("Noted that the patient came to an appointment"),
     "appointment_missed": gettext_lazy("Noted that the patient did not come to an appointment"),
+    "print_letter": gettext_lazy("Printed a letter"),
+    "take_back_letter": gettext_lazy("Took a printed letter back"),
     "case_assigned": gettext_lazy("Assigned a review"),
     "case_comment": gettext_lazy("Commented on a review"),
     "case_second_opinion": gettext_lazy("Asked for a second opinion"),
@@ -51,6 +53,7 @@ LOOKS: Final = (
     gettext_noop("plan as of another day"),
     gettext_noop("visit form"),
     gettext_noop("form about the patient"),
+    gettext_noop("letter"),
 )
 
 
