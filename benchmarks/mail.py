@@ -550,6 +550,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="append each run to this file")
     chosen = parser.parse_args()
     ways = [key for key in WAYS if key in chosen.only.split(",")]
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # the scratch folder goes then, too
     rounds = measure(chosen.mails, chosen.rounds, ways, chosen.json)
     print(circumstances(chosen.mails, chosen.rounds))
     print(table(rounds))
