@@ -31,7 +31,7 @@ def symptom_reviews(scope: Scope, months: int) -> QuerySet[Any]:
     decision, or the day on which the question lapsed.
     """
     reports = standing(SymptomReport, scope).filter(
-        hip=OuterRef("hip"), source=SymptomSource.CLINICIAN, on__gte=OuterRef("since")
+        patient=OuterRef("patient"), hip=OuterRef("hip"), source=SymptomSource.CLINICIAN, on__gte=OuterRef("since")
     )
     looked = Subquery(reports.values("hip").annotate(first=Min("on")).values("first"), output_field=DateField())
     cases = ReviewCase.objects.filter(

@@ -39,16 +39,24 @@ OPERATIONS: Final = (
 
 # A fact stands when it is dated up to the day, not withdrawn, and no other such fact of its hip supersedes it.
 _STANDING = """{table} AS (
-    SELECT f.* FROM patients_{table} f
+    SELECT {columns} FROM patients_{table} f
     WHERE f.clinic_id = ANY(%(clinics)s) AND f.on <= %(today)s AND f.withdrawn_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM patients_{table} s
         WHERE s.supersedes_id = f.id AND s.hip_id = f.hip_id AND s.on <= %(today)s AND s.withdrawn_at IS NULL))"""
 
+_COLUMNS: Final = {
+    "imaging": (
+        'id, hip_id, patient_id, "on", diagnostic, lesion_volume_percent, lesion_volume_cm3, volume_method, crescent,'
+        " depression_mm, joint_space_narrowed"
+    ),
+    "staging": 'hip_id, "on", system, version, code',
+    "symptomreport": 'hip_id, "on", symptomatic, pain_nrs, sudden_worsening, night_pain, cannot_bear_weight',
+    "procedure": 'hip_id, "on", procedure',
+    "ending": 'hip_id, "on", reason',
+}
 _COURSES = (  # its only parts are the names of our own tables
     "WITH "  # noqa: S608
-    + ",\n".join(
-        _STANDING.format(table=table) for table in ("imaging", "staging", "symptomreport", "procedure", "ending")
-    )
+    + ",\n".join(_STANDING.format(table=table, columns=columns) for table, columns in _COLUMNS.items())
     + """,
 volume AS (
     SELECT id, hip_id, patient_id, "on", lesion_volume_percent AS percent, lesion_volume_cm3 AS cm3 FROM imaging

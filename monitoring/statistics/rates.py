@@ -80,8 +80,9 @@ def ended_windows(scope: Scope, *, grace: timedelta = timedelta(0)) -> QuerySet[
 
 def _left_on(scope: Scope) -> Least:
     """The day on which the hip left follow-up, if it did: death, an end that stands, a replacement."""
-    ends = standing(Ending, scope).filter(hip=OuterRef("hip")).exclude(reason=EndReason.REOPENED)
-    replaced = standing(Procedure, scope).filter(hip=OuterRef("hip"), procedure__in=REPLACEMENTS)
+    of_hip = {"patient": OuterRef("patient"), "hip": OuterRef("hip")}
+    ends = standing(Ending, scope).filter(**of_hip).exclude(reason=EndReason.REOPENED)
+    replaced = standing(Procedure, scope).filter(**of_hip, procedure__in=REPLACEMENTS)
     return Least(
         F("patient__died_on"),
         *(

@@ -24,7 +24,9 @@ def standing(model: type[FactT], scope: Scope) -> QuerySet[FactT]:
     known: QuerySet[FactT] = model._default_manager.filter(
         clinic_id__in=scope.clinic_ids, on__lte=scope.today, withdrawn_at__isnull=True
     )
-    return known.filter(~Exists(known.filter(supersedes=OuterRef("pk"), hip=OuterRef("hip")))).order_by()
+    # The patient is named beside the hip because facts are indexed by patient.
+    newer = known.filter(supersedes=OuterRef("pk"), hip=OuterRef("hip"), patient=OuterRef("patient"))
+    return known.filter(~Exists(newer)).order_by()
 
 
 def share_of(part: int, whole: int) -> float | None:
