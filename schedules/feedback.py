@@ -173,7 +173,10 @@ def _came_back(report: Report, row: Reminder, patient: Patient, now: datetime) -
 
 
 def _transient_failures(row: Reminder) -> int:
-    """How many mails to this address came back for a passing reason lately, this one among them."""
+    """How many mails to this address came back for a passing reason lately, this one among them.
+
+    Two servers may tell of one mail: what is told of it on one day counts once.
+    """
     told = DeliveryEvent.objects.filter(patient=row.patient_id, address__iexact=row.sent_to)
     came_back = told.filter(kind=Kind.BOUNCED, permanent=False)
     latest = came_back.aggregate(at=Max("at"))["at"]
@@ -181,7 +184,8 @@ def _transient_failures(row: Reminder) -> int:
         return 0
     delivered = told.filter(kind=Kind.DELIVERED).aggregate(at=Max("at"))["at"]
     recent = came_back.filter(at__gt=latest - TRANSIENT_WITHIN)
-    return (recent.filter(at__gt=delivered) if delivered else recent).count()
+    since = recent.filter(at__gt=delivered) if delivered else recent
+    return since.order_by().values("reminder", "at__date").distinct().count()
 
 
 def _still_helps(row: Reminder, at: datetime) -> bool:

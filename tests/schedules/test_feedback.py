@@ -164,6 +164,12 @@ def test_the_third_in_a_row_is_as_good_as_dead(sent, drain):
     assert Substitute.objects.get(reminder=sent).state == "open"
 
 
+def test_what_two_servers_tell_of_one_mail_counts_once(sent):
+    for number in range(4):
+        record(sent, Kind.BOUNCED, number)
+    assert (sent.state, sent.patient.email_bounced_on) == ("planned", None)
+
+
 def test_a_delivery_in_between_begins_the_count_anew(sent, drain):
     for day, kind in enumerate([Kind.BOUNCED, Kind.BOUNCED, Kind.DELIVERED]):
         at = NOON + timedelta(days=day)
