@@ -371,3 +371,20 @@ def test_other_methods(client, use, db):
     use("postmark")
     assert client.head("/anymail/postmark/tracking/").status_code == 200
     assert client.get("/anymail/postmark/tracking/").status_code == 405
+
+
+def test_a_fault_of_ours_is_said_so_that_the_provider_posts_again(client, use, sent, monkeypatch):
+    use("postmark")
+    client.raise_request_exception = False
+    with monkeypatch.context() as broken:
+        broken.setattr(mail_events.feedback, "record", lambda *told, **more: 1 / 0)
+        assert post(client, "postmark", postmark_bounce(sent), secret=SECRET).status_code == 500
+    assert post(client, "postmark", postmark_bounce(sent), secret=SECRET).status_code == 200
+    assert state_of(sent) == "failed"
+
+
+def test_addresses_beside_the_provider_s_own_are_not_found(client, use, db):
+    use("postmark")
+    client.raise_request_exception = False
+    assert client.get("/anymail/nothing/here/").status_code == 404
+    assert client.get("/anymail/").status_code == 404
