@@ -26,7 +26,7 @@ PAIN, COLLAPSE = "pain", "collapse"
 ENDPOINTS: Final = (PAIN, COLLAPSE)
 BANDS: Final = tuple(SizeBand)
 DAYS_A_MONTH: Final = 365.25 / 12
-FEWEST: Final = 5  # hips of a band; a curve of fewer says more about chance than about hips
+FEWEST: Final = 5  # hips at risk; where fewer are left no curve is drawn
 OPERATIONS: Final = (
     ProcedureKind.CORE_DECOMPRESSION,
     ProcedureKind.THA,
@@ -163,6 +163,10 @@ class Group:
 
     members: tuple[Watched, ...]
     curve: Curve
+
+    @property
+    def drawn_until(self) -> float:
+        return self.curve.steady_until(FEWEST)
 
     def with_event(self) -> list[int]:
         return [hip for hip, seen in self.members if seen.event]

@@ -61,6 +61,10 @@ class Curve:
         """How many are watched and without the event just before `time`."""
         return self.size - bisect_left(self.observations, time, key=lambda seen: seen.time)
 
+    def steady_until(self, fewest: int) -> float:
+        """The last time at which at least so many are at risk; beyond it each step says more of chance than of hips."""
+        return self.observations[-fewest].time if self.size >= fewest else 0.0
+
     def at(self, time: float) -> Step | None:
         """The step that holds at `time`; None before the first event."""
         known = bisect_right(self.steps, time, key=lambda step: step.time)

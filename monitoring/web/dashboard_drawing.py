@@ -12,11 +12,13 @@ from typing import Final
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ..statistics.survival import Curve
+from ..statistics.survival import Curve, Step
 
 WIDTH: Final = 640
 LINE_CLASSES: Final = ("line", "line line-2", "line line-3", "line line-4")
 RIBBON_CLASSES: Final = ("ribbon", "ribbon ribbon-2", "ribbon ribbon-3", "ribbon ribbon-4")
+MOST_TICKS: Final = 60  # of a survival curve
+MOST_LARGE_DOTS: Final = 150
 LABEL_STEP: Final = 14  # pixels between the names at the ends of lines
 
 
@@ -212,16 +214,15 @@ def _dot(x: float, y: float, kind: str) -> SafeString:
     return format_html('<circle class="{}" cx="{}" cy="{}" r="3.5"/>', kind, x, y)
 
 
+def _target(frame: Frame, value: float) -> SafeString:
+    return format_html('<path class="target" d="M{} {}H{}"/>', frame.left, frame.y(value), frame.right)
+
+
 def _level(frame: Frame, level: Level) -> SafeString:
     y = frame.y(level.value)
     above = y - 5 if y - 5 > frame.top + 8 else y + 14
-    return format_html(
-        '<path class="target" d="M{} {}H{}"/>{}',
-        frame.left,
-        y,
-        frame.right,
-        _text(frame.right - 2, above, level.name, anchor="end", quiet=True),
-    )
+    name = _text(frame.right - 2, above, level.name, anchor="end", quiet=True)
+    return format_html("{}{}", _target(frame, level.value), name)
 
 
 def _apart(ends: list[tuple[float, str]], frame: Frame) -> list[tuple[float, str]]:
@@ -244,34 +245,44 @@ class Dot:
 
 
 def dots(labels: Sequence[str], points: Sequence[Dot], levels: Sequence[Level], words: str) -> Drawing:
-    """Single waits over time with levels across."""
+    """Single waits over time with levels across, which are named where they end."""
     most, step = nice_top(max([point.value for point in points] + [level.value for level in levels], default=0))
-    frame = Frame(52, WIDTH - 16, 18, 208, most)
+    room = max((len(level.name) for level in levels), default=0) * 6.6 + 14
+    frame = Frame(52, WIDTH - max(room, 16), 18, 208, most)
     width = max(1, len(labels) - 1)
     places = [frame.x(place / width) for place in range(len(labels))]
     parts = [_ground(frame, step, percent=False), _labels(frame, places, labels, 226)]
-    for point in points:
-        kind = "dot dot-open" if point.waiting else "dot"
-        parts.append(
-            format_html(
-                '<circle class="{}" cx="{}" cy="{}" r="4"><title>{}</title></circle>',
-                kind,
-                frame.x(point.share),
-                frame.y(point.value),
-                point.words,
-            )
-        )
-    parts += [_level(frame, level) for level in levels]
+    radius = 4 if len(points) <= MOST_LARGE_DOTS else 2.5
+    parts += [_pointed(frame, point, radius) for point in points]
+    parts += [_target(frame, level.value) for level in levels]
+    ends = [(frame.y(level.value) + 4, level.name) for level in levels]
+    parts += [_text(frame.right + 8, y, name, anchor="start") for y, name in _apart(ends, frame)]
     return Drawing(_join(parts), 236, words)
+
+
+def _pointed(frame: Frame, point: Dot, radius: float) -> SafeString:
+    return format_html(
+        '<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>',
+        "dot dot-open" if point.waiting else "dot",
+        frame.x(point.share),
+        frame.y(point.value),
+        radius,
+        point.words,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A curve with its name and the number that stands for it among the line styles."""
+    """A curve with its name, the number that stands for it among the line styles, and how far it is drawn."""
 
     name: str
     curve: Curve
     style: int
+    until: float  # where the drawing of it ends
+
+    @property
+    def steps(self) -> list[Step]:
+        return [step for step in self.curve.steps if step.time <= self.until]
 
 
 def survival(curves: Sequence[Named], months: Sequence[int], words: str, *, at_risk: str, unit: str) -> Drawing:
@@ -285,9 +296,9 @@ def survival(curves: Sequence[Named], months: Sequence[int], words: str, *, at_r
     parts.append(_text(frame.right + 16, 212, unit, anchor="start", quiet=True))
     parts += [_ribbon(frame, one, longest) for one in curves]
     for one in curves:
-        parts.append(_path(_stairs(frame, one.curve, longest), LINE_CLASSES[one.style % 4]))
-        parts.append(_censored(frame, one.curve, longest))
-    ends = [(frame.y(_share(one.curve, one.curve.last)) + 4, one.name) for one in curves]
+        parts.append(_path(_stairs(frame, one, longest), LINE_CLASSES[one.style % 4]))
+        parts.append(_censored(frame, one, longest))
+    ends = [(frame.y(_share(one.curve, one.until)) + 4, one.name) for one in curves]
     parts += [_text(frame.right + 8, y, name, anchor="start") for y, name in _apart(ends, frame)]
     parts.append(_text(0, 232, at_risk, anchor="start", quiet=True))
     for row, one in enumerate(curves):
@@ -302,20 +313,20 @@ def _share(curve: Curve, time: float) -> float:
     return step.share if step else 1.0
 
 
-def _stairs(frame: Frame, curve: Curve, longest: float) -> list[tuple[float, float]]:
+def _stairs(frame: Frame, one: Named, longest: float) -> list[tuple[float, float]]:
     points = [(frame.x(0), frame.y(1))]
-    for step in curve.steps:
+    for step in one.steps:
         x = frame.x(step.time / longest)
         points += [(x, points[-1][1]), (x, frame.y(step.share))]
-    return [*points, (frame.x(curve.last / longest), points[-1][1])]
+    return [*points, (frame.x(one.until / longest), points[-1][1])]
 
 
 def _ribbon(frame: Frame, one: Named, longest: float) -> SafeString:
     """The band around the curve; none before the first event, where it has no width."""
-    steps = one.curve.steps
+    steps = one.steps
     if not steps:
         return SafeString("")
-    ends = [*(step.time for step in steps[1:]), one.curve.last]
+    ends = [*(step.time for step in steps[1:]), one.until]
     spans = [
         (frame.x(step.time / longest), frame.x(end / longest), step) for step, end in zip(steps, ends, strict=True)
     ]
@@ -324,11 +335,14 @@ def _ribbon(frame: Frame, one: Named, longest: float) -> SafeString:
     return _path([*upper, *reversed(lower)], RIBBON_CLASSES[one.style % 4])
 
 
-def _censored(frame: Frame, curve: Curve, longest: float) -> SafeString:
-    ticks = "".join(
-        f"M{frame.x(time / longest)} {frame.y(_share(curve, time)) - 4}v8" for time in sorted(set(curve.censored()))
-    )
-    return format_html('<path class="axis" d="{}"/>', ticks) if ticks else SafeString("")
+def _censored(frame: Frame, one: Named, longest: float) -> SafeString:
+    """A tick for each time at which hips are censored; none where they would hide the curve."""
+    places = {
+        frame.x(time / longest): frame.y(_share(one.curve, time)) for time in one.curve.censored() if time <= one.until
+    }
+    if not 0 < len(places) <= MOST_TICKS:
+        return SafeString("")
+    return format_html('<path class="axis" d="{}"/>', "".join(f"M{x} {y - 4}v8" for x, y in sorted(places.items())))
 
 
 def month_ticks(longest: float) -> list[int]:

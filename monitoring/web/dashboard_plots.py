@@ -252,7 +252,10 @@ def _survival_plot(asked: Asked, endpoint: str) -> Plot:
     if not drawn:
         return Plot(endpoint, _endpoint_title(endpoint), columns, rows, None, empty, more=_step_rows(curves))
     title = _survival_title(endpoint, drawn)
-    named = [draw.Named(str(SIZES[band]), group.curve, courses.BANDS.index(band)) for band, group in drawn.items()]
+    named = [
+        draw.Named(str(SIZES[band]), group.curve, courses.BANDS.index(band), group.drawn_until)
+        for band, group in drawn.items()
+    ]
     drawing = draw.survival(
         named,
         draw.month_ticks(longest),
@@ -268,8 +271,8 @@ def _endpoint_title(endpoint: str) -> str:
 
 
 def _survival_title(endpoint: str, drawn: Mapping[SizeBand, courses.Group]) -> str:
-    """The finding at the last year at which every curve has hips at risk."""
-    shortest = min(group.curve.last for group in drawn.values())
+    """The finding at the last year that every curve reaches."""
+    shortest = min(group.drawn_until for group in drawn.values())
     month = max((month for month in TABLE_MONTHS if month <= shortest), default=0)
     if not month:
         return _endpoint_title(endpoint)
@@ -285,7 +288,7 @@ def _survival_title(endpoint: str, drawn: Mapping[SizeBand, courses.Group]) -> s
 def _survival_words(endpoint: str, drawn: Mapping[SizeBand, courses.Group]) -> str:
     parts = []
     for band, group in drawn.items():
-        known = [month for month in TABLE_MONTHS if month <= group.curve.last]
+        known = [month for month in TABLE_MONTHS if month <= group.drawn_until]
         shares = ", ".join(f"{month}: {whole_percent(_share_at(group, month))}" for month in known)
         parts.append(f"{SIZES[band]} ({group.curve.size}) {shares}".strip())
     return f"{_endpoint_title(endpoint)}. {'; '.join(parts)}."

@@ -70,6 +70,12 @@ def test_numbers_at_risk_are_those_just_before():
     assert [curve.at_risk(time) for time in (0, 3, 3.1, 5, 8, 8.1)] == [4, 4, 3, 3, 1, 0]
 
 
+def test_a_curve_is_steady_while_enough_are_at_risk():
+    curve = kaplan_meier(written("1 2+ 3 4+ 5 6+"))
+    assert [curve.steady_until(fewest) for fewest in (1, 3, 6, 7)] == [6, 4, 1, 0]
+    assert curve.at_risk(curve.steady_until(3)) == 3
+
+
 def test_without_events_the_curve_stays_at_one():
     curve = kaplan_meier(written("3+ 5+"))
     assert (curve.steps, curve.at(4), curve.median(), curve.last) == ((), None, None, 5)
