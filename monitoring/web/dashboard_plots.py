@@ -184,7 +184,8 @@ def waits(asked: Asked) -> Plot:
     empty = _("No new symptom has been reported in the last 24 months.")
     if not whole.answers:
         return Plot("waits", empty, columns, [], None, empty)
-    return Plot("waits", _wait_title(whole), columns, rows, _wait_dots(asked, whole, firsts))
+    drawing = _wait_dots(asked, whole, firsts)
+    return Plot("waits", _wait_title(whole), columns, rows, drawing, note=drawing.words)
 
 
 def _wait_title(whole: answers.Waits) -> str:
@@ -225,7 +226,10 @@ def _wait_dots(asked: Asked, whole: answers.Waits, firsts: Sequence[date]) -> dr
     median = whole.whole.median()
     if median is not None and abs(median - goal) >= 1:
         levels.append(draw.Level(_("median %(days)s days") % {"days": round(median)}, median))
-    words = _("Each dot is one hip. Filled: decided on. Hollow: still open, or no longer asked.")
+    words = _(
+        "Days from the report of pain to the decision. Each dot is one hip. Filled: decided on. Hollow: still open, or"
+        " no longer asked."
+    )
     return draw.dots([*map(month_words, firsts), ""], points, levels, words)
 
 
@@ -410,7 +414,10 @@ def forecast_plot(asked: Asked) -> Plot:
     words = ", ".join(f"{label}: {number}" for label, number in zip(labels, by_week, strict=True))
     drawing = draw.bars(labels, layers, words, numbers=False)
     empty = _("Nobody is followed, so nobody is expected.")
-    return Plot("forecast", title if asked.visits else empty, columns, rows, drawing if asked.visits else None, empty)
+    if not asked.visits:
+        return Plot("forecast", empty, columns, rows, None, empty)
+    note = _("Assumed: everybody comes when due, and those already late come evenly over the first four weeks.")
+    return Plot("forecast", title, columns, rows, drawing, note=note)
 
 
 def hips(asked: Asked) -> Plot:
