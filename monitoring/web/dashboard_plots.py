@@ -61,7 +61,7 @@ def count(number: int, url: str = "") -> Cell:
 
 
 def whole_percent(share: float | None) -> str:
-    return NO_NUMBER if share is None else f"{round(100 * share)} %"
+    return NO_NUMBER if share is None else f"{round(100 * share)}\N{NO-BREAK SPACE}%"
 
 
 def rate(share: float | None) -> Cell:
@@ -352,7 +352,7 @@ def _band_row(asked: Asked, endpoint: str, band: SizeBand, group: courses.Group,
 def _band_share(group: courses.Group, month: float) -> Cell:
     step = group.curve.at(month)
     if step is None:
-        return Cell("100 %", 1.0)
+        return Cell(whole_percent(1.0), 1.0)
     return Cell(f"{whole_percent(step.share)} ({_range(step)})", round(step.share, 4))
 
 
