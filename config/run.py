@@ -215,7 +215,7 @@ def banner(*, address: str, demo: dict[str, Any], summary: dict[str, Any], data:
         said = "   ".join(value.ljust(width) for value, width in zip(person, widths, strict=False))
         rows.append(("Sign in" if not place else "", said.rstrip()))
     if not people:
-        rows.append(("Sign in", "no demonstration clinic; `manage.py add_clinic` and `manage.py add_staff` make the first"))
+        rows.append(("Sign in", "nobody yet: `manage.py add_clinic`, then `manage.py add_staff`"))
     rows.append(("Mailbox", locations.mailbox_page(data) if not os.environ.get("EMAIL_URL") else "EMAIL_URL is set"))
     rows += [("Registry", in_words(summary) or "empty"), ("Data", os.fspath(data)), ("Logs", os.fspath(data / "log"))]
     rows.append(("Stop", "Ctrl-C"))

@@ -3,6 +3,7 @@
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,15 @@ from patients import access
 from patients.changes import Actor
 from patients.models import Clinic, Membership, Role, User
 from patients.recording import today_at
-from schedules import adoption
+from schedules import adoption, substitutes
+from schedules.models import Reminder
 
 from . import diary
 from .registry import RUN, Order, Progress, simulate
 
 SEED: Final = 22  # of those tried, one whose lists are neither empty nor long
 YEARS: Final = 4.0
+LOOKED_BACK: Final = timedelta(days=120)  # no mail helps for longer
 PASSWORD_FILE: Final = "demo-password"  # noqa: S105  # a file's name
 
 
@@ -116,6 +119,7 @@ def set_up(progress: Progress = lambda done: None) -> int:
     for place, (clinic, demo) in enumerate(zip(clinics, CLINICS, strict=True)):
         made += _fill(clinic, demo, place)
         diary.fill(clinic, SEED + place, timezone.now())
+        _open_substitutes(clinic)
         progress(made)
     return made
 
@@ -142,6 +146,15 @@ def _fill(clinic: Clinic, demo: DemoClinic, place: int) -> int:
             return there
     order = Order(clinic.pk, demo.patients, YEARS, SEED + place, today_at(clinic, timezone.now()))
     return simulate(order)
+
+
+def _open_substitutes(clinic: Clinic) -> None:
+    """Letters and calls for whom the simulated mail did not reach and would still be helped by one."""
+    now = timezone.now()
+    with access.system_run(RUN, [clinic.pk]) as run:
+        unreached = Reminder.objects.filter(clinic=clinic, state__in=substitutes.UNREACHED, substitute__isnull=True)
+        lately = unreached.filter(send_on__gte=today_at(clinic, now) - LOOKED_BACK).values_list("id", flat=True)
+        substitutes.open_for(list(lately), by=run.actor, at=now)
 
 
 def password_file() -> Path:
