@@ -508,7 +508,7 @@ class Reckoning:
             case "planned":
                 if not called.holds(self.ended):
                     yield "still planned although nothing calls for it any more."
-                elif self._waits_too_long(called, rules):
+                elif (row.not_before is None or row.not_before < self.ended) and self._waits_too_long(called, rules):
                     yield "still planned although it is too late."
             case "sending":
                 yield "still on its way."

@@ -207,16 +207,17 @@ class Year:
             language=place.language,
             synthetic=True,
         )
+        wishes = Wishes(
+            {step: Choice(True, days) for step, days in place.days}, *place.hours, volume_multiple=place.volume_multiple
+        )
+        with access.system_run(RUN, [clinic.pk]):
+            choosing.choose(clinic, wishes, by=DESK, now=_midnight(self.order.start))
         share = self.order.patients // len(PLACES) + (number < self.order.patients % len(PLACES))
         seed = self.order.seed * 1000 + number
         registry.simulate(registry.Order(clinic.pk, share, YEARS_BEFORE, seed, self.order.start))
         clinic.synthetic = False
         clinic.save(update_fields=["synthetic"])
-        wishes = Wishes(
-            {step: Choice(True, days) for step, days in place.days}, *place.hours, volume_multiple=place.volume_multiple
-        )
         with access.system_run(RUN, [clinic.pk]):
-            choosing.choose(clinic, wishes, by=DESK, now=_midday(clinic, self.order.start))
             people = list(self._people(clinic))
         rules = Rules(clinic.zone, Track(ALWAYS, False), Track(ALWAYS, False), dict(place.days), place.hours)
         return Seat(clinic, rules, people, Random(f"{seed}:seat"))
@@ -538,7 +539,3 @@ class _Day:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
-
-
-def _midday(clinic: Clinic, day: date) -> datetime:
-    return datetime.combine(day, time(12), tzinfo=clinic.zone)

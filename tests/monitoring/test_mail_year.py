@@ -11,7 +11,7 @@ from monitoring.simulation.mail_reckoning import Window, mails_of
 from patients import access
 from schedules.models import Reminder
 
-SPRING = mail_year.Order(patients=24, days=60, seed=3, start=date(2027, 2, 24))  # the clocks change in all three zones
+SPRING = mail_year.Order(patients=24, days=45, seed=3, start=date(2027, 3, 5))  # the clocks change in all three zones
 DAY = timedelta(days=1)
 
 
@@ -39,7 +39,7 @@ def test_the_books_add_up_and_would_tell_what_does_not(year):
     result = reckon(year)
     assert result.differences == []
     assert {"sent", "planned", "cancelled", "refused", "expired"} <= {state for state, _reason in result.counts}
-    assert result.figures["mails that arrived"] > 30
+    assert result.figures["mails that arrived"] > 20
     assert result.figures["turns with something out"] > 40
 
     said = next(said for said in year.server.log if said.kept)
