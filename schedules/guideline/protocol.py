@@ -30,6 +30,38 @@ class ProtocolRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is out of bounds: the parameters by name, and a wording of WORDINGS with what fills it in."""
+
+    paths: tuple[str, ...]
+    wording: str
+    values: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.paths)} {self.wording % self.values}"
+
+
+# Every wording of a fault; the name of the parameter goes before it. Pages show them in other languages.
+LOWER_CASE: Final = "must be lower-case letters, digits and hyphens"
+NOT_NEGATIVE: Final = "must not be negative"
+AT_LEAST: Final = "must be at least %(low)s, not %(value)s"
+WITHIN: Final = "must be %(low)s to %(high)s, not %(value)s"
+IS_FIXED: Final = "is fixed at %(value)s"
+NOT_ABOVE: Final = "must not exceed %(other)s"
+BELOW: Final = "must be below %(other)s"
+INCREASE: Final = "must increase"
+ABOVE_ZERO: Final = "must be above 0"
+AT_LEAST_ONE: Final = "must name at least one visit"
+LAST_IN_MONTHS: Final = "must end with a visit in months, as the yearly visits are counted from it"
+WITHIN_YEARS: Final = "must lie within ten years of the surgery"
+WORDINGS: Final = (
+    LOWER_CASE, NOT_NEGATIVE, AT_LEAST, WITHIN, IS_FIXED, NOT_ABOVE, BELOW, INCREASE, ABOVE_ZERO, AT_LEAST_ONE,
+    LAST_IN_MONTHS, WITHIN_YEARS,
+)  # fmt: skip
+MOST_VISIT_DAYS: Final = 3653
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """A scheduled visit, counted from the core decompression."""
 
@@ -92,15 +124,23 @@ class Protocol:
             instrument
         ]
 
-    def problems(self) -> list[str]:
-        """Everything that is out of bounds, in words; empty when the protocol may be saved."""
+    def faults(self) -> list[Fault]:
+        """Everything that is out of bounds; empty when the protocol may be saved."""
         return [
-            *self._name_problems(),
-            *(problem for name, low, high in BOUNDS if (problem := self._out_of(name, low, high))),
-            *(f"{name} is fixed at {_plain(value)}" for name, value in FIXED.items() if getattr(self, name) != value),
-            *(sentence for sentence, holds in self._orders() if not holds),
-            *self._visit_problems(),
+            *self._name_faults(),
+            *(fault for name, low, high in BOUNDS if (fault := self._out_of(name, low, high))),
+            *(
+                Fault((name,), IS_FIXED, {"value": plain(value)})
+                for name, value in FIXED.items()
+                if getattr(self, name) != value
+            ),
+            *(fault for fault, holds in self._orders() if not holds),
+            *self._visit_faults(),
         ]
+
+    def problems(self) -> list[str]:
+        """The faults in words."""
+        return [str(fault) for fault in self.faults()]
 
     def checked(self) -> Self:
         """This protocol. Raises ProtocolRefused with every problem."""
@@ -129,47 +169,52 @@ class Protocol:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _name_problems(self) -> list[str]:
+    def _name_faults(self) -> list[Fault]:
         return [
-            *(["name must be lower-case letters, digits and hyphens"] if not _NAME.match(self.name) else []),
-            *(["version must not be negative"] if self.version < 0 else []),
+            *([Fault(("name",), LOWER_CASE, {})] if not _NAME.match(self.name) else []),
+            *([Fault(("version",), NOT_NEGATIVE, {})] if self.version < 0 else []),
         ]
 
-    def _out_of(self, name: str, low: float, high: float | None) -> str | None:
+    def _out_of(self, name: str, low: float, high: float | None) -> Fault | None:
         value = getattr(self, name)
-        if value < low or (high is not None and value > high):
-            wanted = f"at least {low}" if high is None else f"{low} to {high}"
-            return f"{name} must be {wanted}, not {_plain(value)}"
-        return None
+        if low <= value and (high is None or value <= high):
+            return None
+        said = {"low": str(low), "value": plain(value)}
+        return Fault((name,), AT_LEAST, said) if high is None else Fault((name,), WITHIN, said | {"high": str(high)})
 
-    def _orders(self) -> list[tuple[str, bool]]:
+    def _orders(self) -> list[tuple[Fault, bool]]:
         late = (self.overdue_after_days, self.escalate_after_days, self.trace_after_days)
         urgency = (self.urgent_days, self.soon_days, self.review_days)
         above_zero = ("hhs_fall", "hoos_jr_fall", "ohs_fall", "depression_growth_mm", "volume_growth_points")
         return [
             (
-                "short_interval_months must not exceed standard_interval_months",
+                Fault(("short_interval_months",), NOT_ABOVE, {"other": "standard_interval_months"}),
                 self.short_interval_months <= self.standard_interval_months,
             ),
-            ("overdue_after_days, escalate_after_days, trace_after_days must increase", late[0] < late[1] < late[2]),
             (
-                "borderline_low_percent must be below borderline_high_percent",
+                Fault(("overdue_after_days", "escalate_after_days", "trace_after_days"), INCREASE, {}),
+                late[0] < late[1] < late[2],
+            ),
+            (
+                Fault(("borderline_low_percent",), BELOW, {"other": "borderline_high_percent"}),
                 self.borderline_low_percent < self.borderline_high_percent,
             ),
-            ("urgent_days, soon_days, review_days must increase", urgency[0] < urgency[1] < urgency[2]),
-            *((f"{name} must be above 0", getattr(self, name) > 0) for name in above_zero),
+            (Fault(("urgent_days", "soon_days", "review_days"), INCREASE, {}), urgency[0] < urgency[1] < urgency[2]),
+            *((Fault((name,), ABOVE_ZERO, {}), getattr(self, name) > 0) for name in above_zero),
         ]
 
-    def _visit_problems(self) -> list[str]:
-        visits = self.decompression_visits
+    def _visit_faults(self) -> list[Fault]:
+        visits, named = self.decompression_visits, ("decompression_visits",)
         if not visits:
-            return ["decompression_visits must name at least one visit"]
+            return [Fault(named, AT_LEAST_ONE, {})]
         days = [_NOMINAL_DAYS[visit.unit] * visit.count for visit in visits]
         found = []
         if days[0] <= 0 or any(later <= earlier for earlier, later in pairwise(days)):
-            found.append("decompression_visits must increase")
+            found.append(Fault(named, INCREASE, {}))
         if visits[-1].unit != "months":
-            found.append("the last of decompression_visits must be in months, as the yearly visits are counted from it")
+            found.append(Fault(named, LAST_IN_MONTHS, {}))
+        if max(days) > MOST_VISIT_DAYS:
+            found.append(Fault(named, WITHIN_YEARS, {}))
         return found
 
 
@@ -190,6 +235,7 @@ BOUNDS: Final[tuple[tuple[str, int, int | None], ...]] = (
     ("symptomatic_nrs_min", 1, 3),
     ("worsening_nrs", 1, 5),
     ("urgent_days", 1, None),
+    ("review_days", 1, 365),
     ("decision_overdue_days", 7, 60),
     ("decompression_then_every_months", 3, 12),
     ("protected_weight_bearing_days", 28, 120),
@@ -210,7 +256,8 @@ _FALLS: Final[dict[Instrument, str]] = {
 }
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """A parameter's value as it was written."""
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 

@@ -4,7 +4,7 @@ from .appointment import Appointment, AppointmentEvent, CalendarFeed
 from .delivery_event import DeliveryEvent
 from .message_plan import MessagePlan
 from .plan import Plan
-from .protocol import ProtocolVersion
+from .protocol import ProtocolStep, ProtocolVersion
 from .reminder import Reminder, ReminderEvent
 from .substitute import Substitute
 
@@ -15,6 +15,7 @@ __all__ = [
     "DeliveryEvent",
     "MessagePlan",
     "Plan",
+    "ProtocolStep",
     "ProtocolVersion",
     "Reminder",
     "ReminderEvent",

@@ -27,6 +27,7 @@ ADDED_ONLY = [
     "monitoring_casenote",
     "monitoring_census",
     "schedules_deliveryevent",
+    "schedules_protocolstep",
     "schedules_reminderevent",
 ]
 
