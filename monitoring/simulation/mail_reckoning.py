@@ -508,7 +508,7 @@ class Reckoning:
             case "planned":
                 if not called.holds(self.ended):
                     yield "still planned although nothing calls for it any more."
-                elif (row.not_before is None or row.not_before < self.ended) and self._waits_too_long(called, rules):
+                elif self._waits_too_long(called, row, rules):
                     yield "still planned although it is too late."
             case "sending":
                 yield "still on its way."
@@ -525,15 +525,16 @@ class Reckoning:
                 if not story.claims:
                     yield f"{row.state}, but it was never taken in hand."
 
-    def _waits_too_long(self, called: Called, rules: Rules) -> bool:
-        """Its last day is over, and a run has had the time to say so."""
+    def _waits_too_long(self, called: Called, row: Reminder, rules: Rules) -> bool:
+        """Its last day is over, and a run has had the time to say so since it was to be looked at again."""
         end = datetime.combine(called.until + DAY, time(0), tzinfo=rules.zone)
+        end = max(end, row.not_before or end)
         return any(
             turn.works
             and not rules.held.at(turn.at)
             and not rules.stopped.at(turn.at)
             and rules.hours[0] <= turn.at.astimezone(rules.zone).hour < rules.hours[1]
-            for turn in self.turns[bisect_right(self.starts, end + 4 * DAY) :]
+            for turn in self.turns[bisect_right(self.starts, end + DAY) :]
         )
 
     def _refused_wrongly(self, called: Called, story: Story, at: datetime) -> Iterator[str]:
