@@ -1,10 +1,11 @@
 """Mail: what a reminder says, as text and HTML, in the patient's language. It tells nobody else why."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import formataddr, parseaddr
+from functools import lru_cache
 
 import css_inline
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.crypto import salted_hmac
 from django.utils.formats import date_format, time_format
+from django.utils.html import escape
 from django.utils.translation import gettext, override, pgettext
 
 from patients.models import Clinic, Patient
@@ -136,42 +138,100 @@ WORDINGS: dict[str, Callable[[str, str], Wording]] = {
 }
 
 
-def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiAlternatives:
-    """The mail of one reminder, ready to be handed over, in the patient's language."""
-    with override(patient.language):
-        name = _one_line(clinic.mail_name)
-        appointment = reminder.appointment
-        day = moment_written_out(appointment.starts_at, clinic) if appointment else written_out(reminder.due_on)
-        wording = WORDINGS[reminder.step](name, day)
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """All that a mail's words depend on, except what is this patient's own: that is put into the slots of its form."""
+
+    step: str
+    language: str
+    clinic: str
+    telephone: str
+    address: str
+    hours: str
+    reply_to: str
+    placed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The words of one kind of mail, with slots in place of what is the patient's own."""
+
+    subject: str
+    text: str
+    html: str
+
+
+SLOTS = {name: f"zqslot{name}zq" for name in ("patient", "day", "place", "checkurl", "wishesurl")}
+_SLOT = re.compile("|".join(SLOTS.values()))
+
+
+@lru_cache(maxsize=256)
+def _form(kind: _Kind) -> _Form:
+    """Templates and style sheet cost more than everything else of a mail, and are the same for most: made once."""
+    with override(kind.language):
+        wording = WORDINGS[kind.step](kind.clinic, SLOTS["day"])
         context = {
             "wording": wording,
-            "day": "" if wording.button else day,
-            "check_url": url_of(link_of(reminder, Purpose.CHECK)) if wording.button else "",
-            "place": _one_line(appointment.place) if appointment else "",
-            "language": patient.language,
-            "patient": _one_line(patient.display_name),
-            "clinic": name,
-            "telephone": _one_line(clinic.telephone),
-            "telephone_link": re.sub(r"[^\d+]", "", clinic.telephone),
-            "address": [line.strip() for line in clinic.address.splitlines() if line.strip()],
-            "hours": _one_line(clinic.opening_hours),
-            "reply_to": clinic.reply_to,
-            "wishes_url": url_of(link_of(reminder, Purpose.WISHES)),
+            "day": "" if wording.button else SLOTS["day"],
+            "check_url": SLOTS["checkurl"] if wording.button else "",
+            "place": SLOTS["place"] if kind.placed else "",
+            "language": kind.language,
+            "patient": SLOTS["patient"],
+            "clinic": kind.clinic,
+            "telephone": _one_line(kind.telephone),
+            "telephone_link": re.sub(r"[^\d+]", "", kind.telephone),
+            "address": [line.strip() for line in kind.address.splitlines() if line.strip()],
+            "hours": kind.hours,
+            "reply_to": kind.reply_to,
+            "wishes_url": SLOTS["wishesurl"],
         }
         text = render_to_string("schedules/mail/reminder.txt", context)
         html = _CSS.inline(render_to_string("schedules/mail/reminder.html", context))
-        message = EmailMultiAlternatives(
-            subject=_one_line(wording.subject),
-            body=text.strip() + "\n",
-            from_email=formataddr((name, sender_address())),
-            to=[patient.email],
-            reply_to=[clinic.reply_to] if clinic.reply_to else None,
-            headers=_headers(reminder, patient, clinic),
+    return _Form(_one_line(wording.subject), text.strip() + "\n", html)
+
+
+def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiAlternatives:
+    """The mail of one reminder, ready to be handed over, in the patient's language."""
+    name, appointment = _one_line(clinic.mail_name), reminder.appointment
+    place = _one_line(appointment.place) if appointment else ""
+    form = _form(
+        _Kind(
+            step=reminder.step,
+            language=patient.language,
+            clinic=name,
+            telephone=clinic.telephone,
+            address=clinic.address,
+            hours=_one_line(clinic.opening_hours),
+            reply_to=clinic.reply_to,
+            placed=bool(place),
         )
-    message.attach_alternative(html, "text/html")
+    )
+    with override(patient.language):
+        day = moment_written_out(appointment.starts_at, clinic) if appointment else written_out(reminder.due_on)
+    own = {
+        SLOTS["patient"]: _one_line(patient.display_name),
+        SLOTS["day"]: day,
+        SLOTS["place"]: place,
+        SLOTS["checkurl"]: url_of(link_of(reminder, Purpose.CHECK)) if SLOTS["checkurl"] in form.text else "",
+        SLOTS["wishesurl"]: url_of(link_of(reminder, Purpose.WISHES)),
+    }
+    message = EmailMultiAlternatives(
+        subject=_filled(form.subject, own),
+        body=_filled(form.text, own),
+        from_email=formataddr((name, sender_address())),
+        to=[patient.email],
+        reply_to=[clinic.reply_to] if clinic.reply_to else None,
+        headers=_headers(reminder, patient, clinic),
+    )
+    message.attach_alternative(_filled(form.html, {slot: escape(words) for slot, words in own.items()}), "text/html")
     if appointment:
         calendar_files.attach(message, appointment, patient=patient, clinic=clinic)
     return message
+
+
+def _filled(text: str, own: Mapping[str, str]) -> str:
+    """Every slot filled in one pass: what is put in is not looked at again."""
+    return _SLOT.sub(lambda slot: own[slot[0]], text)
 
 
 def _headers(reminder: Reminder, patient: Patient, clinic: Clinic) -> dict[str, str]:

@@ -191,8 +191,30 @@ def test_what_people_typed_stays_text(clinic, enrol, follow):
     sent = BytesParser(EmailMessage, policy=email.policy.default).parsebytes(message.message().as_bytes())
     assert sent["Bcc"] is None
     assert sent["From"].addresses[0].display_name == "North Bcc: x@y.example"
-    assert "&lt;b&gt;Ann&lt;/b&gt; O'Hara &amp; Sons" in sent.get_body(("html",)).get_content()
+    assert "&lt;b&gt;Ann&lt;/b&gt; O&#x27;Hara &amp; Sons" in sent.get_body(("html",)).get_content()
     assert "<b>Ann</b> O'Hara & Sons" in sent.get_body(("plain",)).get_content()
+
+def test_what_is_the_patients_own_is_put_in_once(clinic, enrol, follow):
+    patient = enrol(clinic, given_name="zqslotdayzq", family_name="zqslotwishesurlzq", language="en")
+    follow(patient)
+    reminder = Reminder.objects.filter(patient=patient, step="due").get()
+    body = compose(reminder, patient, clinic).body
+    assert body.count("Dear zqslotdayzq zqslotwishesurlzq,") == 1
+    assert body.count("/p/wishes/") == 1
+
+
+def test_a_mail_follows_a_change_of_the_clinic_and_keeps_to_its_own_patient(clinic, enrol, follow):
+    first, second = enrol(clinic, family_name="Eins"), enrol(clinic, family_name="Zwei")
+    for patient in (first, second):
+        follow(patient)
+    one, two = (Reminder.objects.filter(patient=patient, step="due").get() for patient in (first, second))
+    before = compose(one, first, clinic).body
+    clinic.telephone = "+49 30 999"
+    after = compose(two, second, clinic).body
+    assert "Eins" in before and "Eins" not in after and "Zwei" in after
+    assert "+49 30 999" in after and "+49 30 999" not in before
+    links = [re.findall(r"/p/wishes/(\S+)", body) for body in (before, after)]
+    assert links[0] != links[1]
 
 
 def test_a_clinic_without_extras_still_makes_a_proper_mail(clinic, patient, follow):
