@@ -15,7 +15,8 @@ from django.db.models.functions import Concat, Lower, Upper
 from django.utils.translation import gettext as _
 from rapidfuzz.distance import JaroWinkler, Levenshtein
 
-from .models import Patient
+from .models import Ending, Patient
+from .vocabulary import EndReason, Side
 
 LIKELY: Final = 75  # the same person unless somebody looks and says no
 POSSIBLE: Final = 50
@@ -104,7 +105,8 @@ def _blocks(patients: QuerySet[Patient], person: Person) -> list[QuerySet[Patien
 def find_likely(clinic_id: int, people: Sequence[Person]) -> list[Candidate | None]:
     """For each of many people the likeliest patient of the clinic, or None below LIKELY. One query for all.
 
-    Looks only where birth date, national number or e-mail agree: without one of these nobody is LIKELY.
+    Looks only where birth date, national number or e-mail agree: without one of these nobody is LIKELY. Who stands
+    there as entered in error is nobody's duplicate.
     """
     born = {day for person in people if person.born_on for day in _misread(person.born_on)}
     numbers = {person.national_id for person in people if person.national_id}
@@ -112,12 +114,27 @@ def find_likely(clinic_id: int, people: Sequence[Person]) -> list[Candidate | No
     if not (born or numbers or emails):
         return [None] * len(people)
     found = Patient.objects.filter(clinic_id=clinic_id).order_by().alias(mail=Lower("email"))
-    patients = list(found.filter(Q(born_on__in=born) | Q(national_id__in=numbers) | Q(mail__in=emails)))
+    patients = _not_in_error(found.filter(Q(born_on__in=born) | Q(national_id__in=numbers) | Q(mail__in=emails)))
     index: dict[object, list[Patient]] = {}
     for patient in patients:
         for key in _keys(person_of(patient)):
             index.setdefault(key, []).append(patient)
     return [_likeliest(person, index) for person in people]
+
+
+def _not_in_error(patients: Iterable[Patient]) -> list[Patient]:
+    """Without those of whom both hips stand as entered in error."""
+    found = list(patients)
+    endings = Ending.objects.filter(
+        patient__in=found, reason=EndReason.ENTERED_IN_ERROR.value, withdrawn_at__isnull=True
+    )
+    taken_back = Ending.objects.filter(patient__in=found, withdrawn_at__isnull=True, supersedes__isnull=False)
+    hips: dict[int, set[int]] = {}
+    for patient, hip in (
+        endings.exclude(pk__in=taken_back.values("supersedes")).order_by().values_list("patient_id", "hip_id")
+    ):
+        hips.setdefault(patient, set()).add(hip)
+    return [patient for patient in found if len(hips.get(patient.pk, ())) < len(Side)]
 
 
 def _keys(person: Person) -> set[object]:

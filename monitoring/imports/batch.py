@@ -6,7 +6,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -23,15 +23,18 @@ from patients.recording import RecordingRefused
 
 from .. import audit, pipeline
 from ..models import ImportBatch, ImportRow
+from . import matching
 from .cells import DateOrder
 from .intake import Intake, Outcome, Plan, remarks_of
-from .registry_file import ImportRefused, RegistryFile, open_file
+from .registry_file import ImportRefused, RegistryFile, Table, open_file, read_table
 from .rows import read_row
 
 log = logging.getLogger(__name__)
 CHUNK: Final = 500
-_LOCK: Final = 0x494D50  # "IMP": the advisory lock of (this, batch) is held by whoever saves the batch
+_LOCK: Final = 0x494D50  # "IMP": the advisory lock of (this, batch) is held by whoever saves or undoes the batch
 State = ImportBatch.State
+SAVEABLE: Final = (State.CHECKED, State.WAITING, State.RUNNING, State.FAILED)
+MATCHABLE: Final = (State.MAPPING, State.CHECKED)
 
 
 @dataclass(frozen=True)
@@ -68,24 +71,89 @@ def check(
     """
     options, now = options or Options(), now or timezone.now()
     file = open_file(content, mapping=options.mapping)
-    total = file.count()
     with bound(clinic.pk, by):
-        batch = ImportBatch.objects.create(
-            clinic=clinic,
-            file_name=file_name[-200:],
-            digest=hashlib.sha256(content).hexdigest(),
-            content=_pack(content, options) if keep_content else None,
-            all_or_nothing=options.all_or_nothing,
-            rows_total=total,
-            note=" ".join(file.says)[:300],
-            created_by_id=by.user_id,
-            actor=by.name[:120],
-            created_at=now,
-        )
-        _run(batch, file, _intake(batch, options, by, now), options, saving=False, progress=progress)
-        batch.save()
-        audit.note(by, "check_import", clinic_id=clinic.pk, object=f"import-{batch.pk}", after=_counts(batch))
+        batch = _arrived(clinic, content, file_name, by, options, now)
+        if not keep_content:
+            batch.content = None
+        _dry_run(batch, file, options, by, now, progress)
     return batch
+
+
+def receive(
+    clinic: Clinic,
+    content: bytes,
+    *,
+    file_name: str,
+    by: Actor,
+    options: Options | None = None,
+    now: datetime | None = None,
+) -> ImportBatch:
+    """Check a file whose headings are ours; another is kept until somebody has matched its columns.
+
+    Raises ImportRefused for what is no table at all.
+    """
+    options, now = options or Options(), now or timezone.now()
+    table = read_table(content)
+    if matching.is_ours(table.titles):
+        return check(clinic, content, file_name=file_name, by=by, options=options, now=now)
+    with bound(clinic.pk, by):
+        batch = _arrived(clinic, content, file_name, by, options, now)
+        batch.state, batch.note = State.MAPPING, " ".join(table.says)[:300]
+        batch.save()
+        audit.note(by, "receive_import", clinic_id=clinic.pk, object=f"import-{batch.pk}", after=_counts(batch))
+    return batch
+
+
+def table_of(batch: ImportBatch) -> tuple[Table, Options]:
+    """The kept file's headings and cells, and how it is to be read so far. Raises ImportRefused where none is kept."""
+    if batch.state not in MATCHABLE or batch.content is None:
+        raise ImportRefused(_("The columns of this import can no longer be matched."))
+    content, options = _unpack(bytes(batch.content))
+    return read_table(content), options
+
+
+def check_matched(
+    batch_id: int,
+    columns: Mapping[str, str],
+    *,
+    clinic_id: int,
+    by: Actor,
+    now: datetime | None = None,
+) -> ImportBatch:
+    """Check a kept file with its headings read as `columns`. Raises ImportRefused; then nothing has changed."""
+    now = now or timezone.now()
+    with alone(batch_id), bound(clinic_id, by):
+        batch = ImportBatch.objects.select_related("clinic").select_for_update(of=("self",)).get(pk=batch_id)
+        if batch.state not in MATCHABLE or batch.content is None:
+            raise ImportRefused(_("The columns of this import can no longer be matched."))
+        content, options = _unpack(bytes(batch.content))
+        options = replace(options, mapping=dict(columns))
+        file = open_file(content, mapping=options.mapping)
+        batch.state, batch.content = State.CHECKED, _pack(content, options)
+        _dry_run(batch, file, options, by, now, _silent)
+    return batch
+
+
+def _arrived(clinic: Clinic, content: bytes, file_name: str, by: Actor, options: Options, now: datetime) -> ImportBatch:
+    return ImportBatch.objects.create(
+        clinic=clinic,
+        file_name=file_name[-200:],
+        digest=hashlib.sha256(content).hexdigest(),
+        content=_pack(content, options),
+        all_or_nothing=options.all_or_nothing,
+        created_by_id=by.user_id,
+        actor=by.name[:120],
+        created_at=now,
+    )
+
+
+def _dry_run(
+    batch: ImportBatch, file: RegistryFile, options: Options, by: Actor, now: datetime, progress: Progress
+) -> None:
+    batch.rows_total, batch.note = file.count(), " ".join(file.says)[:300]
+    _run(batch, file, _intake(batch, options, by, now), options, saving=False, progress=progress)
+    batch.save()
+    audit.note(by, "check_import", clinic_id=batch.clinic_id, object=f"import-{batch.pk}", after=_counts(batch))
 
 
 def commit(
@@ -97,7 +165,7 @@ def commit(
     saved already, is being saved, or has rows that are refused and is all-or-nothing.
     """
     now = now or timezone.now()
-    with _alone(batch_id):
+    with alone(batch_id):
         with bound(clinic_id, by):
             batch = _claimed(batch_id)
             content, options = _unpack(bytes(batch.content or b""))
@@ -123,7 +191,7 @@ def commit(
 
 def _claimed(batch_id: int) -> ImportBatch:
     batch = ImportBatch.objects.select_related("clinic").select_for_update(of=("self",)).get(pk=batch_id)
-    if batch.state == State.DONE or batch.content is None:
+    if batch.state not in SAVEABLE or batch.content is None:
         raise ImportRefused(_("This import is not waiting to be saved."))
     if batch.all_or_nothing and batch.rows_refused:
         raise ImportRefused(
@@ -185,13 +253,13 @@ def bound(clinic_id: int, by: Actor) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(batch_id: int) -> Iterator[None]:
-    """Nobody else saves this batch meanwhile; the lock is gone with the process that dies."""
+def alone(batch_id: int) -> Iterator[None]:
+    """Nobody else saves or undoes this batch meanwhile; the lock is gone with the process that dies."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, batch_id])
         row = cursor.fetchone()
         if not (row and row[0]):
-            raise ImportRefused(_("This import is being saved already."))
+            raise ImportRefused(_("Somebody else is at work on this import at the moment."))
         try:
             yield
         finally:
@@ -253,20 +321,29 @@ def _run(
         setattr(batch, name, 0)
     arrivals = (read_row(row, order=options.date_order) for row in file.rows())
     done, first = 0, True
+    kept: dict[int, str] = {}  # lines saved before a crash
     while chunk := list(islice(arrivals, CHUNK)):
         with around():
             if first:
-                batch.rows.all().delete()
-                first = False
-            rows = [_carried_out(batch, intake, plan, saving=saving) for plan in intake.plan_all(chunk)]
-            ImportRow.objects.bulk_create(row for row in rows if row.problems or row.outcome == Outcome.CREATED)
+                batch.rows.filter(wrote={}).delete()
+                kept, first = dict(batch.rows.order_by().values_list("number", "outcome")), False
+            rows = [_carried_out(batch, intake, plan, kept, saving=saving) for plan in intake.plan_all(chunk)]
+            ImportRow.objects.bulk_create(
+                row for row in rows if row and (row.problems or row.wrote or row.outcome == Outcome.CREATED)
+            )
             done += len(chunk)
             batch.rows_done = done
         progress(done, batch.rows_total)
 
 
-def _carried_out(batch: ImportBatch, intake: Intake, plan: Plan, *, saving: bool) -> ImportRow:
-    """The row's outcome, counted; when saving, it has been saved."""
+def _is_worth_keeping(row: ImportRow) -> bool:
+    return bool(row.problems or row.wrote or row.outcome == Outcome.CREATED)
+
+
+def _carried_out(
+    batch: ImportBatch, intake: Intake, plan: Plan, kept: Mapping[int, str], *, saving: bool
+) -> ImportRow | None:
+    """The row's outcome, counted; when saving, it has been saved. None for a line of which the outcome stands."""
     remarks, outcome, patient = plan.remarks, plan.outcome, plan.patient
     if saving and outcome not in (Outcome.REFUSED, Outcome.UNCHANGED):
         try:
@@ -275,8 +352,11 @@ def _carried_out(batch: ImportBatch, intake: Intake, plan: Plan, *, saving: bool
         except RecordingRefused as error:
             plan.remarks += remarks_of(error)
             outcome = Outcome.REFUSED
-    counter = f"rows_{outcome}"
+    stands = kept.get(plan.arrival.line) if outcome is Outcome.UNCHANGED else None
+    counter = f"rows_{stands or outcome}"
     setattr(batch, counter, getattr(batch, counter) + 1)
+    if stands:
+        return None
     return ImportRow(
         clinic_id=batch.clinic_id,
         batch=batch,
@@ -284,6 +364,7 @@ def _carried_out(batch: ImportBatch, intake: Intake, plan: Plan, *, saving: bool
         outcome=outcome,
         problems=[remark.to_json() for remark in remarks],
         patient=patient if patient and patient.pk else None,
+        wrote=plan.wrote.to_json() if plan.wrote else {},
     )
 
 

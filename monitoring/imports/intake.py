@@ -1,7 +1,7 @@
 """Intake: arrivals compared with the registry, planned without writing, and saved through patients.recording.
 
 A plan says what would be saved and every reason why not; saving carries out the plan. What the registry has already
-is left alone, so the same file changes nothing the second time.
+is left alone, so the same file changes nothing the second time; what undoing an import took back counts as never said.
 """
 
 import copy
@@ -12,18 +12,22 @@ from enum import StrEnum
 from typing import Any, Final, cast
 
 from django.core.exceptions import ValidationError
+from django.db.models import Field
 from django.db.models.functions import Upper
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from patients import recording
 from patients.changes import Actor
 from patients.duplicates import LIKELY, Candidate, Person, compare, find_likely, person_of
-from patients.models import HIP_FACTS, BmiReading, Clinic, ContactWish, Exposure, Fact, HipFact, Patient, Visit
+from patients.models import HIP_FACTS, BmiReading, Clinic, ContactWish, Ending, Exposure, Fact, HipFact, Patient, Visit
 from patients.plausibility import fact_problems, patient_problems
 from patients.recording import RecordingRefused, today_at
 from patients.vocabulary import Side
 
+from ..models import ImportRow
 from .arrivals import Arrival, Remark, SaidExposure, SaidVisit
+from .written import TakenBack, Wrote
 
 _CONTENT: Final[dict[str, tuple[str, ...]]] = {
     "imaging": (
@@ -54,6 +58,11 @@ _SUBJECT: Final[dict[str, tuple[str, ...]]] = {
 _FACT_MODELS: Final[dict[str, type[Fact]]] = {
     model.kind: model for model in cast("tuple[type[Fact], ...]", (*HIP_FACTS, BmiReading)) if model.kind in _CONTENT
 }
+# Details in which nothing of an undone import may remain when its patient is imported again.
+_DETAILS: Final = (
+    "given_name", "born_on", "sex", "national_id", "national_id_kind", "email", "telephone", "telephone_as_given",
+    "address", "language",
+)  # fmt: skip
 _NOT_ASKED: Final = ("clinic", "patient", "hip", "visit", "supersedes", "recorded_by", "actor")
 
 
@@ -73,6 +82,7 @@ class Known:
     subjects: set[int] = field(default_factory=set)
     exposures: set[tuple[str, str]] = field(default_factory=set)
     email_wish: bool | None = None
+    undone: list[Ending] = field(default_factory=list)  # by which undoing an import ended both hips, still standing
 
 
 @dataclass
@@ -99,9 +109,11 @@ class Plan:
     exposures: list[SaidExposure] = field(default_factory=list)
     email_wish: tuple[bool, str] | None = None
     dies: bool = False
+    returns: list[Ending] = field(default_factory=list)  # to be withdrawn: the patient is followed again
     fact_keys: set[int] = field(default_factory=set)
     subject_keys: set[int] = field(default_factory=set)
     saved: Patient | None = None
+    wrote: Wrote | None = None  # set by saving
 
     @property
     def refused(self) -> bool:
@@ -111,7 +123,7 @@ class Plan:
     def outcome(self) -> Outcome:
         if self.refused:
             return Outcome.REFUSED
-        if self.patient is None:
+        if self.patient is None or self.returns:
             return Outcome.CREATED
         if self.changes or self.visits or self.exposures or self.email_wish or self.dies:
             return Outcome.UPDATED
@@ -144,26 +156,63 @@ def _load_known(clinic: Clinic, record_numbers: Iterable[str]) -> dict[str, Know
     found = Patient.objects.filter(clinic=clinic).alias(number=Upper("record_number")).filter(number__in=wanted)
     patients = {patient.pk: patient for patient in found.order_by().select_related("clinic")}
     known = {pk: Known(patient) for pk, patient in patients.items()}
+    undone = _load_undone(known)
+    facts = {key for taken in undone.values() for key in taken.facts}
     for kind, model in _FACT_MODELS.items():
-        _load_facts(kind, model, known)
-    exposures = Exposure.objects.filter(patient__in=known).order_by()
+        _load_facts(kind, model, known, facts)
+    taken_back = {pk for taken in undone.values() for pk in taken.exposures}
+    exposures = Exposure.objects.filter(patient__in=known).exclude(pk__in=taken_back).order_by()
     for pk, exposure, side in exposures.values_list("patient", "kind", "side"):
         known[pk].exposures.add((exposure, side))
     wishes = ContactWish.objects.filter(patient__in=known, channel="email")
-    for pk, allowed in wishes.values_list("patient", "allowed"):
-        known[pk].email_wish = allowed
+    for pk, allowed, how in wishes.values_list("patient", "allowed", "how"):
+        if pk not in undone or allowed or how != undone[pk].wish:
+            known[pk].email_wish = allowed
+    _load_endings(known, undone)
     return {patients[pk].record_number.upper(): entry for pk, entry in known.items()}
 
 
-def _load_facts(kind: str, model: type[Fact], known: dict[int, Known]) -> None:
+def _load_undone(patient_ids: Iterable[int]) -> dict[int, TakenBack]:
+    """By patient, all that undoing imports took back."""
+    found: dict[int, TakenBack] = {}
+    rows = ImportRow.objects.filter(patient__in=patient_ids, undone__isnull=False).order_by("id")
+    for pk, plain in rows.values_list("patient", "undone"):
+        taken, before = TakenBack.from_json(plain or {}), found.get(pk, TakenBack())
+        found[pk] = TakenBack(
+            before.facts + taken.facts,
+            before.exposures + taken.exposures,
+            before.endings + taken.endings,
+            taken.wish or before.wish,
+        )
+    return found
+
+
+def _load_endings(known: Mapping[int, Known], undone: Mapping[int, TakenBack]) -> None:
+    """Of each patient the endings by which undoing ended both hips, where nobody has taken one of them back."""
+    wanted = [pk for taken in undone.values() for pk in taken.endings]
+    if not wanted:
+        return
+    endings = Ending.objects.filter(patient__in=undone, withdrawn_at__isnull=True).order_by("id")
+    superseded = {ending.supersedes_id for ending in endings}
+    for ending in endings:
+        if ending.pk in wanted and ending.pk not in superseded:
+            known[ending.patient_id].undone.append(ending)
+    for entry in known.values():
+        if len(entry.undone) < len(Side):
+            entry.undone = []
+
+
+def _load_facts(kind: str, model: type[Fact], known: dict[int, Known], taken_back: set[tuple[str, int]]) -> None:
     content, subject = _CONTENT[kind], _SUBJECT[kind]
     side = ("hip__side",) if issubclass(model, HipFact) else ()
     rows = model._default_manager.filter(patient__in=known).order_by()
-    for pk, on, *values in rows.values_list("patient", "on", *side, *content):
+    for pk, patient, on, *values in rows.values_list("pk", "patient", "on", *side, *content):
+        if (kind, pk) in taken_back:
+            continue
         which = values.pop(0) if side else ""
         named = dict(zip(content, values, strict=True))
-        known[pk].facts.add(_hash(kind, which, on, values))
-        known[pk].subjects.add(_hash(kind, which, on, (named[name] for name in subject)))
+        known[patient].facts.add(_hash(kind, which, on, values))
+        known[patient].subjects.add(_hash(kind, which, on, (named[name] for name in subject)))
 
 
 class Intake:
@@ -221,6 +270,8 @@ class Intake:
             plan.remarks += _contradictions(arrival, earlier)
         if known.patient is None:
             patient = self._newcomer(arrival, plan, likely)
+        elif known.undone:
+            patient = self._returned(arrival, known, known.patient, plan)
         else:
             patient = self._amended(arrival, known.patient, plan)
         self._plan_death(arrival, patient, plan)
@@ -256,6 +307,19 @@ class Intake:
                     text = _("This is likely the same person as %(number)s in line %(line)s (%(reasons)s).")
                     return [_same_person(text, other.record_number, reasons, line)]
         return []
+
+    def _returned(self, arrival: Arrival, known: Known, patient: Patient, plan: Plan) -> Patient:
+        """Somebody whom undoing an import had ended: taken up again, and nothing of that import's details remains."""
+        plan.returns = known.undone
+        fresh = {name: cast("Field[Any, Any]", Patient._meta.get_field(name)).get_default() for name in _DETAILS}
+        said = fresh | {"enrolled_on": self.enrolled_on} | dict(arrival.person)
+        plan.changes = {name: value for name, value in said.items() if _plain(getattr(patient, name)) != _plain(value)}
+        text = _("An import of this person was undone; they are followed again under this number.")
+        plan.remarks.append(Remark("record_number", text, refuses=False))
+        returned = copy.copy(patient)
+        for name, value in said.items():
+            setattr(returned, name, value)
+        return returned
 
     def _amended(self, arrival: Arrival, patient: Patient, plan: Plan) -> Patient:
         if _is_somebody_else(arrival, patient):
@@ -319,6 +383,7 @@ class Intake:
         arrival = plan.arrival
         known.facts |= plan.fact_keys
         known.subjects |= plan.subject_keys
+        known.undone = []
         known.exposures |= {(exposure.kind, exposure.side) for exposure in plan.exposures}
         if plan.email_wish:
             known.email_wish = plan.email_wish[0]
@@ -343,16 +408,17 @@ class Intake:
     def save(self, plan: Plan) -> Patient:
         """Carry out a plan that is not refused, in the caller's transaction. Raises RecordingRefused."""
         arrival, reason = plan.arrival, f"{self.source}, line {plan.arrival.line}"[:200]
-        patient = self._saved_person(plan, reason)
+        wrote = Wrote(self.now, enrolled=plan.patient is None or bool(plan.returns))
+        patient = self._saved_person(plan, reason, wrote)
         for exposure in plan.exposures:
             if plan.patient is None and exposure.is_bare:
                 continue  # enrolled with it
             unsaved = Exposure(
                 kind=exposure.kind, side=exposure.side, started_on=exposure.started_on, source=exposure.source[:120]
             )
-            recording.record_exposure(patient.pk, unsaved, by=self.by)
+            wrote.exposures.append(recording.record_exposure(patient.pk, unsaved, by=self.by).pk)
         for visit in plan.visits:
-            recording.record_facts(
+            recorded = recording.record_facts(
                 patient.pk,
                 [(said.side, said.fact) for said in visit.facts],
                 by=self.by,
@@ -361,35 +427,51 @@ class Intake:
                 reason=reason,
                 now=self.now,
             )
+            wrote.facts += [(fact.kind, fact.pk) for fact in recorded.facts]
         if plan.dies and arrival.died_on:
             recording.record_death(
                 patient.pk, by=self.by, died_on=arrival.died_on, source=arrival.death_source, now=self.now
             )
-        plan.saved = patient
+            wrote.died_on = str(arrival.died_on)
+        wrote.until = timezone.now()
+        plan.saved, plan.wrote = patient, wrote
         return patient
 
-    def _saved_person(self, plan: Plan, reason: str) -> Patient:
-        arrival = plan.arrival
+    def _saved_person(self, plan: Plan, reason: str, wrote: Wrote) -> Patient:
         if plan.patient is None:
-            details = {"enrolled_on": self.enrolled_on} | dict(arrival.person)
-            wishes = {"email": plan.email_wish} if plan.email_wish else None
-            return recording.enrol_patient(
-                self.clinic,
-                by=self.by,
-                record_number=arrival.record_number,
-                contact_wishes=wishes,
-                conditions=[exposure.kind for exposure in plan.exposures if exposure.is_bare],
-                now=self.now,
-                **details,
-            )
+            return self._enrolled(plan, wrote)
+        if plan.returns:
+            recording.withdraw_facts(plan.returns, by=self.by, reason=reason, now=self.now)
         if plan.changes:
-            recording.amend_patient(plan.patient.pk, by=self.by, changes=plan.changes, reason=reason, now=self.now)
+            before = {name: _plain(getattr(plan.patient, name)) for name in plan.changes}
+            after = recording.amend_patient(
+                plan.patient.pk, by=self.by, changes=plan.changes, reason=reason, now=self.now
+            )
+            wrote.changes = {name: (before[name], _plain(getattr(after, name))) for name in plan.changes}
         if plan.email_wish:
-            allowed, how = plan.email_wish
+            wrote.wished, how = plan.email_wish
             recording.set_contact_wish(
-                plan.patient.pk, by=self.by, channel="email", allowed=allowed, how=how, on=self.today
+                plan.patient.pk, by=self.by, channel="email", allowed=wrote.wished, how=how, on=self.today
             )
         return plan.patient
+
+    def _enrolled(self, plan: Plan, wrote: Wrote) -> Patient:
+        details = {"enrolled_on": self.enrolled_on} | dict(plan.arrival.person)
+        conditions = [exposure.kind for exposure in plan.exposures if exposure.is_bare]
+        patient = recording.enrol_patient(
+            self.clinic,
+            by=self.by,
+            record_number=plan.arrival.record_number,
+            contact_wishes={"email": plan.email_wish} if plan.email_wish else None,
+            conditions=conditions,
+            now=self.now,
+            **details,
+        )
+        if plan.email_wish:
+            wrote.wished = plan.email_wish[0]
+        if conditions:
+            wrote.exposures += Exposure.objects.filter(patient=patient).order_by("id").values_list("id", flat=True)
+        return patient
 
 
 def _plain(value: Any) -> str:

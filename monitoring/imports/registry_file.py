@@ -7,8 +7,10 @@ import io
 import re
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from django.conf import settings
@@ -19,6 +21,8 @@ from .cells import as_text
 from .columns import BY_NAME, REQUIRED, spelled
 
 MAX_ROWS: Final = 100_000
+EXAMPLES: Final = 3
+ROWS_FOR_EXAMPLES: Final = 200
 MAX_UNPACKED: Final = 400 * 1024 * 1024
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
 _ZIP: Final = b"PK\x03\x04"
@@ -77,11 +81,38 @@ class RegistryFile:
         return Row(line, named)
 
 
+@dataclass(frozen=True)
+class Table:
+    """A file whose headings need not be ours: each heading once, numbered where it repeats, with cells beneath it."""
+
+    titles: tuple[str, ...]
+    examples: tuple[tuple[str, ...], ...]
+    says: tuple[str, ...]
+
+
 def open_file(content: bytes, *, mapping: Mapping[str, str] | None = None) -> RegistryFile:
     """Find out what the file is, by its content. `mapping`: the file's heading -> our column, "" to leave it out.
 
     Raises ImportRefused for what is too large, empty, no table, or does not have the columns.
     """
+    heading, raw = _opened(content, mapping or {})
+    return replace(raw, columns=_named(heading, mapping or {}))
+
+
+def read_table(content: bytes) -> Table:
+    """The headings as they stand in the file, with up to EXAMPLES different cells of each. Raises ImportRefused."""
+    heading, raw = _opened(content, {})
+    places = tuple(str(place) for place in range(len(heading)))
+    found: dict[str, dict[str, None]] = {place: {} for place in places}
+    for row in islice(replace(raw, columns=places).rows(), ROWS_FOR_EXAMPLES):
+        for place, cell in row.cells.items():
+            if (text := as_text(cell)) and len(found[place]) < EXAMPLES:
+                found[place][text[:60]] = None
+    return Table(tuple(_told_apart(heading)), tuple(tuple(found[place]) for place in places), raw.says)
+
+
+def _opened(content: bytes, mapping: Mapping[str, str]) -> tuple[list[str], RegistryFile]:
+    """The heading, and the file with no column named yet."""
     limit: int = settings.IMPORT_MAX_BYTES
     if len(content) > limit:
         raise ImportRefused(_("The file is larger than %(size)s MB; divide it.") % {"size": limit // 1024 // 1024})
@@ -93,11 +124,22 @@ def open_file(content: bytes, *, mapping: Mapping[str, str] | None = None) -> Re
     if content.startswith(_ZIP):
         _check_workbook(content)
         heading = _heading(_sheet_lines(content))
-        return RegistryFile(content, _named(heading, mapping or {}), (_("Excel workbook, first sheet."),))
+        return heading, RegistryFile(content, (), (_("Excel workbook, first sheet."),))
     encoding, says = _encoding_of(content)
-    delimiter = _delimiter_of(content, encoding, mapping or {})
+    delimiter = _delimiter_of(content, encoding, mapping)
     heading = _heading(_csv_lines(content, encoding, delimiter))
-    return RegistryFile(content, _named(heading, mapping or {}), says, encoding, delimiter)
+    return heading, RegistryFile(content, (), says, encoding, delimiter)
+
+
+def _told_apart(heading: Sequence[str]) -> list[str]:
+    """Each heading with what tells it from others alike, so that a mapping can name it."""
+    seen: Counter[str] = Counter()
+    titles = []
+    for place, title in enumerate(heading, start=1):
+        seen[spelled(title)] += 1
+        again = seen[spelled(title)]
+        titles.append(f"column {place}" if not title else f"{title} ({again})" if again > 1 else title)
+    return titles
 
 
 def _heading(lines: Iterator[tuple[int, Sequence[Any]]]) -> list[str]:
@@ -112,7 +154,10 @@ def _heading(lines: Iterator[tuple[int, Sequence[Any]]]) -> list[str]:
 def _named(heading: Sequence[str], mapping: Mapping[str, str]) -> tuple[str, ...]:
     """Our column for each of the file's, by position. Raises ImportRefused naming all that is wrong."""
     chosen = {spelled(theirs): ours for theirs, ours in mapping.items()}
-    names = [chosen.get(spelled(title), spelled(title)) for title in heading]
+    names = [
+        chosen.get(spelled(apart), chosen.get(spelled(title), spelled(title)))
+        for title, apart in zip(heading, _told_apart(heading), strict=True)
+    ]
     faults: list[str] = []
     unknown = [title for title, name in zip(heading, names, strict=True) if name and name not in BY_NAME]
     if unknown:

@@ -1,4 +1,4 @@
-"""Waiting: imports that a person asked to be saved, saved in the background; the batch's row is the queue."""
+"""Waiting: imports that a person asked to be saved or undone, in the background; the batch's row is the queue."""
 
 import logging
 
@@ -9,7 +9,7 @@ from patients.changes import Actor
 
 from .. import audit
 from ..models import ImportBatch
-from . import batch
+from . import batch, undo
 from .registry_file import ImportRefused
 
 log = logging.getLogger(__name__)
@@ -30,17 +30,20 @@ def ask_to_save(found: ImportBatch, by: Actor) -> None:
 
 
 def save_waiting_imports() -> int:
-    """Save every waiting batch, also one whose worker died; returns how many were saved."""
+    """Save or undo every waiting batch, also one whose worker died; returns how many were."""
     with access.system_run("imports"):
         rows = ImportBatch.objects.filter(state__in=[State.WAITING, State.RUNNING], content__isnull=False)
-        found = [(row.pk, row.clinic_id, Actor(row.actor, row.created_by_id)) for row in rows.order_by("id")]
-    saved = 0
-    for pk, clinic_id, by in found:
-        try:
-            batch.commit(pk, clinic_id=clinic_id, by=by)
-            saved += 1
-        except ImportRefused as refused:
-            log.info("import %s was not saved: %s", pk, refused)
-        except Exception:
-            log.exception("import %s failed", pk)
-    return saved
+        saving = [(row.pk, row.clinic_id, Actor(row.actor, row.created_by_id)) for row in rows.order_by("id")]
+        rows = ImportBatch.objects.filter(state=State.UNDOING).defer("content")
+        undoing = [(row.pk, row.clinic_id, Actor(row.undo_actor, row.undo_by_id)) for row in rows.order_by("id")]
+    carried_out = 0
+    for carry_out, found in ((batch.commit, saving), (undo.carry_out, undoing)):
+        for pk, clinic_id, by in found:
+            try:
+                carry_out(pk, clinic_id=clinic_id, by=by)
+                carried_out += 1
+            except ImportRefused as refused:
+                log.info("import %s was left: %s", pk, refused)
+            except Exception:
+                log.exception("import %s failed", pk)
+    return carried_out

@@ -5,7 +5,7 @@ from .census import Census
 from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation
 from .flag import Flag
 from .heartbeat import Heartbeat
-from .imports import ImportBatch, ImportRow
+from .imports import ImportBatch, ImportMapping, ImportRow
 from .patient_link import PatientLinkUse
 from .review import CaseNote, ReviewCase
 from .staff_notice import NoticeChoice, StaffNotice
@@ -26,6 +26,7 @@ __all__ = [
     "HipEvaluation",
     "IdempotentReply",
     "ImportBatch",
+    "ImportMapping",
     "ImportRow",
     "NoticeChoice",
     "PatientEvaluation",

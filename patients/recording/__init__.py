@@ -13,6 +13,7 @@ from .facts import (
     record_facts,
     reopen_follow_up,
     withdraw_fact,
+    withdraw_facts,
 )
 from .people import (
     amend_patient,
@@ -45,4 +46,5 @@ __all__ = [
     "withdraw_death",
     "withdraw_exposure",
     "withdraw_fact",
+    "withdraw_facts",
 ]

@@ -170,23 +170,22 @@ def reopen_follow_up(ending: Ending, *, by: Actor, on: date, reason: str, now: d
     return reopened
 
 
-@transaction.atomic
 def withdraw_fact(fact: Fact, *, by: Actor, reason: str, now: datetime | None = None) -> None:
     """Mark a fact as entered in error: its row stays, the evaluation no longer reads it."""
-    patient = lock_patient(fact.patient_id)
+    withdraw_facts([fact], by=by, reason=reason, now=now)
+
+
+@transaction.atomic
+def withdraw_facts(facts: Sequence[Fact], *, by: Actor, reason: str, now: datetime | None = None) -> None:
+    """Mark facts of one patient as entered in error, as one change: all of them or, where one was already, none."""
+    patient = lock_patient(facts[0].patient_id)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why this was entered in error.")]})
-    model: type[Fact] = type(fact)
-    changed = model._default_manager.filter(pk=fact.pk, withdrawn_at__isnull=True).update(
-        withdrawn_at=now or timezone.now(), withdrawn_actor=by.name[:120], withdrawn_reason=reason.strip()[:200]
-    )
-    if not changed:
-        raise RecordingRefused({"fact": [_("This was withdrawn already.")]})
+    said = {"withdrawn_actor": by.name[:120], "withdrawn_reason": reason.strip()[:200]}
+    for model in dict.fromkeys(type(fact) for fact in facts):
+        ids = {fact.pk for fact in facts if type(fact) is model}
+        standing = model._default_manager.filter(pk__in=ids, patient=patient, withdrawn_at__isnull=True)
+        if standing.update(withdrawn_at=now or timezone.now(), **said) != len(ids):
+            raise RecordingRefused({"fact": [_("This was withdrawn already.")]})
     raise_version(patient)
-    tell(
-        patient,
-        "withdraw_fact",
-        by,
-        before={fact.key: _summary(fact)},
-        reason=reason.strip(),
-    )
+    tell(patient, "withdraw_fact", by, before={fact.key: _summary(fact) for fact in facts}, reason=reason.strip())
