@@ -2,7 +2,8 @@
 
 A mail is `sending`, committed, before its server hears of it; what came of it is stored together with the next claim.
 So a worker may be killed at any instruction: only the mails of its one open claim are in doubt, and they are shown to
-staff, never sent again blindly. Messages from the queue are hints to look here; losing or doubling them does no harm.
+staff, never sent again blindly. Mails are decided on a handful at a time, and a claim looks once more at what may have
+changed. Messages from the queue are hints to look here; losing or doubling them does no harm.
 """
 
 import logging
@@ -19,18 +20,19 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from patients import access
 from patients.changes import Actor
-from patients.models import Clinic
+from patients.models import Clinic, ContactWish
+from patients.models.patient import Channel as PatientChannel
 from patients.recording import record_bounce, today_at
 
 from . import rehearsal, return_path, substitutes, volume
 from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
-from .circumstances import cases_for
+from .circumstances import WRITTEN, cases_for
 from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
 from .mail import compose, message_id
 from .message_plans import clinics_with_wishes
@@ -47,6 +49,9 @@ MARGIN = timedelta(seconds=AFTER_DOT + 60)  # a mail is begun only with this muc
 PATIENCE = 120.0  # seconds for which the database may be away while what came of a mail is to be stored
 MOST_ATTEMPTS = 3
 BACK_OFF = (timedelta(minutes=5), timedelta(minutes=30))
+AHEAD = 20  # mails decided on in one transaction, of which each claim takes its part
+FRESH = timedelta(seconds=2)  # no claim rests on an older decision
+RESERVED = timedelta(seconds=10)  # for which other workers leave alone what this one has decided on
 SETBACKS = 3  # mails in a row that a server puts off; then it is left alone until the next run
 
 WORKER_DIED = _("The worker stopped while this mail was on its way; it may or may not have arrived.")
@@ -81,6 +86,17 @@ class Tally:
         return ", ".join(parts) or "nothing due"
 
 
+@dataclass
+class Ahead:
+    """Mails that may go by a decision of `at`, reserved and not claimed yet."""
+
+    rows: list[Reminder] = field(default_factory=list)
+    at: datetime | None = None
+
+    def is_fresh(self, now: datetime) -> bool:
+        return bool(self.rows) and self.at is not None and now - self.at <= FRESH
+
+
 def drain(
     channel: Channel | None = None, *, together: int = 1, seconds: float = DRAIN_FOR, clock: Clock = timezone.now
 ) -> Tally:
@@ -92,18 +108,19 @@ def drain(
     owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
     tally, until = Tally(more=True), time.monotonic() + seconds
     done: list[Errand] = []
+    ahead = Ahead()
     try:
         _insist(partial(_hold_where_unusual, clock))
         while time.monotonic() < until and not _setback(done, tally):
-            looked_at, claimed = _insist(partial(_store_and_claim, done, owner, together, clock, tally))
+            turn = _store_and_claim_ahead if ahead.is_fresh(clock()) else _store_and_decide
+            claimed = _insist(partial(turn, done, ahead, owner, together, clock, tally))
             done = []
-            if not looked_at:
-                tally.more = False
+            if not tally.more:
                 break
             for reminder in claimed:
                 done.append(Errand(reminder, _send(channel, reminder, done, clock)))
     finally:
-        _insist(partial(_store, done, owner, clock, tally))
+        _insist(partial(_store, done, ahead, owner, clock, tally))
         channel.close()
     return tally
 
@@ -152,19 +169,79 @@ def _insist(act: Callable[[], T]) -> T:
 # ---- Claiming
 
 
-def _store_and_claim(
-    done: Sequence[Errand], owner: str, together: int, clock: Clock, tally: Tally
-) -> tuple[int, list[Reminder]]:
-    """One transaction: what came of the last claim, and the next. Returns how many were looked at, and the claimed."""
+def _store_and_decide(
+    done: Sequence[Errand], ahead: Ahead, owner: str, together: int, clock: Clock, tally: Tally
+) -> list[Reminder]:
+    """One transaction: what came of the last claim, what is decided of the next mails, and a claim of the first.
+
+    The others that may go are reserved: still planned, and left alone by other workers for a moment.
+    """
     now = clock()
     with access.system_run(RUN):
         _store_outcomes(done, owner, now, tally)
-        due = _lock_due(now, together)
+        _release(ahead, owner)
+        due = _lock_due(now, max(together, AHEAD))
         cases = cases_for(due, now)
         verdicts = [(row, decide(cases[row.pk])) for row in due]
-        claimed = _claim([row for row, verdict in verdicts if verdict.action == Action.SEND], owner, now)
+        may_go = _one_a_patient([row for row, verdict in verdicts if verdict.action == Action.SEND])
+        claimed = _claim(may_go[:together], owner, now)
+        later = [row.pk for row in may_go[together:]]
+        Reminder.objects.filter(pk__in=later).update(claimed_by=owner, not_before=now + RESERVED)
         _store_verdicts([pair for pair in verdicts if pair[1].action != Action.SEND], now, tally)
-    return len(due), claimed
+    ahead.rows, ahead.at = may_go[together:], now
+    tally.more = bool(due)
+    return claimed
+
+
+def _store_and_claim_ahead(
+    done: Sequence[Errand], ahead: Ahead, owner: str, together: int, clock: Clock, tally: Tally
+) -> list[Reminder]:
+    """One transaction: what came of the last claim, and a claim of mails that were decided on a moment ago."""
+    now, rows = clock(), ahead.rows[:together]
+    clinics = {row.clinic_id for row in rows} | {errand.reminder.clinic_id for errand in done}
+    with access.system_run(RUN, clinics):
+        _store_outcomes(done, owner, now, tally)
+        claimed = _claim(_lock_unchanged(rows, ahead.at or now, owner), owner, now)
+        taken = {row.pk for row in claimed}
+        _release(Ahead([row for row in rows if row.pk not in taken]), owner)
+    ahead.rows = ahead.rows[together:]
+    return claimed
+
+
+def _lock_unchanged(rows: Sequence[Reminder], decided_at: datetime, owner: str) -> list[Reminder]:
+    """Those of the reserved mails that nothing has come between, as they are now, locked with their patients.
+
+    What happens to a patient's follow-up moves the reminder itself. The rest is asked for here: a death, an address or
+    wish that changed, mail that was stopped or held, and another mail to the same patient.
+    """
+    wanted = ContactWish.objects.filter(patient=OuterRef("patient"), channel=PatientChannel.EMAIL, allowed=True)
+    written = Reminder.objects.filter(patient=OuterRef("patient"), state__in=WRITTEN, decided_at__gte=decided_at)
+    reserved = Reminder.objects.filter(
+        Exists(wanted),
+        ~Exists(written),
+        pk__in=[row.pk for row in rows],
+        state=State.PLANNED,
+        claimed_by=owner,
+        patient__died_on__isnull=True,
+        patient__email_bounced_on__isnull=True,
+        clinic__mail_stopped=False,
+        clinic__message_plan__held_at__isnull=True,
+    ).exclude(patient__email="")
+    locked = reserved.select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
+    return list(locked.select_related("patient", "clinic", "appointment").order_by("send_on", "id"))
+
+
+def _release(ahead: Ahead, owner: str) -> None:
+    """What was reserved and is not claimed waits for nothing any more."""
+    if ahead.rows:
+        ids = [row.pk for row in ahead.rows]
+        Reminder.objects.filter(pk__in=ids, state=State.PLANNED, claimed_by=owner).update(not_before=None)
+        ahead.rows = []
+
+
+def _one_a_patient(rows: Sequence[Reminder]) -> list[Reminder]:
+    """The first mail of each patient, in their order."""
+    return list({row.patient_id: row for row in reversed(rows)}.values())[::-1]
 
 
 def _lock_due(now: datetime, limit: int) -> list[Reminder]:
@@ -202,8 +279,7 @@ def _hold_where_unusual(clock: Clock) -> None:
 
 
 def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder]:
-    """Mark the rows as being sent, with whom they go to; one mail a patient."""
-    first = list({row.patient_id: row for row in reversed(rows)}.values())
+    """Mark the rows as being sent, with whom they go to."""
     lease_until = now + LEASE
     addressed = {
         row.pk: {
@@ -211,7 +287,7 @@ def _claim(rows: Sequence[Reminder], owner: str, now: datetime) -> list[Reminder
             "language": row.patient.language,
             "message_id": message_id(row),
         }
-        for row in first
+        for row in rows
     }
     moved = move(
         addressed,
@@ -251,10 +327,11 @@ def _store_verdicts(verdicts: Iterable[tuple[Reminder, Verdict]], now: datetime,
 # ---- Storing what came of it
 
 
-def _store(done: Sequence[Errand], owner: str, clock: Clock, tally: Tally) -> None:
-    if done:
+def _store(done: Sequence[Errand], ahead: Ahead, owner: str, clock: Clock, tally: Tally) -> None:
+    if done or ahead.rows:
         with access.system_run(RUN):
             _store_outcomes(done, owner, clock(), tally)
+            _release(ahead, owner)
 
 
 def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Tally) -> None:

@@ -9,7 +9,7 @@ from django.db import connections, transaction
 
 from patients import access, recording
 from schedules import channels, delivery, reminders
-from schedules.circumstances import snoozes_from
+from schedules.circumstances import cases_for, snoozes_from
 from schedules.eligibility import Reason
 from schedules.models import Reminder
 from tests.schedules.conftest import DUE_ON, NOON
@@ -255,12 +255,91 @@ def test_an_expired_lease_becomes_uncertain_and_a_late_answer_still_counts(due, 
     due.refresh_from_db()
     assert (due.state, due.reason) == ("uncertain", delivery.WORKER_DIED)
     errand = delivery.Errand(due, channels.Outcome(channels.Ending.ACCEPTED))
-    delivery._store([errand], "another", lambda: NOON, delivery.Tally())
+    delivery._store([errand], delivery.Ahead(), "another", lambda: NOON, delivery.Tally())
     due.refresh_from_db()
     assert due.state == "uncertain", "another worker's word does not count"
-    delivery._store([errand], "worker", lambda: NOON, delivery.Tally())
+    delivery._store([errand], delivery.Ahead(), "worker", lambda: NOON, delivery.Tally())
     due.refresh_from_db()
     assert due.state == "sent"
+
+
+class MeanwhileChannel:
+    """The real channel; while the first mail is on its way, something happens to the patient whose turn is next."""
+
+    def __init__(self, real, meanwhile):
+        self.real, self.meanwhile = real, meanwhile
+
+    def send(self, message):
+        if self.meanwhile:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
+        return self.real.send(message)
+
+    def close(self):
+        self.real.close()
+
+
+def _dies(row, actor):
+    recording.record_death(row.patient_id, by=actor, died_on=DUE_ON, source="letter", now=NOON)
+
+
+def _wants_no_mail(row, actor):
+    row.patient.contact_wishes.update(allowed=False)
+
+
+def _has_mail_stopped(row, actor):
+    reminders.stop_mail(row.clinic, by=actor)
+
+
+def _is_withheld(row, actor):
+    reminders.cancel(row.pk, by=actor, reason="visits today", now=NOON)
+
+
+def _was_written_to(row, actor):
+    other = Reminder.objects.filter(patient=row.patient).exclude(pk=row.pk).first()
+    Reminder.objects.filter(pk=other.pk).update(state="sent", sent_to="a@b.example", decided_at=NOON)
+
+
+def _loses_the_address(row, actor):
+    recording.record_bounce(row.patient_id, by=actor, address=row.patient.email, reason="550", on=DUE_ON)
+
+
+@pytest.mark.parametrize(
+    "happens", [_dies, _wants_no_mail, _has_mail_stopped, _is_withheld, _was_written_to, _loses_the_address]
+)
+def test_what_happens_between_decision_and_claim_counts(happens, clinic, enrol, follow, channel, sink, actor):
+    for _ in range(2):
+        follow(enrol(clinic))
+    first, second = Reminder.objects.filter(step="due").select_related("patient", "clinic").order_by("send_on", "id")
+    delivery.drain(MeanwhileChannel(channel, lambda: happens(second, actor)), clock=lambda: NOON)
+    assert sink.recipients == [first.patient.email]
+    second.refresh_from_db()
+    assert second.state in ("planned", "refused", "cancelled")
+    assert second.not_before is None or second.not_before - NOON > delivery.RESERVED, "nothing stays reserved"
+
+
+def test_an_address_that_changes_after_the_decision_is_the_one_written_to(clinic, enrol, follow, channel, sink, actor):
+    for _ in range(2):
+        follow(enrol(clinic))
+    second = Reminder.objects.filter(step="due").select_related("patient").order_by("send_on", "id").last()
+
+    def moves():
+        recording.amend_patient(second.patient_id, by=actor, changes={"email": "new@post.example"}, reason="told")
+
+    delivery.drain(MeanwhileChannel(channel, moves), clock=lambda: NOON)
+    assert sink.recipients[1] == "new@post.example"
+    second.refresh_from_db()
+    assert (second.state, second.sent_to) == ("sent", "new@post.example")
+
+
+def test_a_decision_that_has_grown_old_is_made_anew(clinic, enrol, follow, channel, sink, monkeypatch):
+    for _ in range(3):
+        follow(enrol(clinic))
+    times = iter(NOON + timedelta(seconds=3 * turn) for turn in range(100))
+    decisions = []
+    monkeypatch.setattr(delivery, "cases_for", lambda rows, now: decisions.append(len(rows)) or cases_for(rows, now))
+    assert delivery.drain(channel, clock=lambda: next(times)).states == {"sent": 3}
+    assert decisions == [3, 2, 1, 0]
 
 
 def test_workers_at_once_send_each_mail_once(committed_database, make_clinic, enrol, follow, sink):
