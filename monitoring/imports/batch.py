@@ -118,16 +118,20 @@ def check_matched(
     *,
     clinic_id: int,
     by: Actor,
+    date_order: DateOrder | None = None,
     now: datetime | None = None,
 ) -> ImportBatch:
-    """Check a kept file with its headings read as `columns`. Raises ImportRefused; then nothing has changed."""
+    """Check a kept file with its headings read as `columns`, and its dates as told.
+
+    Raises ImportRefused; then nothing has changed.
+    """
     now = now or timezone.now()
     with alone(batch_id), bound(clinic_id, by):
         batch = ImportBatch.objects.select_related("clinic").select_for_update(of=("self",)).get(pk=batch_id)
         if batch.state not in MATCHABLE or batch.content is None:
             raise ImportRefused(_("The columns of this import can no longer be matched."))
         content, options = _unpack(bytes(batch.content))
-        options = replace(options, mapping=dict(columns))
+        options = replace(options, mapping=dict(columns), date_order=date_order or options.date_order)
         file = open_file(content, mapping=options.mapping)
         batch.state, batch.content = State.CHECKED, _pack(content, options)
         _dry_run(batch, file, options, by, now, _silent)

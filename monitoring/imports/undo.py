@@ -47,7 +47,10 @@ _NO_WORK: Final = (
 
 @dataclass(frozen=True)
 class Left:
-    """Something that is left as it is: `why` is a code with words in monitoring.web, `what` names the thing."""
+    """Something left as it is: `why` is a code that has words in monitoring.web.import_words.
+
+    `what` is a fact's key, a detail's name or a day.
+    """
 
     why: str
     what: str = ""
@@ -242,7 +245,7 @@ def _plan_facts(one: Undoing, said: Sequence[Wrote], standing: Sequence[Fact]) -
             if _is_corrected(key):
                 one.left.append(Left("corrected", f"{key[0]}-{key[1]}"))
         elif any(_answers(answer, fact) for answer in answers):
-            one.left.append(Left("answered", f"{fact.key} {fact.on}"))
+            one.left.append(Left("answered", fact.key))
         else:
             one.facts.append(fact)
     return bool(others)

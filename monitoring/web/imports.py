@@ -20,15 +20,29 @@ from patients.access import Permission, Viewer
 from patients.models import Clinic
 
 from .. import audit
-from ..imports import batch, columns, waiting
+from ..imports import batch, columns, undo, waiting
 from ..imports.cells import DateOrder
 from ..imports.registry_file import ImportRefused
 from ..models import ImportBatch, ImportRow
 from ..tasks import save_waiting_imports
 from .entry import signed_in
+from .import_words import numbers, undone_rows
 
 PAGE = 50
 State = ImportBatch.State
+
+
+def date_order_field() -> forms.ChoiceField:
+    """How the file writes dates: a choice, since 03/04 could be two days."""
+    return forms.ChoiceField(
+        label=gettext_lazy("Dates in the file"),
+        choices=[
+            (DateOrder.ISO.value, gettext_lazy("2026-03-27 (year, month, day)")),
+            (DateOrder.DAY_FIRST.value, gettext_lazy("27.03.2026 or 27/03/2026 (day first)")),
+            (DateOrder.MONTH_FIRST.value, gettext_lazy("03/27/2026 (month first)")),
+        ],
+        initial=DateOrder.ISO.value,
+    )
 
 
 class UploadForm(forms.Form):
@@ -38,15 +52,7 @@ class UploadForm(forms.Form):
         help_text=gettext_lazy("CSV or Excel, one row a visit. Nothing is saved yet."),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.xlsx,text/csv"}),
     )
-    date_order = forms.ChoiceField(
-        label=gettext_lazy("Dates in the file"),
-        choices=[
-            (DateOrder.ISO.value, gettext_lazy("2026-03-27 (year, month, day)")),
-            (DateOrder.DAY_FIRST.value, gettext_lazy("27.03.2026 or 27/03/2026 (day first)")),
-            (DateOrder.MONTH_FIRST.value, gettext_lazy("03/27/2026 (month first)")),
-        ],
-        initial=DateOrder.ISO.value,
-    )
+    date_order = date_order_field()
     row_by_row = forms.BooleanField(label=gettext_lazy("Save the good rows even if others are refused"), required=False)
 
     def __init__(self, *args: Any, viewer: Viewer, **kwargs: Any) -> None:
@@ -67,9 +73,9 @@ def import_list(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST or None, request.FILES or None, viewer=viewer)
     status = 200
     if request.method == "POST":
-        checked = _check(form, viewer) if form.is_valid() else None
-        if checked is not None:
-            return redirect("import_batch", pk=checked.pk)
+        received = _receive(form, viewer) if form.is_valid() else None
+        if received is not None:
+            return redirect(page_of(received), pk=received.pk)
         status = 422
     found = ImportBatch.objects.filter(clinic__in=viewer.clinics_where(Permission.IMPORT)).defer("content")
     page = Paginator(found.select_related("clinic").order_by("-id"), PAGE).get_page(request.GET.get("page"))
@@ -77,13 +83,18 @@ def import_list(request: HttpRequest) -> HttpResponse:
     return render(request, "monitoring/imports/list.html", context, status=status)
 
 
-def _check(form: UploadForm, viewer: Viewer) -> ImportBatch | None:
+def page_of(one: ImportBatch) -> str:
+    """The name of the page on which the batch is to be looked at next."""
+    return "import_columns" if one.state == State.MAPPING else "import_batch"
+
+
+def _receive(form: UploadForm, viewer: Viewer) -> ImportBatch | None:
     upload: UploadedFile[bytes] = form.cleaned_data["file"]
     options = batch.Options(
         all_or_nothing=not form.cleaned_data["row_by_row"], date_order=DateOrder(form.cleaned_data["date_order"])
     )
     try:
-        return batch.check(
+        return batch.receive(
             form.cleaned_data["clinic"], upload.read(), file_name=upload.name or "", by=viewer.actor, options=options
         )
     except ImportRefused as refused:
@@ -91,7 +102,8 @@ def _check(form: UploadForm, viewer: Viewer) -> ImportBatch | None:
         return None
 
 
-def _batch(viewer: Viewer, pk: int) -> ImportBatch:
+def find_batch(viewer: Viewer, pk: int) -> ImportBatch:
+    """The batch, without its file, where the viewer may import; 404 elsewhere."""
     found = ImportBatch.objects.filter(pk=pk, clinic__in=viewer.clinics_where(Permission.IMPORT)).defer("content")
     one = found.select_related("clinic").first()
     if one is None:
@@ -104,23 +116,29 @@ def _batch(viewer: Viewer, pk: int) -> ImportBatch:
 def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
     """What a file would do or has done; POST saves it. With htmx it answers the progress alone."""
     viewer = access.viewer_of(request)
-    one = _batch(viewer, pk)
+    one = find_batch(viewer, pk)
     if request.method == "POST":
         try:
             waiting.ask_to_save(one, viewer.actor)
         except ImportRefused as refused:
             messages.error(request, str(refused))
         else:
-            transaction.on_commit(_hint, robust=True)
+            transaction.on_commit(wake_a_worker, robust=True)
             messages.success(request, _("Saving has begun; you may leave this page."))
         return redirect("import_batch", pk=one.pk)
-    running = one.state in {State.WAITING, State.RUNNING}
+    if one.state == State.MAPPING:
+        return redirect(page_of(one), pk=one.pk)
+    running = one.state in {State.WAITING, State.RUNNING, State.UNDOING}
     rows = ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id")
     context = {
         "batch": one,
         "running": running,
         "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
         "can_save": one.state in {State.CHECKED, State.FAILED} and not (one.all_or_nothing and one.rows_refused),
+        "can_match": one.state == State.CHECKED and found_file(one),
+        "can_undo": undo.is_undoable(one),
+        "numbers": numbers(one.undone),
+        "left": undone_rows(one) if one.undone else [],
     }
     if "HX-Request" in request.headers and request.GET.get("part") == "progress":
         answer = render(request, "monitoring/imports/progress.html", context)
@@ -130,7 +148,11 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "monitoring/imports/batch.html", context)
 
 
-def _hint() -> None:
+def found_file(one: ImportBatch) -> bool:
+    return ImportBatch.objects.filter(pk=one.pk, content__isnull=False).exists()
+
+
+def wake_a_worker() -> None:
     """Wake a worker; without one the clock does it within a minute."""
     save_waiting_imports.apply_async(expires=60, retry=False)
 
@@ -140,7 +162,7 @@ def _hint() -> None:
 def problems(request: HttpRequest, pk: int) -> HttpResponse:
     """Every row that asks for attention, as a table to correct the file by."""
     viewer = access.viewer_of(request)
-    one = _batch(viewer, pk)
+    one = find_batch(viewer, pk)
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="import-{one.pk}-problems.csv"'
     answer.write("\ufeff")

@@ -1,8 +1,8 @@
-"""Addresses of the review, messages, import and protocol pages."""
+"""Addresses of the review, messages and import pages."""
 
 from django.urls import path
 
-from . import imports, letters, mail_settings, mail_templates, messages, protocol, review
+from . import import_columns, import_undo, imports, letters, mail_settings, mail_templates, messages, review
 
 urlpatterns = [
     path("review/", review.queue, name="reviews"),
@@ -35,6 +35,7 @@ urlpatterns = [
     path("import/", imports.import_list, name="imports"),
     path("import/template.csv", imports.template, name="import_template"),
     path("import/<int:pk>/", imports.import_batch, name="import_batch"),
+    path("import/<int:pk>/columns/", import_columns.import_columns, name="import_columns"),
+    path("import/<int:pk>/undo/", import_undo.import_undo, name="import_undo"),
     path("import/<int:pk>/problems.csv", imports.problems, name="import_problems"),
-    path("protocol/", protocol.protocol_page, name="protocol"),
 ]

@@ -49,6 +49,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "appointment_settle": "takes POST only",
     "import_template": "a file",
     "dashboard_file": "a file",
+    "protocol_step": "takes POST only",
     "mail_events": "takes the mail provider's posts only",
     "import_problems": "a file",
     "api_schema": "a file",
@@ -79,6 +80,7 @@ class Samples:
     fact: str
     batch: int
     appointment: int
+    protocol: int = 1
     tokens: dict[str, str] = field(default_factory=dict)  # of the links in a patient's mail, by purpose
 
 
@@ -153,7 +155,11 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "appointment_book": _of_patient("appointment_book"),
     "appointment_move": lambda samples: [reverse("appointment_move", args=[samples.appointment])],
     "appointment_cancel": lambda samples: [reverse("appointment_cancel", args=[samples.appointment])],
-    "import_batch": lambda samples: [reverse("import_batch", args=[samples.batch])],
+    "protocol_draft": lambda samples: [reverse("protocol_draft", args=[samples.protocol])],
+    "protocol_effect": lambda samples: [reverse("protocol_effect", args=[samples.protocol])],
+    "import_batch": lambda samples: [reverse("import_batch", args=[pk]) for pk in (samples.batch, samples.saved)],
+    "import_columns": lambda samples: [reverse("import_columns", args=[samples.batch])],
+    "import_undo": lambda samples: [reverse("import_undo", args=[samples.saved])],
 }
 
 

@@ -30,8 +30,8 @@ def full(registry, actor):
     """A registry in which no page is empty. `samples` names one thing of each kind."""
     from monitoring.imports import batch
     from monitoring.models import ReviewCase
-    from patients import recording
-    from patients.models import Imaging, SymptomReport
+    from patients import access, recording
+    from patients.models import Imaging, Patient, SymptomReport
     from patients.vocabulary import EndReason, Side
     from schedules import appointments, links
     from schedules.models import Reminder
@@ -56,16 +56,39 @@ def full(registry, actor):
         recording.end_follow_up(right, by=actor, on=made.today, reason=reason, evidence="letter of today")
         content = b"record_number,family_name,given_name,born_on,enrolled_on\nA-2,Okafor,Ben,2031-01-01,2026-01-10\n"
         checked = batch.check(made.clinic, content, file_name="registry.csv", by=actor)
+        twice = b"record_number,family_name\nA-3,Lund\nA-4,Okafor\n"
+        saved = batch.check(made.clinic, twice, file_name="late.csv", by=actor)
+        batch.commit(saved.pk, clinic_id=made.clinic.pk, by=actor)
+        worked_on = Patient.objects.get(record_number="A-4")
+        recording.amend_patient(worked_on.pk, by=actor, changes={"address": "Mill Lane 4"})
         case = ReviewCase.objects.get(patient=painful, action="CORE_DECOMPRESSION_REVIEW")
         mail = Reminder.objects.filter(patient=painful).first()
         tokens = {purpose.value: links.sign(links.link_of(mail, purpose)) for purpose in links.Purpose}
         in_a_week = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=7)
         booked = appointments.book(painful.pk, appointments.Wanted(starts_at=in_a_week), by=actor)
+        draft = _draft(access.viewer_for(made.admin))
         made.samples = addresses.Samples(
-            unmeasured.pk, case.pk, recorded.facts[0].key, checked.pk, appointment=booked.pk, tokens=tokens
+            unmeasured.pk,
+            case.pk,
+            recorded.facts[0].key,
+            checked.pk,
+            appointment=booked.pk,
+            protocol=draft.pk,
+            tokens=tokens,
         )
         made.painful, made.late = painful, late
     return made
+
+
+def _draft(author):
+    """A draft that moves hips."""
+    from monitoring import protocol_drafts
+    from schedules.guideline.protocol import Protocol
+
+    now = timezone.now()
+    made = protocol_drafts.start_draft(None, note="Closer follow-up.", viewer=author, now=now)
+    closer = Protocol(standard_interval_months=4)
+    return protocol_drafts.edit_draft(made.pk, closer, note="", seen=made.digest, viewer=author, now=now)
 
 
 class Inspection:

@@ -1,12 +1,9 @@
 """Undoing an import: what it wrote is taken back, what others built on is left and told, and twice is once."""
 
-import threading
 from datetime import date
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.db import connection, connections, transaction
 
 from monitoring import census
 from monitoring.imports import batch as batches
