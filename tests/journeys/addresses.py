@@ -81,6 +81,7 @@ class Samples:
     batch: int
     appointment: int
     protocol: int = 1
+    saved: int = 1  # an import that can be undone
     tokens: dict[str, str] = field(default_factory=dict)  # of the links in a patient's mail, by purpose
 
 
