@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("monitoring.web.urls_worklist")),
     path("", include("monitoring.web.urls_patient")),
     path("", include("monitoring.web.urls_review")),
+    path("", include("monitoring.web.urls_protocol")),
     path("", include("monitoring.web.urls_calendar")),
     path("", include("monitoring.web.urls_tokens")),
     path("", include("monitoring.web.urls_notifications")),

@@ -1,47 +1,151 @@
-"""Protocol page: the guideline as a surgeon reads it, with the numbers in force, the sources and their grade."""
+"""Protocol pages: the guideline as a surgeon reads it, and its cases, run as the page is opened."""
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from patients import access
 from schedules import adoption
-from schedules.guideline.rules import RULES
+from schedules.guideline.evaluation import HipAnswer
+from schedules.guideline.protocol import Protocol
+from schedules.guideline.rules import RULES, Rule
+from schedules.guideline.vignettes import Difference, Run, run, vignettes
 from schedules.models import ProtocolVersion
 
-from .. import worklist
+from .. import protocol_drafts, worklist
 from .entry import signed_in
-from .finding_words import ACTIONS, GRADES
+from .finding_words import ACTIONS, GRADES, PATHWAYS
+from .parameter_words import parameter_groups
+from .worklist_filters import with_query
+
+
+def tabs(current: str) -> list[dict[str, Any]]:
+    """The pages of the protocol."""
+    pages = (("protocol", _("Rules")), ("protocol_cases", _("Cases")), ("protocol_versions", _("Versions")))
+    return [{"name": words, "url": reverse(name), "current": name == current} for name, words in pages]
+
+
+def in_force(request: HttpRequest) -> Protocol:
+    return adoption.protocol_in_force(worklist.today_for(access.viewer_of(request), timezone.now()))
 
 
 @signed_in
 @require_GET
 def protocol_page(request: HttpRequest) -> HttpResponse:
-    viewer = access.viewer_of(request)
-    protocol = adoption.protocol_in_force(worklist.today_for(viewer, timezone.now()))
+    """Every rule with its sentence, action, deadline, grade and sources, and every parameter in force."""
+    protocol = in_force(request)
+    waiting = ProtocolVersion.objects.filter(state__in=protocol_drafts.WAITING).order_by("id")
+    coming = ProtocolVersion.objects.filter(
+        state=ProtocolVersion.State.APPROVED,
+        in_force_from__gt=worklist.today_for(access.viewer_of(request), timezone.now()),
+    ).order_by("in_force_from")
     context = {
+        "tabs": tabs("protocol"),
         "name": str(protocol),
         "digest": protocol.digest(),
-        "versions": ProtocolVersion.objects.all()[:20],
-        "rules": [
-            {
-                "rule": rule,
-                "action": ACTIONS.get(rule.action, rule.action),
-                "grade": GRADES.get(rule.grade, rule.grade),
-                "days": rule.urgency.days(protocol),
-            }
-            for rule in RULES.values()
-        ],
-        "parameters": [(name.replace("_", " "), _words(value)) for name, value in protocol.to_json().items()],
+        "waiting": list(waiting),
+        "coming": list(coming),
+        "rules": [_rule(rule, protocol) for rule in RULES.values()],
+        "groups": parameter_groups(protocol),
+        "may_draft": protocol_drafts.may_draft(access.viewer_of(request)),
     }
     return render(request, "monitoring/protocol.html", context)
 
 
-def _words(value: object) -> str:
-    """A parameter's value; a list of spans as `6 weeks, 3 months`, a number for each of several as `HHS: 10`."""
+def _rule(rule: Rule, protocol: Protocol) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "action": ACTIONS.get(rule.action, rule.action),
+        "grade": GRADES.get(rule.grade, rule.grade),
+        "days": rule.urgency.days(protocol),
+        "cases": [
+            {"name": one.name, "number": one.name.partition("-")[0], "title": one.title}
+            for one in vignettes()
+            if rule.id in _expected_rules(one.expect)
+        ],
+    }
+
+
+def _expected_rules(expect: dict[str, Any]) -> set[str]:
+    lists = (hip.get(name, ()) for hip in expect.get("hips", ()) for name in ("findings", "findings_include"))
+    return {rule for rules in lists for rule in rules}
+
+
+@signed_in
+@require_GET
+def cases_page(request: HttpRequest) -> HttpResponse:
+    """Every case run now, under the version in force or another; what is not as expected is said."""
+    protocol, standing = asked_protocol(request), in_force(request)
+    runs = [run(vignette, protocol) for vignette in vignettes()]
+    context = {
+        "tabs": tabs("protocol_cases"),
+        "name": str(protocol),
+        "is_default": protocol == adoption.DEFAULT,
+        "default": str(adoption.DEFAULT),
+        "runs": [_run(one) for one in runs],
+        "other": sum(bool(one.differences) for one in runs),
+        "choices": [
+            {
+                "name": str(version),
+                "url": with_query(reverse("protocol_cases"), {"version": str(version.pk)}),
+                "current": str(version) == str(protocol),
+            }
+            for version in ProtocolVersion.objects.exclude(state=ProtocolVersion.State.WITHDRAWN).order_by("-id")[:12]
+        ],
+        "in_force": str(standing),
+    }
+    return render(request, "monitoring/protocol/cases.html", context)
+
+
+def asked_protocol(request: HttpRequest) -> Protocol:
+    """The protocol of `version`, or the one in force. Raises Http404 for one there is not."""
+    asked = request.GET.get("version", "")
+    if not asked:
+        return in_force(request)
+    version = ProtocolVersion.objects.filter(pk=int(asked)).first() if asked.isdecimal() and len(asked) < 18 else None
+    if version is None:
+        raise Http404("No such version.")
+    return Protocol.from_json(version.parameters)
+
+
+def _run(one: Run) -> dict[str, Any]:
+    return {
+        "vignette": one.vignette,
+        "as_of": one.answer.as_of,
+        "hips": [_hip(hip) for hip in reversed(one.answer.hips)],  # right first, as on a radiograph
+        "differences": [_difference(different) for different in one.differences],
+    }
+
+
+def _hip(hip: HipAnswer) -> dict[str, Any]:
+    return {
+        "side": _("Left hip") if hip.side == "left" else _("Right hip"),
+        "pathway": PATHWAYS.get(hip.pathway, hip.pathway),
+        "status": hip.status or "",
+        "due_on": hip.window.due_on if hip.window else None,
+        "because": hip.because,
+        "findings": [
+            {"rule": finding.rule, "action": ACTIONS.get(finding.action, finding.action), "act_by": finding.act_by}
+            for finding in hip.findings
+        ],
+    }
+
+
+def _difference(one: Difference) -> dict[str, str]:
+    side = {"left": _("Left hip"), "right": _("Right hip")}.get(one.side, _("Patient"))
+    return {
+        "where": f"{side}, {one.what.replace('_', ' ')}",
+        "expected": _plain(one.expected),
+        "found": _plain(one.found),
+    }
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(" ".join(str(part) for part in reversed(span)) for span in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {number}" for name, number in value.items())
-    return str(value)
+        return ", ".join(str(part) for part in value) or _("none")
+    return _("none") if value is None else str(value)

@@ -1,0 +1,261 @@
+"""Protocol pages: rules and cases to read, and the way of a draft from its author to the day it decides."""
+
+import re
+from datetime import UTC, date, datetime
+
+import pytest
+import time_machine
+from django.core.cache import cache
+from django.test import Client
+
+from monitoring import pipeline, protocol_drafts, protocol_effect
+from monitoring.models import AuditEntry, HipEvaluation
+from monitoring.protocol_effect import Effect
+from monitoring.web.parameter_words import FAULTS, PARAMETERS, visits_of, visits_words
+from patients import access, recording
+from patients.models import Imaging, SymptomReport
+from patients.vocabulary import Side
+from schedules import adoption
+from schedules.guideline.protocol import DEFAULT, WORDINGS, Protocol, Visit
+from schedules.guideline.vignettes import vignettes
+from schedules.models import ProtocolVersion
+
+MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
+LESION = {"necrosis": True, "lesion_volume_percent": 12, "volume_method": "MRI_3D_SEGMENTATION"}
+
+
+@pytest.fixture(autouse=True)
+def _on_a_monday():
+    with time_machine.travel(MONDAY, tick=False):
+        yield
+
+
+def signed_in(client, user):
+    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.staff = user
+    return client
+
+
+@pytest.fixture
+def by(clinic, make_user):
+    """`by("clinician", name=...)`: a browser of somebody new with this role."""
+    cache.clear()
+    return lambda *roles, **details: signed_in(Client(), make_user(clinic, *roles, **details))
+
+
+@pytest.fixture
+def watch(clinic, enrol, actor):
+    """`watch()`: a patient with a silent lesion of 12 %, seen on 10 January."""
+
+    def one():
+        day, patient = date(2026, 1, 10), enrol(clinic)
+        facts = [
+            (Side.LEFT, Imaging(on=day, modality="MR", **LESION)),
+            (Side.LEFT, Imaging(on=day, modality="XR", views=["AP_PELVIS", "FROG_LATERAL"])),
+            (Side.LEFT, SymptomReport(on=day, source="clinician", symptomatic=False, pain_nrs=0)),
+            (Side.RIGHT, Imaging(on=day, modality="MR", necrosis=False)),
+        ]
+        recording.record_facts(patient.pk, facts, by=actor)
+        return patient
+
+    return one
+
+
+def typed(client, url, **changes):
+    """What the draft's form holds, with these changes."""
+    form = client.get(url).context["form"]
+    return {name: form[name].value() for name in form.fields} | changes
+
+
+def read(answer):
+    text = re.sub(r"<[^>]+>", " ", answer.content.decode())
+    return re.sub(r"\s+", " ", text.replace("&#x27;", "'"))
+
+
+def test_a_draft_is_made_seen_submitted_approved_by_another_and_decides_on_its_day(clinic, by, watch):
+    patients = [watch() for _number in range(3)]
+    author, second = by("admin", name="Ruth Amsel"), by("clinician", name="Dr Lindqvist")
+
+    made = author.post("/protocol/drafts/new/", {"note": "Small lesions are seen every four months."})
+    url = made.url
+    assert author.post(url, typed(author, url, standard_interval_months="4")).status_code == 302
+    page = author.get(f"{url}effect/")
+    assert "3 patients were looked at: everybody in your clinics." in read(page)
+    assert "3 hips would move" in read(page) and "61 days earlier" in read(page)
+    assert HipEvaluation.objects.filter(due_on=date(2026, 7, 10)).count() == 3, "looking changes nothing"
+    assert AuditEntry.objects.filter(act="look", object="effect of onfh-small-lesion/2").count() == 3
+    assert "Submitted." in read(author.post(f"{url}submitted/", follow=True))
+
+    assert author.post(f"{url}taken_up/").status_code == 403
+    assert "waits for a second clinician" in read(second.get("/protocol/"))
+    second.post(f"{url}taken_up/")
+    assert second.post(f"{url}approved/", {"in_force_from": "2026-03-02"}).status_code == 422
+    assert second.post(f"{url}approved/", {"in_force_from": "2026-03-09"}).status_code == 302
+    assert "comes into force on 9 Mar 2026" in read(author.get("/protocol/"))
+
+    with time_machine.travel(datetime(2026, 3, 9, 6, tzinfo=UTC), tick=False):
+        assert pipeline.sweep(datetime(2026, 3, 9, 6, tzinfo=UTC)).changed == 3
+        access.bind_clinics([clinic.pk])
+        signed_in(author, author.staff)  # a week later
+        assert "10 May 2026" in read(author.get(f"/patients/{patients[0].pk}/"))
+        assert "onfh-small-lesion/2 is in force" in read(author.get("/protocol/"))
+        history = read(author.get(url))
+    for words in ("Parameters changed Ruth Amsel", "Review begun Dr Lindqvist", "Approved Dr Lindqvist"):
+        assert words in history
+
+
+@pytest.fixture
+def draft(by):
+    """The address of an author's draft, and that author."""
+    author = by("clinician")
+    return author, author.post("/protocol/drafts/new/", {"note": "Another policy."}).url
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"standard_interval_months": "9"}, "Standard interval: must be 3 to 6, not 9"),
+        ({"short_interval_months": "5", "standard_interval_months": "4"}, "must not exceed “Standard interval”"),
+        ({"soon_days": "7"}, "must increase (Urgent, Soon, Review)"),
+        ({"hhs_fall": "0"}, "Harris hip score has fallen by: must be above 0"),
+        ({"decompression_visits": "6 weeks, 2 fortnights"}, "“2 fortnights” is not a number of weeks or months"),
+        ({"decompression_visits": ""}, "must name at least one visit"),
+        ({"baseline_days": "soon"}, "Enter a whole number."),
+        ({"review_days": "9" * 5000}, "Enter a whole number."),
+    ],
+)
+def test_what_is_out_of_bounds_is_said_at_its_parameter_and_nothing_is_kept(draft, change, words):
+    author, url = draft
+    answer = author.post(url, typed(author, url, **change))
+    assert answer.status_code == 422
+    assert words in read(answer)
+    assert Protocol.from_json(ProtocolVersion.objects.latest("id").parameters).baseline_days == DEFAULT.baseline_days
+
+
+def test_a_stale_form_shows_what_stands_now(draft, by):
+    author, url = draft
+    stale = typed(author, url, baseline_days="20")
+    admin = by("admin")
+    admin.post(url, typed(admin, url, worsening_nrs="3"))
+    answer = author.post(url, stale)
+    assert answer.status_code == 409 and "Somebody else has changed this draft meanwhile" in read(answer)
+
+
+def test_a_return_wants_a_reason_and_the_author_reads_it(draft, by):
+    author, url = draft
+    author.post(url, typed(author, url, baseline_days="20"))
+    author.post(f"{url}submitted/")
+    second = by("clinician")
+    second.post(f"{url}taken_up/")
+    assert second.post(f"{url}returned/", {"reason": " "}).status_code == 422
+    second.post(f"{url}returned/", {"reason": "Twenty days are too few."})
+    assert "Twenty days are too few." in read(author.get(url))
+    assert author.get(url).context["form"] is not None, "it can be changed again"
+
+
+def test_a_coordinator_reads_and_does_not_draft(draft, by):
+    _author, url = draft
+    coordinator = by("coordinator")
+    assert coordinator.get(url).context["form"] is None
+    assert coordinator.get("/protocol/drafts/new/").status_code == 403
+    assert coordinator.post(url, {"note": "x"}).status_code in (403, 422)
+    assert coordinator.post(f"{url}withdrawn/", {"reason": "x"}).status_code == 403
+    assert (
+        coordinator.get(f"{url}nowhere/").status_code == 405 and coordinator.post(f"{url}nowhere/").status_code == 404
+    )
+
+
+def test_every_case_is_shown_and_answered_as_worked_out(by):
+    answer = by("coordinator").get("/protocol/cases/")
+    assert f"{len(vignettes())} cases, all answered as expected." in read(answer)
+    assert all(case.title in read(answer).replace("&quot;", '"') for case in vignettes())
+
+
+def test_the_cases_under_a_draft_say_what_it_changes(draft):
+    author, url = draft
+    author.post(url, typed(author, url, standard_interval_months="4"))
+    version = ProtocolVersion.objects.latest("id")
+    text = read(author.get(f"/protocol/cases/?version={version.pk}"))
+    assert "answered otherwise than under onfh-small-lesion/1" in text
+    assert "2026-07-10 2026-05-10" in text
+    assert author.get("/protocol/cases/?version=999").status_code == 404
+
+
+def test_two_versions_are_compared(draft):
+    author, url = draft
+    author.post(url, typed(author, url, baseline_days="20", hoos_jr_fall="7.5"))
+    first, second = ProtocolVersion.objects.order_by("id").values_list("id", flat=True)
+    text = read(author.get(f"/protocol/versions/?before={first}&after={second}"))
+    assert "2 parameters differ" in text and "8.5 points 7.5 points" in text
+    assert author.get("/protocol/versions/?before=0&after=x").status_code == 422
+
+
+def test_the_rules_page_leads_to_the_cases_and_gives_bounds_and_grounds(by):
+    page = by("coordinator").get("/protocol/")
+    assert 'href="/protocol/cases/#12-deep-depression"' in page.content.decode()
+    assert "Late collapse, depression above 2.0 mm fixed ARCO 2019" in read(page)
+
+
+def test_another_clinics_hips_are_not_in_the_effect(draft, watch, other_clinic, make_user):
+    author, url = draft
+    author.post(url, typed(author, url, standard_interval_months="4"))
+    watch()
+    stranger = signed_in(Client(), make_user(other_clinic, "clinician"))
+    assert "No hip would move" in read(stranger.get(f"{url}effect/"))
+
+
+def test_a_large_registry_is_looked_at_in_parts(clinic, watch, make_user, monkeypatch):
+    monkeypatch.setattr(protocol_effect, "CHUNK", 2)
+    for _number in range(5):
+        watch()
+    viewer = access.viewer_for(make_user(clinic, "clinician"))
+    closer = Protocol(version=2, standard_interval_months=4)
+    effect = Effect()
+    seen = []
+    while not effect.is_whole or not seen:
+        protocol_effect.look(effect, closer, viewer=viewer, now=MONDAY, enough=lambda: True)
+        seen.append((effect.looked, effect.hips))
+    assert seen == [(2, 2), (4, 4), (5, 5)]
+    assert len({moved.patient_id for moved in effect.moved}) == 5
+    assert effect.usual_days("earlier") == (61, 61) and effect.usual_days("later") is None
+
+
+def test_a_painful_threshold_raises_and_clears_findings(clinic, watch, make_user, actor):
+    patient = watch()
+    pain = SymptomReport(on=date(2026, 2, 20), source="clinician", pain_nrs=1)
+    recording.record_facts(patient.pk, [(Side.LEFT, pain)], by=actor)
+    viewer = access.viewer_for(make_user(clinic, "clinician"))
+    lenient = Protocol(version=2, symptomatic_nrs_min=3)
+    effect = protocol_effect.look(Effect(), lenient, viewer=viewer, now=MONDAY, enough=lambda: False)
+    assert effect.rules[("cleared", "R11")] == 1
+    assert {"pathway", "cleared", "later"} <= set(effect.moved[0].move.kinds)
+
+
+def test_the_effect_is_read_in_a_fixed_number_of_queries(draft, watch, django_assert_max_num_queries):
+    author, url = draft
+    author.post(url, typed(author, url, standard_interval_months="4"))
+    for _number in range(6):
+        watch()
+    with django_assert_max_num_queries(45):
+        author.get(f"{url}effect/")
+
+
+def test_every_parameter_and_every_fault_has_its_words():
+    own = {"name", "version"}
+    assert set(PARAMETERS) == set(Protocol.__dataclass_fields__) - own
+    assert set(FAULTS) == set(WORDINGS)
+
+
+@pytest.mark.parametrize("text", ["6 weeks, 3 months", "6w,3m", "6 WEEKS , 3 Month"])
+def test_visits_are_read_as_people_write_them(text):
+    assert visits_of(text) == (Visit("weeks", 6), Visit("months", 3))
+    assert visits_of(visits_words(DEFAULT.decompression_visits)) == DEFAULT.decompression_visits
+
+
+def test_the_first_draft_adopts_the_built_in_protocol(draft):
+    assert adoption.protocol_in_force(date(2026, 3, 2)) == DEFAULT
+    assert [str(one) for one in ProtocolVersion.objects.order_by("id")] == [
+        "onfh-small-lesion/1",
+        "onfh-small-lesion/2",
+    ]
+    assert protocol_drafts.compare(*ProtocolVersion.objects.order_by("id").values_list("parameters", flat=True)) == {}
