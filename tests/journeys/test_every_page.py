@@ -74,6 +74,7 @@ def full(registry, actor):
             checked.pk,
             appointment=booked.pk,
             protocol=draft.pk,
+            saved=saved.pk,
             tokens=tokens,
         )
         made.painful, made.late = painful, late
