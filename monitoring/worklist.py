@@ -5,7 +5,7 @@ being late. A snoozed patient leaves the tabs of lateness until the day promised
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -79,7 +79,6 @@ NO_RISK = 9
 OPEN = ("open", "due")
 MISSED_SHOWN = timedelta(days=120)
 PAGE = 50
-EXPORT_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,15 +302,15 @@ def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: s
     return Page(rows_for(found, today), after=_mark(found[-1]) if more else "")
 
 
-def every_row(tab: str, viewer: Viewer, filters: Filters, today: date) -> Iterator[Row]:
-    """All rows of a tab, read page by page."""
-    after = ""
-    while True:
-        page = page_of(tab, viewer, filters, today, after=after, size=EXPORT_PAGE)
-        yield from page.rows
-        if not page.after:
-            return
-        after = page.after
+def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> list[tuple[int, int]]:
+    """(id, clinic's id) of all patients of a tab in its order: one query, since sorting costs more than reading."""
+    return list(patients_in(tab, viewer, filters, today).values_list("pk", "clinic_id"))
+
+
+def rows_of(viewer: Viewer, patient_ids: Sequence[int], today: date) -> list[Row]:
+    """What the worklist says of these patients, in their order; nothing of those whom the viewer does not see."""
+    found = access.patients_for(viewer).select_related("clinic", "responsible").in_bulk(patient_ids)
+    return rows_for([found[pk] for pk in patient_ids if pk in found], today)
 
 
 def _mark(patient: Any) -> str:

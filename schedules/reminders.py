@@ -10,17 +10,17 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from patients.changes import Actor, Change, announce
-from patients.models import Clinic
+from patients.models import Clinic, Patient
 from patients.recording import lock_patient, today_at
 
 from . import rehearsal, substitutes
 from .circumstances import cases_for
-from .eligibility import Action, Eligibility, Verdict, decide, morning
-from .ladder import steps_of
+from .eligibility import Action, Eligibility, Reason, Verdict, decide, morning
+from .ladder import rung_of, steps_of
 from .message_plans import wishes_of
-from .models import Reminder, Substitute
+from .models import Plan, Reminder, ReminderEvent, Substitute
 from .plans import PatientWindow
-from .substitutes import UNREACHED
+from .substitutes import UNREACHED, remember
 
 State = Reminder.State
 
@@ -32,6 +32,9 @@ CALLED_FOR_AGAIN = _("Called for again.")
 CAN_BE_SENT_AGAIN = _("What stood against it has changed.")
 MISSED_WHEN_PLANNED = _("Its day had passed when the follow-up was planned.")
 WITHHELD = "Withheld by "  # a person's decision, which planning leaves alone
+ASKED_FOR_NOW = "Asked for now by "  # another
+NOTHING_PLANNED = _("No message about a follow-up is planned.")
+TOO_EARLY = _("Its message does not go out so long before its day.")
 
 
 # ---- Moving
@@ -129,7 +132,7 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
     stored = _stored(windows, {window.cycle_on for window in asked.values()})
     known = {_key(row): row for row in stored}
     new: list[Reminder] = []
-    moved: list[Reminder] = []
+    elsewhere: list[tuple[Reminder, date]] = []
     revived: list[int] = []
     unreached = _mails_about_appointments(windows, now)
     called_for: set[Key] = set()
@@ -143,15 +146,14 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
             if row is None:
                 new.append(_new(window, rung.step, send_on, too_late, now))
             elif row.state == State.PLANNED and row.send_on != send_on:
-                row.send_on, row.not_before = send_on, None
-                moved.append(row)
+                elsewhere.append((row, send_on))
             elif row.state == State.CANCELLED and not too_late:
                 revived.append(row.pk)
             elif row.state in UNREACHED and not too_late:
                 unreached.append(row)
     for reason, ids in _cancellations(stored, windows, called_for).items():
         move(ids, State.CANCELLED, out_of=[State.PLANNED], at=now, by=actor, reason=reason)
-    Reminder.objects.bulk_update(moved, ["send_on", "not_before"])
+    _move_days(elsewhere)
     Reminder.objects.bulk_create(new, ignore_conflicts=True)
     move(revived, State.PLANNED, out_of=[State.CANCELLED], at=now, by=actor, reason=CALLED_FOR_AGAIN)
     if unreached:
@@ -161,6 +163,18 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
         left = {row.pk for row in unreached} - set(ready)
         substitutes.open_for(left, by=actor, at=now)
     substitutes.reconsider(windows.keys(), by=actor, at=now)
+
+
+def _move_days(elsewhere: Iterable[tuple[Reminder, date]]) -> None:
+    """Planned mails go out on these days; those that a person asked for earlier keep the day that they have."""
+    days = {row.pk: (row, day) for row, day in elsewhere}
+    early = [pk for pk, (row, day) in days.items() if row.send_on < day]
+    asked = ReminderEvent.objects.filter(reminder__in=early, reason__startswith=ASKED_FOR_NOW) if early else ()
+    for event in asked:
+        days.pop(event.reminder_id, None)
+    for row, day in days.values():
+        row.send_on, row.not_before = day, None
+    Reminder.objects.bulk_update([row for row, _day in days.values()], ["send_on", "not_before"])
 
 
 def _mails_about_appointments(patient_ids: Iterable[int], now: datetime) -> list[Reminder]:
@@ -339,6 +353,78 @@ def cancel(reminder_id: int, *, by: Actor, reason: str, now: datetime | None = N
     return _staff_move(
         reminder_id, "withhold_reminder", State.REFUSED, out_of=[State.PLANNED], by=by, reason=said, now=now
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking for a patient's next mail now: when it goes out, or why it does not, in words."""
+
+    patient_id: int
+    reminder: Reminder | None = None
+    at: datetime | None = None
+    why: str = ""
+
+
+@transaction.atomic
+def send_now(patient_ids: Collection[int], *, by: Actor, now: datetime) -> list[Asked]:
+    """Have the next follow-up mail of each patient go out as soon as it may, and tell what came of it, by patient.
+
+    Its day becomes today where nothing but that day and the hour stands against it, and no earlier than a clinic may
+    choose for its step: a mail that says a visit was missed never goes before the visit was due. Whether it goes is
+    decided again when it is sent, so nothing is bypassed. Mails about appointments keep their days.
+    """
+    ids = sorted(set(patient_ids))
+    list(Patient.objects.filter(pk__in=ids).select_for_update(no_key=True).order_by("id"))
+    planned = Reminder.objects.filter(patient__in=ids, state=State.PLANNED, appointment__isnull=True)
+    rows = planned.select_related("patient", "clinic").order_by("-send_on", "-id")
+    nearest = {row.patient_id: row for row in rows.select_for_update(no_key=True, of=("self",))}
+    cases, earliest = cases_for(list(nearest.values()), now), _earliest_days(nearest.values())
+    return [
+        _ask_for(row, cases[row.pk], earliest.get(row.pk), by=by, now=now)
+        if (row := nearest.get(pk))
+        else Asked(pk, why=NOTHING_PLANNED)
+        for pk in ids
+    ]
+
+
+def _earliest_days(rows: Iterable[Reminder]) -> dict[int, date]:
+    """The first day on which each of these mails of a current plan may go out, by its id."""
+    known = {(row.patient_id, row.cycle_on, row.due_on): row for row in rows}
+    plans = Plan.objects.filter(patient__in=[patient for patient, _cycle, _due in known], state=Plan.State.CURRENT)
+    found: dict[int, date] = {}
+    for plan in plans:
+        if row := known.get((plan.patient_id, plan.cycle_on, plan.due_on)):
+            rung = rung_of(row.step)
+            found[row.pk] = replace(rung, days=min(rung.days, rung.bounds[0])).send_on(plan)
+    return found
+
+
+def _ask_for(row: Reminder, case: Eligibility, earliest: date | None, *, by: Actor, now: datetime) -> Asked:
+    """One patient's answer; the reminder is locked with its patient."""
+    today, before = case.today, row.send_on
+    verdict = decide(replace(case, send_on=min(before, today)))
+    if verdict.action != Action.SEND and verdict.reason != Reason.NIGHT:
+        return Asked(row.patient_id, row, why=verdict.reason)
+    if before > today and (earliest is None or today < earliest):
+        return Asked(row.patient_id, row, why=TOO_EARLY)
+    waits = [one for one in (verdict.not_before, row.not_before if before <= today else None) if one]
+    if before > today:
+        row.send_on, row.not_before = today, None
+        row.save(update_fields=["send_on", "not_before"])
+        remember([(row, f"{ASKED_FOR_NOW}{by.name}")], by=by, at=now)
+        announce(
+            Change(
+                act="send_reminder_now",
+                by=by,
+                clinic_id=row.clinic_id,
+                patient_id=row.patient_id,
+                facts=(("reminder", row.pk),),
+                before={"send_on": str(before)},
+                after={"send_on": str(today)},
+                clinical=False,
+            )
+        )
+    return Asked(row.patient_id, row, at=max([now, *waits]))
 
 
 @transaction.atomic

@@ -1,7 +1,6 @@
 """Exports: a list as a file for a spreadsheet, safe to open there, and each one audited."""
 
 import csv
-import io
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,43 +8,55 @@ from datetime import date
 from typing import IO, Any, Final
 
 import xlsxwriter
-from django.http import FileResponse
+from django.db import transaction
+from django.http import FileResponse, StreamingHttpResponse
+from django.utils import timezone
+from django.utils.translation import get_language, override, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
+from patients import access
 from patients.access import Viewer
 
-from .. import audit
+from .. import audit, worklist
 from ..worklist import Row
 from .finding_words import PATHWAYS
 from .worklist_rows import RowWords, row_words
 
 Cell = str | int | date | None
+TOGETHER: Final = 500  # rows that are read at once
 IN_MEMORY: Final = 4 * 1024 * 1024
 DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def export_rows(viewer: Viewer, rows: Iterable[Row], *, tab: str, kind: str, today: date, of: str) -> FileResponse:
-    """The rows as a file of `kind`. The audit tells which list, how long and of which clinics; `of` says what part.
+def export_rows(
+    viewer: Viewer, patients: Sequence[tuple[int, int]], *, tab: str, kind: str, today: date, of: str
+) -> StreamingHttpResponse:
+    """The rows of these patients, given as (id, clinic's id), as a file of `kind` that never stands in memory whole.
 
-    The file is finished before the answer begins: the database shows the clinics' rows during the request only.
+    The audit tells which list, how long and of which clinics; `of` says what part. It is written before anything is
+    read, so that a download that breaks off is on record as well.
     """
-    clinics: Counter[int] = Counter()
-
-    def counted() -> Iterator[list[Cell]]:
-        for row in rows:
-            clinics[row.patient.clinic_id] += 1
-            yield _cells(row, row_words(row, tab, today))
-
-    write, content_type = KINDS[kind]
-    file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the response closes it
-    write(file, _headings(), counted())
-    for clinic, length in sorted(clinics.items()):
+    for clinic, length in sorted(Counter(clinic for _pk, clinic in patients).items()):
         after = {"list": tab, "rows": length, "of": of, "format": kind}
         audit.note(viewer.actor, "export", clinic_id=clinic, object=f"worklist {tab}", after=after)
-    file.seek(0)
+    answer, content_type = KINDS[kind]
+    response = answer(_headings(), _cells_of(viewer, [pk for pk, _clinic in patients], tab, today))
+    response["Content-Type"] = content_type
     name = f"hipwatch-{tab.replace('_', '-')}-{today.isoformat()}.{kind}"
-    return FileResponse(file, as_attachment=True, filename=name, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _cells_of(viewer: Viewer, ids: Sequence[int], tab: str, today: date) -> Iterator[list[Cell]]:
+    """Row by row, also when the request's transaction is over: the database shows a clinic's rows to a transaction
+    that says whose it is, so each step says it again, in the language and the time zone of whoever asked."""
+    language, zone = get_language() or "en", timezone.get_current_timezone()
+    for first in range(0, len(ids), TOGETHER):
+        with transaction.atomic(), override(language), timezone.override(zone):
+            access.bind_clinics(viewer.clinic_ids)
+            rows = worklist.rows_of(viewer, ids[first : first + TOGETHER], today)
+            cells = [_cells(row, row_words(row, tab, today)) for row in rows]
+        yield from cells
 
 
 def _headings() -> list[str]:
@@ -115,14 +126,36 @@ def harmless(cell: Cell) -> Cell:
     return f"'{cell}" if cell.lstrip(" ").startswith(DANGEROUS) else cell
 
 
-def _write_csv(file: IO[bytes], headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """UTF-8 with a byte order mark, so that spreadsheets read names right; dates as 2026-11-22."""
-    file.write("\ufeff".encode())
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text)
+def _csv(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> StreamingHttpResponse:
+    """Sent while it is read. UTF-8 with a byte order mark, so that spreadsheets read names right; dates 2026-11-22."""
+    return StreamingHttpResponse(_csv_lines(headings, rows))
+
+
+def _csv_lines(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+    line = _Line()
+    writer = csv.writer(line)
     writer.writerow(headings)
-    writer.writerows([harmless(cell) for cell in row] for row in rows)
-    text.detach()
+    yield f"\ufeff{line.text}".encode()
+    for row in rows:
+        writer.writerow([harmless(cell) for cell in row])
+        yield line.text.encode()
+
+
+class _Line:
+    """What the writer of csv writes to: it holds the last line."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
+def _xlsx(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> FileResponse:
+    """Finished before it is sent, on disk beyond a few megabytes: a book has its table of contents at its end."""
+    file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the response closes it
+    _write_xlsx(file, headings, rows)
+    file.seek(0)
+    return FileResponse(file)
 
 
 def _write_xlsx(file: IO[bytes], headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
@@ -158,8 +191,8 @@ def number_of(sheet: Any) -> int:
     return int(sheet.dim_rowmax or 0)
 
 
-Writer = Callable[[IO[bytes], Sequence[str], Iterable[Sequence[Cell]]], None]
-KINDS: Final[dict[str, tuple[Writer, str]]] = {
-    "csv": (_write_csv, "text/csv; charset=utf-8"),
-    "xlsx": (_write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+Answer = Callable[[Sequence[str], Iterable[Sequence[Cell]]], StreamingHttpResponse]
+KINDS: Final[dict[str, tuple[Answer, str]]] = {
+    "csv": (_csv, "text/csv; charset=utf-8"),
+    "xlsx": (_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }

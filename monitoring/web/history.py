@@ -42,6 +42,8 @@ ACTS: Final[dict[str, Words]] = {
     "appointment_missed": gettext_lazy("Noted that the patient did not come to an appointment"),
     "print_letter": gettext_lazy("Printed a letter"),
     "take_back_letter": gettext_lazy("Took a printed letter back"),
+    "send_reminder_now": gettext_lazy("Asked for mail to go out now"),
+    "export": gettext_lazy("Exported"),
     "case_assigned": gettext_lazy("Assigned a review"),
     "case_comment": gettext_lazy("Commented on a review"),
     "case_second_opinion": gettext_lazy("Asked for a second opinion"),

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from . import patients_list, worklist, worklist_views
+from . import patients_list, worklist, worklist_bulk, worklist_views
 
 urlpatterns = [
     path("", worklist.show, name="worklist"),
-    path("worklist/bulk/", worklist.bulk, name="worklist_bulk"),
+    path("worklist/bulk/", worklist_bulk.bulk, name="worklist_bulk"),
     path("worklist/views/", worklist_views.views, name="worklist_views"),
     path("worklist/views/<int:pk>/remove/", worklist_views.remove, name="worklist_view_remove"),
     path("worklist/undo/<int:pk>/", worklist.undo, name="worklist_undo"),

@@ -10,14 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_time
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
 from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Hip, Patient, User
-from patients.recording import RecordingRefused, today_at
+from patients.recording import today_at
 from schedules.models import Appointment
 
 from .. import bookings, census, outreach, worklist
@@ -213,7 +213,7 @@ def outcome(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         next_on, owner, note = (
             _date(post.get("next_on", ""), "next_on"),
-            _owner(post.get("owner", "")),
+            owner_of(post.get("owner", "")),
             post.get("note", ""),
         )
         at = _time(post.get("time", ""))
@@ -311,7 +311,8 @@ def _time(text: str) -> time | None:
     return found.replace(tzinfo=None, microsecond=0)
 
 
-def _owner(text: str) -> User | None:
+def owner_of(text: str) -> User | None:
+    """Whom a form names by id; None where it names nobody. Raises WorkRefused."""
     if not text:
         return None
     owner = User.objects.filter(pk=int(text)).first() if text.isascii() and text.isdecimal() else None
@@ -326,7 +327,7 @@ def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     staff = staff_for(viewer)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
-    tab = _tab(request)
+    tab = tab_of(request)
     patient = access.patient_for(viewer, patient.pk)
     row = worklist.rows_for([patient], today)[0]
     return _row_context(viewer, tab, narrowing, today) | {
@@ -336,7 +337,8 @@ def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     }
 
 
-def _tab(request: HttpRequest) -> str:
+def tab_of(request: HttpRequest) -> str:
+    """The tab from which something was asked."""
     tab = request.GET.get("tab", "all")
     return tab if tab in worklist.TABS else "all"
 
@@ -363,7 +365,7 @@ def _back(request: HttpRequest, patient: Patient, told: str, acted: dict[str, An
     messages.success(request, told)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
     more = {"acted": patient.pk} if acted else {}
-    return redirect(f"{narrowing.url(_tab(request), **more)}#row-{patient.pk}")
+    return redirect(f"{narrowing.url(tab_of(request), **more)}#row-{patient.pk}")
 
 
 def _refused(request: HttpRequest, patient: Patient, problems: Problems, *, which: str) -> HttpResponse:
@@ -383,42 +385,6 @@ def _refused(request: HttpRequest, patient: Patient, problems: Problems, *, whic
 
 
 @signed_in
-@require_POST
-def bulk(request: HttpRequest) -> HttpResponseBase:
-    """What is done to all ticked rows: a clinician made responsible, or an export."""
-    viewer = access.viewer_of(request)
-    chosen = [int(pk) for pk in request.POST.getlist("selected") if pk.isascii() and pk.isdecimal() and len(pk) < 18]
-    patients = list(
-        access.patients_for(viewer).filter(pk__in=chosen).select_related("clinic", "responsible").order_by("id")
-    )
-    tab = _tab(request)
-    back = redirect(narrow(request.GET, viewer=viewer, staff=staff_for(viewer)).url(tab))
-    if not patients:
-        messages.warning(request, _("Tick at least one row first."))
-        return back
-    act = request.POST.get("act", "")
-    if act in exports.KINDS:
-        today = worklist.today_for(viewer, timezone.now())
-        rows = worklist.rows_for(patients, today)
-        return exports.export_rows(viewer, rows, tab=tab, kind=act, today=today, of="selected")
-    try:
-        to = _owner(request.POST.get("clinician", ""))
-        if to is None:
-            raise WorkRefused("clinician", _("Choose the clinician first."))
-        changed = outreach.assign_clinician(patients, to=to, viewer=viewer)
-    except (WorkRefused, RecordingRefused) as refused:
-        messages.error(request, str(refused))
-        return back
-    told = ngettext(
-        "%(who)s is now responsible for %(n)d more patient.",
-        "%(who)s is now responsible for %(n)d more patients.",
-        changed,
-    )
-    messages.success(request, told % {"n": changed, "who": to.name})
-    return back
-
-
-@signed_in
 @require_GET
 def export(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
     """The whole of a tab as a file, with its filters and without its pages."""
@@ -427,5 +393,5 @@ def export(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
     viewer = access.viewer_of(request)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
-    rows = worklist.every_row(tab, viewer, narrowing.filters, today)
-    return exports.export_rows(viewer, rows, tab=tab, kind=kind, today=today, of=narrowing.query())
+    patients = worklist.everybody_in(tab, viewer, narrowing.filters, today)
+    return exports.export_rows(viewer, patients, tab=tab, kind=kind, today=today, of=narrowing.query())

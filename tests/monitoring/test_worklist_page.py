@@ -10,13 +10,16 @@ import pytest
 import time_machine
 from django.urls import reverse
 from django.utils import timezone
+from pypdf import PdfReader
 
 from monitoring import census, heartbeats, pipeline
 from monitoring.models import AuditEntry, Census, ContactAttempt, SavedView, Snooze
 from monitoring.web import exports
 from patients import recording
-from patients.models import Imaging, Patient, SymptomReport
+from patients.models import Clinic, ContactWish, Imaging, Patient, SymptomReport
 from patients.vocabulary import Side
+from schedules import substitutes
+from schedules.models import Reminder, Substitute
 
 LATE_DAY = date(2026, 8, 20)  # due on 10 Jul, overdue from 24 Jul, escalated from 9 Aug
 
@@ -289,7 +292,7 @@ def csv_rows(response):
 
 
 def test_the_csv_holds_the_whole_filtered_tab_and_is_audited(clinic, enrol, late, desk, monkeypatch):
-    monkeypatch.setattr("monitoring.worklist.EXPORT_PAGE", 7)
+    monkeypatch.setattr("monitoring.web.exports.TOGETHER", 7)
     with pipeline.deferred():
         for _number in range(30):
             late()
@@ -381,3 +384,89 @@ def test_german_staff_read_german_dates(late, desk):
     late(born_on=date(1981, 5, 4))
     page = text_of(desk.get(tab_url("overdue"), headers={"Accept-Language": "de"}))
     assert "4. Mai 1981" in page and "10. Apr 2026" in page  # age over 40: every three months
+
+
+# ---- Mail and letters for the ticked rows
+
+
+def bulk(client, act, patients, **more):
+    data = {"selected": [one.pk for one in patients], "act": act, **more}
+    return client.post(reverse("worklist_bulk", query={"tab": "all"}), data)
+
+
+@pytest.fixture
+def due_soon(late):
+    """Seen on 10 Mar 2026, due on 10 Sep; the clinic prompts to book on 25 Aug."""
+
+    def one(**details):
+        known = {"email": "jon@example.org", "on": date(2026, 3, 10)}
+        patient = late(**{**known, **details})
+        Reminder.objects.filter(patient=patient, step="booking_prompt").update(send_on=date(2026, 8, 25))
+        return patient
+
+    return one
+
+
+def prompt_of(patient):
+    return Reminder.objects.get(patient=patient, step="booking_prompt")
+
+
+def test_mail_for_ticked_rows_is_shown_before_it_is_sent(due_soon, desk):
+    patient = due_soon()
+    page = text_of(bulk(desk, "mail", [patient]))
+    assert "1 mail can go out now." in page and "Send 1 mail" in page
+    assert prompt_of(patient).send_on == date(2026, 8, 25)
+    assert not AuditEntry.objects.filter(act="send_reminder_now").exists()
+    page = text_of(bulk(desk, "mail", [patient], confirmed="1"))
+    assert "1 mail goes out." in page and "Goes out within minutes." in page
+    assert prompt_of(patient).send_on == LATE_DAY
+    entry = AuditEntry.objects.get(act="send_reminder_now")
+    assert (entry.actor, entry.patient_id, entry.after) == ("Ada Okoye", patient.pk, {"send_on": "2026-08-20"})
+
+
+def test_what_cannot_be_sent_is_told_by_patient(due_soon, late, desk, clinic):
+    opted_out, none_planned = due_soon(family_name="Stone"), late(family_name="Bird")
+    ContactWish.objects.filter(patient=opted_out).update(allowed=False)
+    Reminder.objects.filter(patient=none_planned).update(state="cancelled")
+    page = text_of(bulk(desk, "mail", [opted_out, none_planned], confirmed="1"))
+    assert "The patient does not want e-mail." in page and "No message about a follow-up is planned." in page
+    assert "0 mails go out." in page and "For 2 patients nothing happens" in page
+
+
+def test_mail_asked_for_in_the_night_says_when_it_goes(due_soon, desk):
+    patient = due_soon()
+    with time_machine.travel(datetime(2026, 8, 20, 4, tzinfo=UTC), tick=False):
+        assert "Goes out at 8:00" in text_of(bulk(desk, "mail", [patient], confirmed="1")).replace("08:00", "8:00")
+    with time_machine.travel(datetime(2026, 8, 20, 20, tzinfo=UTC), tick=False):
+        assert "Goes out on 21 Aug 2026 at" in text_of(bulk(desk, "mail", [patient], confirmed="1"))
+
+
+def test_mail_that_is_stopped_stays_stopped(due_soon, desk, clinic):
+    patient = due_soon()
+    Clinic.objects.filter(pk=clinic.pk).update(mail_stopped=True)
+    assert "Mail of this clinic is switched off." in text_of(bulk(desk, "mail", [patient], confirmed="1"))
+    assert prompt_of(patient).send_on == date(2026, 8, 25)
+
+
+def test_letters_of_ticked_rows_become_one_pdf(late, desk, actor):
+    first, second, third = (late(address="4 Mill Lane\nLeeds", email="") for _number in range(3))
+    for one in (first, second):
+        row = Reminder.objects.get(patient=one, step="second_missed", due_on=date(2026, 7, 10))
+        Reminder.objects.filter(pk=row.pk).update(
+            state="refused", reason="There is no e-mail address.", decided_at=timezone.now()
+        )
+        assert substitutes.open_for([row.pk], by=actor, at=timezone.now()) == 1
+    response = bulk(desk, "letters", [first, third])
+    page = text_of(response)
+    assert "1 letter is in the PDF." in page and "No letter waits" in page
+    pdf = desk.get(response.context["action"]["url"])
+    (sheet,) = [one.extract_text() for one in PdfReader(io.BytesIO(pdf.content)).pages]
+    assert first.display_name in sheet
+    states = dict(Substitute.objects.values_list("patient", "state"))
+    assert states == {first.pk: "done", second.pk: "open"}
+
+
+def test_neither_mail_nor_letters_for_another_clinics_rows(late, desk, other_clinic):
+    stranger = late(where=other_clinic)
+    for act in ("mail", "letters"):
+        assert bulk(desk, act, [stranger]).status_code == 302

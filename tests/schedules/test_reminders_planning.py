@@ -6,7 +6,7 @@ import pytest
 
 from patients.changes import Actor
 from schedules import reminders
-from schedules.models import Reminder, ReminderEvent
+from schedules.models import MessagePlan, Reminder, ReminderEvent
 from schedules.reminders import NotPossible, move, reconcile_reminders
 from tests.schedules.conftest import DUE_ON, NOON
 
@@ -184,3 +184,67 @@ def test_looking_ahead_uses_the_rules_of_sending(clinic, enrol, follow):
         (never_asked.pk, "missed"): "refuse",
     }
     assert {item.at.date() for item in ahead} == {DUE_ON + 3 * DAY, DUE_ON + 4 * DAY}
+
+
+# ---- Asked for now
+
+
+def by(name="Ada"):
+    return Actor(name=name)
+
+
+def test_a_mail_asked_for_now_keeps_its_day_when_planned_again(patient, follow, drain, sink):
+    follow(patient, DUE_ON + 60 * DAY)
+    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert (asked.at, asked.why) == (NOON, "")
+    follow(patient, DUE_ON + 60 * DAY)
+    row = Reminder.objects.get(patient=patient, step="booking_prompt")
+    assert row.send_on == NOON.date()
+    drain()
+    assert len(sink.arrived) == 1
+    assert ReminderEvent.objects.filter(reminder=row, reason="Asked for now by Ada").count() == 1
+
+
+def test_no_mail_goes_earlier_than_a_clinic_may_choose(patient, follow):
+    follow(patient, DUE_ON + 71 * DAY)
+    before = list(Reminder.objects.order_by("id").values())
+    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert (asked.at, asked.why) == (None, reminders.TOO_EARLY)
+    assert list(Reminder.objects.order_by("id").values()) == before
+
+
+def test_that_a_visit_was_missed_is_not_said_before_it_was_due(patient, follow):
+    follow(patient, DUE_ON)
+    Reminder.objects.filter(patient=patient, step="due").update(state="cancelled")
+    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert asked.reminder.step == "missed" and asked.why == reminders.TOO_EARLY
+
+
+def test_asking_twice_changes_nothing_more(patient, follow):
+    follow(patient, DUE_ON + 60 * DAY)
+    first = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert reminders.send_now([patient.pk], by=by("Ben"), now=NOON) == first
+    assert ReminderEvent.objects.filter(reason__startswith="Asked for now").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"died_on": NOON.date(), "death_source": "letter"}, "The patient has died."),
+        ({"email": ""}, "There is no e-mail address."),
+        ({"email_bounced_on": NOON.date()}, "Mail to this address came back."),
+    ],
+)
+def test_what_eligibility_refuses_is_not_brought_forward(patient, follow, change, why):
+    follow(patient, DUE_ON + 60 * DAY)
+    type(patient).objects.filter(pk=patient.pk).update(**change)
+    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert (asked.at, str(asked.why)) == (None, why)
+    assert Reminder.objects.get(patient=patient, step="booking_prompt").send_on > NOON.date()
+
+
+def test_held_mail_waits_for_whoever_decides(patient, follow, clinic):
+    follow(patient, DUE_ON + 60 * DAY)
+    MessagePlan.objects.create(clinic=clinic, held_at=NOON, held_count=50, held_limit=20)
+    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert asked.why == "More mail is due than usual; a person decides."

@@ -1,0 +1,182 @@
+"""Worklist bulk: what is done to all ticked rows, and what came of it for each patient."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+from django.views.decorators.http import require_POST
+
+from patients import access
+from patients.access import Permission, Viewer
+from patients.models import Patient
+from patients.recording import RecordingRefused
+from schedules import printing, reminders, substitutes
+from schedules.models import Substitute
+
+from .. import outreach, worklist
+from ..outreach import WorkRefused
+from . import exports
+from .entry import signed_in
+from .finding_words import day_words
+from .worklist import owner_of, tab_of
+from .worklist_filters import narrow, staff_for
+
+Told = list[dict[str, Any]]  # {patient, words, done, waits}
+
+
+@signed_in
+@require_POST
+def bulk(request: HttpRequest) -> HttpResponseBase:
+    """Make a clinician responsible, send mail now, print letters, or export."""
+    viewer = access.viewer_of(request)
+    chosen = [int(pk) for pk in request.POST.getlist("selected") if pk.isascii() and pk.isdecimal() and len(pk) < 18]
+    patients = list(
+        access.patients_for(viewer).filter(pk__in=chosen).select_related("clinic", "responsible").order_by("id")
+    )
+    tab = tab_of(request)
+    back_url = narrow(request.GET, viewer=viewer, staff=staff_for(viewer)).url(tab)
+    if not patients:
+        messages.warning(request, _("Tick at least one row first."))
+        return redirect(back_url)
+    act = request.POST.get("act", "")
+    if act in exports.KINDS:
+        today = worklist.today_for(viewer, timezone.now())
+        those = [(patient.pk, patient.clinic_id) for patient in patients]
+        return exports.export_rows(viewer, those, tab=tab, kind=act, today=today, of="selected")
+    if act == "mail":
+        return _send_now(request, viewer, patients, back_url)
+    if act == "letters":
+        return _print(request, viewer, patients, back_url)
+    return _assign(request, viewer, patients, back_url)
+
+
+def _assign(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:
+    try:
+        to = owner_of(request.POST.get("clinician", ""))
+        if to is None:
+            raise WorkRefused("clinician", _("Choose the clinician first."))
+        changed = outreach.assign_clinician(patients, to=to, viewer=viewer)
+    except (WorkRefused, RecordingRefused) as refused:
+        messages.error(request, str(refused))
+        return redirect(back_url)
+    told = ngettext(
+        "%(who)s is now responsible for %(n)d more patient.",
+        "%(who)s is now responsible for %(n)d more patients.",
+        changed,
+    )
+    messages.success(request, told % {"n": changed, "who": to.name})
+    return redirect(back_url)
+
+
+def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:
+    """First what would happen to the next mail of each, then, once confirmed, it happens; twice does nothing more."""
+    now, confirmed = timezone.now(), request.POST.get("confirmed") == "1"
+    _check_work(viewer, patients)
+    with transaction.atomic():
+        answers = reminders.send_now([patient.pk for patient in patients], by=viewer.actor, now=now)
+        transaction.set_rollback(not confirmed)
+    asked = {one.patient_id: one for one in answers}
+    rows = [_told_of_mail(patient, asked[patient.pk], now) for patient in patients]
+    count = sum(row["done"] for row in rows)
+    told = {"n": count}
+    if confirmed:
+        summary = ngettext("%(n)d mail goes out.", "%(n)d mails go out.", count) % told
+    else:
+        summary = ngettext("%(n)d mail can go out now.", "%(n)d mails can go out now.", count) % told
+    send = ngettext("Send %(n)d mail", "Send %(n)d mails", count) % told
+    ask = {"text": send, "url": request.get_full_path()} if count and not confirmed else None
+    return _tell(request, title=_("Send mail now"), summary=summary, rows=rows, back_url=back_url, ask=ask)
+
+
+def _told_of_mail(patient: Patient, asked: reminders.Asked, now: datetime) -> dict[str, Any]:
+    step = str(asked.reminder.get_step_display()) if asked.reminder else ""
+    if asked.at is None:
+        return {"patient": patient, "step": step, "words": _(asked.why), "done": False}
+    at = asked.at.astimezone(patient.clinic.zone)
+    if asked.at <= now:
+        words = _("Goes out within minutes.")
+    elif at.date() == now.astimezone(patient.clinic.zone).date():
+        words = _("Goes out at %(time)s.") % {"time": date_format(at, "TIME_FORMAT")}
+    else:
+        words = _("Goes out on %(day)s at %(time)s.") % {
+            "day": day_words(at.date()),
+            "time": date_format(at, "TIME_FORMAT"),
+        }
+    return {"patient": patient, "step": step, "words": words, "done": True}
+
+
+def _print(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:
+    """The letters that wait for these patients become one batch; its PDF is made before anything is kept."""
+    now = timezone.now()
+    _check_work(viewer, patients)
+    clinics, ids = {patient.clinic_id for patient in patients}, [patient.pk for patient in patients]
+    batch = printing.print_letters(clinics, by=viewer.actor, now=now, patient_ids=ids)
+    printed = {row.patient_id: row for row in printing.letters_of(batch, clinics, now=now)} if batch else {}
+    if printed:
+        title = _("Letters of %(day)s") % {"day": day_words(worklist.today_for(viewer, now))}
+        printing.pdf_of(list(printed.values()), title=title, now=now)
+    others = _why_no_letter([patient for patient in patients if patient.pk not in printed], now)
+    rows = [
+        {
+            "patient": patient,
+            "step": str(printed[patient.pk].reminder.get_step_display()) if patient.pk in printed else "",
+            "words": pgettext("a letter", "Printed.") if patient.pk in printed else others[patient.pk],
+            "done": patient.pk in printed,
+        }
+        for patient in patients
+    ]
+    count = len(printed)
+    summary = ngettext("%(n)d letter is in the PDF.", "%(n)d letters are in the PDF.", count) % {"n": count}
+    action = {"text": _("Open the PDF"), "url": reverse("letters_pdf", args=[batch])} if printed else None
+    return _tell(request, title=_("Print letters"), summary=summary, rows=rows, back_url=back_url, action=action)
+
+
+def _why_no_letter(patients: Sequence[Patient], now: datetime) -> dict[int, str]:
+    """Why no letter of these patients was printed, in words."""
+    why = dict.fromkeys((patient.pk for patient in patients), _("No letter waits for this patient."))
+    waiting = Substitute.objects.filter(patient__in=list(why), state=Substitute.State.OPEN).order_by("until", "id")
+    rows = list(waiting.select_related("reminder__patient", "reminder__clinic"))
+    hindered = substitutes.hindrances(rows, now)
+    for row in reversed(rows):
+        if row.channel == Substitute.Way.CALL:
+            why[row.patient_id] = _("To be telephoned, not written to.")
+        else:
+            why[row.patient_id] = _(hindered[row.pk]) if row.pk in hindered else _("Somebody else is printing it.")
+    return why
+
+
+def _check_work(viewer: Viewer, patients: Sequence[Patient]) -> None:
+    for clinic in {patient.clinic_id for patient in patients}:
+        viewer.check(Permission.WORK, clinic)
+
+
+def _tell(
+    request: HttpRequest,
+    *,
+    title: str,
+    summary: str,
+    rows: Told,
+    back_url: str,
+    action: dict[str, str] | None = None,
+    ask: dict[str, str] | None = None,
+) -> HttpResponse:
+    """What came of it, those first for whom nothing did."""
+    context = {
+        "title": title,
+        "summary": summary,
+        "rows": sorted(rows, key=lambda row: row["done"]),
+        "refused": sum(not row["done"] for row in rows),
+        "back_url": back_url,
+        "action": action,
+        "ask": ask,
+    }
+    return render(request, "monitoring/worklist/told.html", context)
