@@ -1,6 +1,7 @@
 """Over HTTP: headers of every page, forged forms, faults that save nothing, signing out."""
 
 import contextlib
+import uuid
 from datetime import date
 
 import pytest
@@ -53,6 +54,9 @@ def test_every_page_forbids_what_no_page_needs(desk, client, path):
 @pytest.mark.parametrize("name", sorted(addresses.routes().keys() - addresses.BY_LINK))
 def test_no_route_takes_a_form_without_its_token(desk, patient, name):
     answer = desk.post(_path_of(name, patient))
+    if name == "mail_events":  # takes no form: signed posts of the provider that is set, of which there is none here
+        assert answer.status_code == 404
+        return
     assert answer.status_code in {403, 405}, answer.status_code
     if answer.status_code == 403:
         assert "too old to be sent" in answer.content.decode()
@@ -62,7 +66,7 @@ def _path_of(name, patient):
     """An address of that route; what it is asked for need not exist, the token is judged first."""
     if name in addresses.SAMPLES:
         return addresses.SAMPLES[name](addresses.Samples(patient.pk, 1, "imaging-1", 1, 1))[0]
-    for arguments in ([], [1], ["all", "csv"], ["due", "en"], ["x"]):
+    for arguments in ([], [1], ["all", "csv"], ["due", "en"], ["x"], [1, "submit"], [uuid.UUID(int=1)]):
         with contextlib.suppress(NoReverseMatch):
             return reverse(name, args=arguments)
     raise AssertionError(f"No address of {name} is known.")
