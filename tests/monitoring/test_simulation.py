@@ -195,7 +195,7 @@ def test_every_list_has_something_on_it_and_the_census_agrees(simulated):
     with access.system_run("test") as viewer:
         counts = worklist.counts(viewer, worklist.Filters(), AS_OF)
         buckets, disagreements = census.count_hips(simulated, AS_OF)
-    of_lives = {tab: count for tab, count in counts.items() if tab != "calls"}  # calls follow from what delivery refuses
+    of_lives = {tab: count for tab, count in counts.items() if tab != "calls"}  # delivery opens those
     assert min(of_lives.values()) > 0, counts
     assert counts["all"] == 120
     assert sum(buckets.values()) == 240
