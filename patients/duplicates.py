@@ -10,7 +10,7 @@ from datetime import date
 from typing import Final
 
 from django.contrib.postgres.search import TrigramSimilarity
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat, Lower, Upper
 from django.utils.translation import gettext as _
 from rapidfuzz.distance import JaroWinkler, Levenshtein
@@ -114,7 +114,8 @@ def find_likely(clinic_id: int, people: Sequence[Person]) -> list[Candidate | No
     if not (born or numbers or emails):
         return [None] * len(people)
     found = Patient.objects.filter(clinic_id=clinic_id).order_by().alias(mail=Lower("email"))
-    patients = _not_in_error(found.filter(Q(born_on__in=born) | Q(national_id__in=numbers) | Q(mail__in=emails)))
+    met = found.filter(Q(born_on__in=born) | Q(national_id__in=numbers) | Q(mail__in=emails))
+    patients = list(met.exclude(_in_error(Side.LEFT), _in_error(Side.RIGHT)))
     index: dict[object, list[Patient]] = {}
     for patient in patients:
         for key in _keys(person_of(patient)):
@@ -122,19 +123,13 @@ def find_likely(clinic_id: int, people: Sequence[Person]) -> list[Candidate | No
     return [_likeliest(person, index) for person in people]
 
 
-def _not_in_error(patients: Iterable[Patient]) -> list[Patient]:
-    """Without those of whom both hips stand as entered in error."""
-    found = list(patients)
-    endings = Ending.objects.filter(
-        patient__in=found, reason=EndReason.ENTERED_IN_ERROR.value, withdrawn_at__isnull=True
+def _in_error(side: Side) -> Exists:
+    """Whether this hip of the patient stands as entered in error."""
+    standing = Ending.objects.filter(patient=OuterRef("pk"), withdrawn_at__isnull=True)
+    taken_back = Ending.objects.filter(
+        patient=OuterRef("patient"), supersedes=OuterRef("pk"), withdrawn_at__isnull=True
     )
-    taken_back = Ending.objects.filter(patient__in=found, withdrawn_at__isnull=True, supersedes__isnull=False)
-    hips: dict[int, set[int]] = {}
-    for patient, hip in (
-        endings.exclude(pk__in=taken_back.values("supersedes")).order_by().values_list("patient_id", "hip_id")
-    ):
-        hips.setdefault(patient, set()).add(hip)
-    return [patient for patient in found if len(hips.get(patient.pk, ())) < len(Side)]
+    return Exists(standing.filter(~Exists(taken_back), hip__side=side.value, reason=EndReason.ENTERED_IN_ERROR.value))
 
 
 def _keys(person: Person) -> set[object]:

@@ -100,7 +100,8 @@ def is_undoable(batch: ImportBatch) -> bool:
 
 def saved_rows(batch: ImportBatch) -> QuerySet[ImportRow]:
     """Rows that were saved and are not undone."""
-    return ImportRow.objects.filter(batch=batch, undone__isnull=True, patient__isnull=False).exclude(wrote={})
+    found = ImportRow.objects.filter(batch=batch, undone__isnull=True, patient__isnull=False).exclude(wrote={})
+    return found.select_related("patient")
 
 
 def preview(batch: ImportBatch, *, shown: int = 50) -> Preview:
@@ -115,16 +116,21 @@ def preview(batch: ImportBatch, *, shown: int = 50) -> Preview:
     return Preview(counts, left, min(len(ids), LOOKED_AT), len(ids))
 
 
-@transaction.atomic
-def ask_to_undo(found: ImportBatch, by: Actor, *, reason: str) -> None:
-    """Put a saved batch into the queue to be undone. Raises ImportRefused where it cannot be or no reason is given."""
+def check_undoable(batch: ImportBatch, *, reason: str) -> None:
+    """Raises ImportRefused where the batch cannot be undone, or no reason is given."""
     if not reason.strip():
         raise ImportRefused(_("Say why this import is undone."))
-    batch = ImportBatch.objects.select_for_update().get(pk=found.pk)
     if batch.state not in UNDOABLE:
         raise ImportRefused(_("This import is not saved, or is undone already."))
     if not saved_rows(batch).exists():
         raise ImportRefused(_("What this import wrote was not kept; it cannot be undone by itself."))
+
+
+@transaction.atomic
+def ask_to_undo(found: ImportBatch, by: Actor, *, reason: str) -> None:
+    """Put a saved batch into the queue to be undone. Raises ImportRefused where it cannot be or no reason is given."""
+    batch = ImportBatch.objects.select_for_update().defer("content").get(pk=found.pk)
+    check_undoable(batch, reason=reason)
     batch.state, batch.rows_done = State.UNDOING, 0
     batch.undo_reason, batch.undo_by_id, batch.undo_actor = reason.strip()[:160], by.user_id, by.name[:120]
     batch.save(update_fields=["state", "rows_done", "undo_reason", "undo_by", "undo_actor"])

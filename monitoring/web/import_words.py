@@ -46,7 +46,8 @@ class LeftRow:
 
 
 def numbers(counts: Mapping[str, int]) -> list[tuple[int, Words]]:
-    return [(counts.get(name, 0), words) for name, words in COUNTED.items()]
+    """The counts in words, without what there is none of; patients always."""
+    return [(counts.get(name, 0), words) for name, words in COUNTED.items() if counts.get(name) or name == "ended"]
 
 
 def left_rows(found: Iterable[tuple[ImportRow, Left]]) -> list[LeftRow]:

@@ -1,9 +1,13 @@
 """Undoing an import: what it wrote is taken back, what others built on is left and told, and twice is once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections, transaction
 
 from monitoring import census
 from monitoring.imports import batch as batches
@@ -213,3 +217,101 @@ def test_the_background_undoes_what_was_asked_for(load: Any, actor: Any) -> None
     batch = load(lines(ANNA))
     undo.ask_to_undo(batch, actor, reason="wrong file")
     assert (waiting.save_waiting_imports(), waiting.save_waiting_imports()) == (1, 0)
+
+
+def test_what_recording_refuses_is_left_and_keeps_nobody_else(load: Any, take_back: Any) -> None:
+    batch = load(lines(ANNA, BORIS))
+    Patient.objects.filter(record_number="B-2").update(died_on=date(2026, 4, 1), death_source="register")
+    batch = take_back(batch)
+    assert [item[0] for item in left(batch)] == ["refused"]
+    assert batch.undone["ended"] == 1
+
+
+def test_the_command_previews_undoes_and_tells_by_its_status(
+    load: Any, clinic: Any, make_user: Any, actor: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    user = make_user(clinic, "coordinator")
+    common = {"clinic": clinic.name, "email": user.email}
+    batch = load(lines(ANNA, BORIS))
+    call_command("import_registry", undo=batch.pk, reason="wrong file", **common)
+    said = capsys.readouterr().out
+    assert "2 of 2 patients would be ended" in said and "Nothing was undone" in said
+    assert not Ending.objects.exists()
+    with pytest.raises(CommandError, match="Say why"):
+        call_command("import_registry", undo=batch.pk, commit=True, **common)
+    with pytest.raises(CommandError, match="has no import"):
+        call_command("import_registry", undo=batch.pk + 9, reason="wrong file", **common)
+    with pytest.raises(CommandError, match="Name the file"):
+        call_command("import_registry", **common)
+    recording.amend_patient(Patient.objects.get(record_number="A-1").pk, by=actor, changes={"address": "Mill Lane 4"})
+    with pytest.raises(SystemExit) as ended:
+        call_command("import_registry", undo=batch.pk, reason="wrong file", commit=True, **common)
+    said = capsys.readouterr().out
+    assert ended.value.code == 1
+    assert "1 of 2 patients ended" in said and "line 2, A-1: left (patient)" in said
+
+
+# ---- With real transactions
+
+
+@pytest.fixture
+def saved(committed_database: str, make_clinic: Any, actor: Any) -> Any:
+    with transaction.atomic():
+        clinic = make_clinic("Northside Hip Clinic")
+    batch = batches.check(clinic, lines(ANNA, BORIS), file_name="r.csv", by=actor)
+    return batches.commit(batch.pk, clinic_id=clinic.pk, by=actor)
+
+
+def test_a_large_batch_is_undone_in_chunks_and_goes_on_after_a_fault(
+    saved: Any, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undo, "CHUNK", 1)
+    with batches.bound(saved.clinic_id, actor):
+        undo.ask_to_undo(saved, actor, reason="wrong file")
+
+    def break_off(done: int, total: int) -> None:
+        raise OSError("the machine went away")
+
+    with pytest.raises(OSError, match="went away"):
+        undo.carry_out(saved.pk, clinic_id=saved.clinic_id, by=actor, progress=break_off)
+    with batches.bound(saved.clinic_id, actor):
+        half = ImportBatch.objects.get()
+        assert (half.state, Ending.objects.count(), half.undone["ended"]) == ("done", 2, 1)
+        assert "tried again" in half.note
+        undo.ask_to_undo(half, actor, reason="wrong file")
+    done = undo.carry_out(saved.pk, clinic_id=saved.clinic_id, by=actor)
+    with batches.bound(saved.clinic_id, actor):
+        assert (done.state, done.undone["ended"], Ending.objects.count()) == ("undone", 2, 4)
+
+
+def test_two_who_undo_at_once_undo_once(saved: Any, actor: Any) -> None:
+    def try_it(_number: int) -> str:
+        try:
+            with batches.bound(saved.clinic_id, actor):
+                undo.ask_to_undo(saved, actor, reason="wrong file")
+            undo.carry_out(saved.pk, clinic_id=saved.clinic_id, by=actor)
+        except ImportRefused as refused:
+            return str(refused)
+        finally:
+            connections.close_all()
+        return "undone"
+
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(try_it, range(4)))
+    assert said.count("undone") == 1, said
+    with batches.bound(saved.clinic_id, actor):
+        assert Ending.objects.count() == 4
+
+
+def test_two_workers_undo_once(saved: Any, actor: Any) -> None:
+    with batches.bound(saved.clinic_id, actor):
+        undo.ask_to_undo(saved, actor, reason="wrong file")
+
+    def work(_number: int) -> int:
+        try:
+            return waiting.save_waiting_imports()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(work, range(3))) == 1

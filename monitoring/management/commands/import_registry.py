@@ -1,7 +1,8 @@
-"""import_registry: a registry kept in a spreadsheet comes in. It only checks unless told to save."""
+"""import_registry: a registry kept in a spreadsheet comes in, or goes out again. It only checks unless told to save."""
 
 import csv
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from monitoring.imports import batch as batches
+from monitoring.imports import undo
 from monitoring.imports.batch import Options, bound
 from monitoring.imports.cells import DateOrder
 from monitoring.imports.registry_file import ImportRefused
 from monitoring.imports.running import Bar, safe_cell, who_and_where
 from monitoring.models import ImportBatch
+from patients.changes import Actor
+from patients.models import Clinic
 
 SHOWN = 50
 REFUSED_ROWS, REFUSED_FILE = 1, 2
@@ -22,11 +26,14 @@ REFUSED_ROWS, REFUSED_FILE = 1, 2
 class Command(BaseCommand):
     help = (
         "Check a registry in a CSV file or Excel workbook, and with --commit save it. The columns are described in "
-        "docs/import.md. Exit status: 0 all rows are fine, 1 some are refused, 2 the file is."
+        "docs/import.md. Exit status: 0 all rows are fine, 1 some are refused, 2 the file is. With --undo: "
+        "say what undoing a saved import would do, with --commit undo it; status 1 where something is left as it is."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="CSV (comma, semicolon, tab; UTF-8 or Windows-1252) or .xlsx")
+        parser.add_argument(
+            "file", type=Path, nargs="?", help="CSV (comma, semicolon, tab; UTF-8 or Windows-1252) or .xlsx"
+        )
         parser.add_argument("--clinic", required=True, help="name of the clinic that follows these patients")
         parser.add_argument("--as", dest="email", required=True, metavar="EMAIL", help="who imports")
         parser.add_argument("--commit", action="store_true", help="save; without it nothing is saved")
@@ -46,11 +53,18 @@ class Command(BaseCommand):
         parser.add_argument(
             "--agree-duplicates", action="store_true", help="import people likely known under another number"
         )
+        parser.add_argument("--undo", type=int, metavar="NUMBER", help="undo this saved import instead of importing")
+        parser.add_argument("--reason", default="", help="why it is undone; needed with --undo")
         parser.add_argument("--problems", type=Path, metavar="OUT.csv", help="write every remark, one a line")
         parser.add_argument("--quiet", action="store_true", help="only the summary")
 
     def handle(self, *args: Any, **options: Any) -> None:
         by, clinic = who_and_where(options["email"], options["clinic"])
+        if options["undo"] is not None:
+            self._undo(options["undo"], clinic, by, options)
+            return
+        if options["file"] is None:
+            raise CommandError("Name the file, or with --undo the import.", returncode=REFUSED_FILE)
         content = _content(options["file"])
         chosen = Options(
             all_or_nothing=not options["row_by_row"],
@@ -81,6 +95,45 @@ class Command(BaseCommand):
         self._tell(batch, rows, options, saved=saved)
         if batch.rows_refused:
             raise SystemExit(REFUSED_ROWS)
+
+    def _undo(self, number: int, clinic: Clinic, by: Actor, options: dict[str, Any]) -> None:
+        try:
+            with bound(clinic.pk, by):
+                batch = ImportBatch.objects.filter(pk=number, clinic=clinic).defer("content").first()
+                if batch is None:
+                    raise CommandError(f"{clinic} has no import {number}.", returncode=REFUSED_FILE)
+                if batch.state != ImportBatch.State.UNDOING:  # else it was asked for, and whoever did it has died
+                    undo.check_undoable(batch, reason=options["reason"])
+                seen = undo.preview(batch, shown=SHOWN)
+                if options["commit"] and batch.state != ImportBatch.State.UNDOING:
+                    undo.ask_to_undo(batch, by, reason=options["reason"])
+            if options["commit"]:
+                bar = Bar("Undone", unit="patients")
+                batch = undo.carry_out(number, clinic_id=clinic.pk, by=by, progress=bar)
+        except ImportRefused as error:
+            raise CommandError(str(error), returncode=REFUSED_FILE) from None
+        counts = batch.undone if options["commit"] else seen.counts
+        self._tell_undone(batch, counts, seen, options)
+        if counts.get("left"):
+            raise SystemExit(REFUSED_ROWS)
+
+    def _tell_undone(
+        self, batch: ImportBatch, counts: Mapping[str, int], seen: undo.Preview, options: dict[str, Any]
+    ) -> None:
+        if not options["quiet"]:
+            for row, item in seen.left:
+                self.stdout.write(f"line {row.number}, {row.patient}: left ({item.why}) {item.what}".rstrip())
+        would = "" if options["commit"] else "would be "
+        patients, ended, facts, exposures, details, left = (
+            counts.get(name, 0) for name in ("patients", "ended", "facts", "exposures", "details", "left")
+        )
+        self.stdout.write(
+            f"Import {batch.pk}, {batch.file_name}: {ended} of {patients} patients {would}ended as entered in error, "
+            f"{facts} facts and {exposures} conditions {would}withdrawn, {details} details {would}put back, "
+            f"{left} left."
+        )
+        done = "Undone." if options["commit"] else "Nothing was undone: this was a check. --commit undoes."
+        self.stdout.write(self.style.SUCCESS(done))
 
     def _tell(
         self, batch: ImportBatch, rows: list[tuple[int, str, Any]], options: dict[str, Any], *, saved: bool
