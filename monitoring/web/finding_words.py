@@ -13,6 +13,7 @@ from schedules.guideline.lesion import SizeBand
 from schedules.guideline.pathways import Pathway
 from schedules.guideline.rules import Grade
 from schedules.guideline.stages import Phase
+from schedules.guideline.windows import Status
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -61,6 +62,13 @@ PATHWAYS: Final[dict[str, Words]] = {
     Pathway.CONTRALATERAL_WATCH: _("Watched because the other side is affected"),
     Pathway.NOT_ASSESSED: _("Not assessed"),
     Pathway.NOT_AFFECTED: _("Not affected"),
+}
+STATUSES: Final[dict[str, Words]] = {
+    Status.UPCOMING: _("Upcoming"),
+    Status.OPEN: _("Open"),
+    Status.DUE: _("Due"),
+    Status.OVERDUE: _("Overdue"),
+    Status.GAP: _("Gap"),
 }
 SIZES: Final[dict[str, Words]] = {
     SizeBand.VERY_SMALL: _("very small lesion"),

@@ -34,7 +34,7 @@ from .fact_rows import fact_rows
 from .fact_words import name_of, words_of
 from .finding_words import ACTIONS, day_words
 from .hip_panels import ended_by, hip_panel, url_if_any
-from .history import history_row
+from .history import SEEN, history_row, may_see_looks
 
 OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending")
 TABS: Final = (
@@ -62,10 +62,17 @@ class WhatIfForm(forms.Form):
     as_of = forms.DateField(label=gettext_lazy("As of"), widget=forms.DateInput(attrs={"type": "date"}))
 
 
-def _protocol_field() -> "forms.ModelChoiceField[ProtocolVersion]":
-    return forms.ModelChoiceField(
+class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Any version of the protocol, also one that is only drafted, which says so."""
+
+    def label_from_instance(self, obj: ProtocolVersion) -> str:
+        return f"{obj.name} ({obj.get_state_display()})"
+
+
+def _protocol_field() -> VersionField:
+    return VersionField(
         label=gettext_lazy("Under protocol"),
-        queryset=ProtocolVersion.objects.order_by("-id"),
+        queryset=ProtocolVersion.objects.exclude(state=ProtocolVersion.State.WITHDRAWN).order_by("-id"),
         required=False,
         empty_label=_("the one in force on that day"),
     )
@@ -95,7 +102,7 @@ def frame_of(
         "actions": _actions(patient) if may_record else [],
         "may_record": may_record,
         "may_decide": viewer.may(Permission.DECIDE, patient.clinic_id),
-        "tabs": _tabs(patient, tab),
+        "tabs": _tabs(patient, tab, with_audit=may_see_looks(viewer, patient)),
         "heading": heading,
         "today": today,
     }
@@ -128,13 +135,14 @@ def _alert(case: ReviewCase, patient: Patient, today: date) -> dict[str, str]:
     return {"text": words, "tone": tone, "url": url}
 
 
-def _tabs(patient: Patient, current: str) -> list[dict[str, Any]]:
+def _tabs(patient: Patient, current: str, *, with_audit: bool) -> list[dict[str, Any]]:
     overview = {"name": _("Overview"), "url": reverse("patient", args=[patient.pk]), "current": current == "overview"}
     others = [
         {"name": name, "url": reverse("patient_tab", args=[patient.pk, tab]), "current": current == tab}
         for tab, name in TABS
     ]
-    return [overview, *others]
+    audited = {"name": _("Audit"), "url": reverse("patient_audit", args=[patient.pk]), "current": current == "audit"}
+    return [overview, *others, *([audited] if with_audit else [])]
 
 
 @signed_in
@@ -290,12 +298,8 @@ def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
 
 
 def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:
-    """Changes for everybody in the clinic; who looked, for those who may audit."""
-    patient = chart.patient
-    may_audit = access.viewer_of(request).may(Permission.AUDIT, patient.clinic_id)
-    entries = AuditEntry.objects.filter(patient_id=patient.pk).order_by("-id")
-    if not may_audit:
-        entries = entries.exclude(act="look")
+    """What was changed; who looked stands under Audit."""
+    entries = AuditEntry.objects.filter(patient_id=chart.patient.pk).exclude(act__in=SEEN).order_by("-id")
     page = _page_number(request)
     first = page * PAGE
     shown = list(entries[first : first + PAGE + 1])
@@ -305,5 +309,5 @@ def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:
         "total": entries.count(),
         "previous_url": f"?page={page - 1}" if page else "",
         "next_url": f"?page={page + 1}" if len(shown) > PAGE else "",
-        "may_audit": may_audit,
+        "may_see_looks": may_see_looks(access.viewer_of(request), chart.patient),
     }

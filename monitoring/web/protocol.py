@@ -1,12 +1,14 @@
 """Protocol pages: the guideline as a surgeon reads it, and its cases, run as the page is opened."""
 
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from patients import access
@@ -19,9 +21,33 @@ from schedules.models import ProtocolVersion
 
 from .. import protocol_drafts, worklist
 from .entry import signed_in
-from .finding_words import ACTIONS, GRADES, PATHWAYS
+from .finding_words import ACTIONS, GRADES, PATHWAYS, STATUSES, Words, day_words
 from .parameter_words import parameter_groups
 from .worklist_filters import with_query
+
+DAYS: Final = ("_on", "since", "act_by")  # how the names of dates end
+WHAT: Final[dict[str, Words]] = {
+    "due_on": gettext_lazy("due"),
+    "opens_on": gettext_lazy("window opens"),
+    "overdue_on": gettext_lazy("overdue"),
+    "escalate_on": gettext_lazy("escalated"),
+    "trace_on": gettext_lazy("traced"),
+    "gap_on": gettext_lazy("gap"),
+    "anchor_on": gettext_lazy("last complete follow-up"),
+    "next_change_on": gettext_lazy("next change"),
+    "interval_months": gettext_lazy("interval in months"),
+    "pathway": gettext_lazy("pathway"),
+    "status": gettext_lazy("status"),
+    "symptomatic": gettext_lazy("symptomatic"),
+    "window": gettext_lazy("window"),
+    "findings": gettext_lazy("findings"),
+    "findings_order": gettext_lazy("findings in order"),
+    "findings_include": gettext_lazy("a finding that is to be there"),
+    "findings_exclude": gettext_lazy("a finding that is not to be there"),
+    "risk_factors": gettext_lazy("risk factors"),
+    "since": gettext_lazy("since"),
+    "act_by": gettext_lazy("to be acted on by"),
+}
 
 
 def tabs(current: str) -> list[dict[str, Any]]:
@@ -138,14 +164,26 @@ def _hip(hip: HipAnswer) -> dict[str, Any]:
 
 def _difference(one: Difference) -> dict[str, str]:
     side = {"left": _("Left hip"), "right": _("Right hip")}.get(one.side, _("Patient"))
+    name, _space, detail = one.what.partition(" ")
+    what = f"{name}, {_what(detail)}" if name in RULES else _what(one.what)
     return {
-        "where": f"{side}, {one.what.replace('_', ' ')}",
-        "expected": _plain(one.expected),
-        "found": _plain(one.found),
+        "where": f"{side}: {what}",
+        "expected": _value(one.what, one.expected),
+        "found": _value(one.what, one.found),
     }
 
 
-def _plain(value: Any) -> str:
+def _what(name: str) -> str:
+    return str(WHAT.get(name, name.replace("_", " ")))
+
+
+def _value(what: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value) or _("none")
-    return _("none") if value is None else str(value)
+    if value is None:
+        return _("none")
+    if what.endswith(DAYS):
+        return day_words(date.fromisoformat(value))
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return str({"pathway": PATHWAYS, "status": STATUSES}.get(what, {}).get(value, value))

@@ -42,7 +42,7 @@ from .. import audit, protocol_drafts, protocol_effect
 from ..protocol_drafts import Act, StepRefused
 from ..protocol_effect import Effect, Moved
 from .entry import signed_in
-from .finding_words import ACTIONS, PATHWAYS, Words, day_words
+from .finding_words import ACTIONS, PATHWAYS, STATUSES, Words, day_words
 from .forms.protocol import ApproveForm, CompareForm, DraftForm, NewDraftForm, ReasonForm
 from .parameter_words import changed_rows, parameter_groups
 from .protocol import in_force, tabs
@@ -51,13 +51,6 @@ from .worklist_filters import with_query
 SECONDS: Final = 4.0  # of one look at the registry
 KEPT_FOR: Final = 1800
 PAGE: Final = 50
-STATUS_WORDS: Final[dict[str, Words]] = {
-    "upcoming": gettext_lazy("Upcoming"),
-    "open": gettext_lazy("Open"),
-    "due": gettext_lazy("Due"),
-    "overdue": gettext_lazy("Overdue"),
-    "gap": gettext_lazy("Gap"),
-}
 KIND_WORDS: Final[dict[str, Words]] = {
     EARLIER: gettext_lazy("due earlier"),
     LATER: gettext_lazy("due later"),
@@ -184,7 +177,7 @@ def _show(
     given = step_forms or {}
     context = {
         "tabs": tabs(""),
-        "version": version,
+        "draft": version,
         "status": _status(version, str(standing)),
         "changes": changed_rows(base, protocol) if base else [],
         "form": form if possible[Act.EDITED] else None,
@@ -272,7 +265,7 @@ def effect(request: HttpRequest, pk: int) -> HttpResponse:
     url = reverse("protocol_effect", args=[pk])
     context = {
         "tabs": tabs(""),
-        "version": version,
+        "draft": version,
         "standing": str(in_force(request)),
         "effect": found,
         "share": round(100 * found.looked / found.total) if found.total else 100,
@@ -366,7 +359,7 @@ def _move_words(move: Move) -> list[str]:
     if move.pathway[0] != move.pathway[1]:
         words.append(_("Pathway: %(old)s → %(new)s") % _pair(*(PATHWAYS.get(one, one) for one in move.pathway)))
     if move.status[0] != move.status[1]:
-        said = (STATUS_WORDS[one] if one else _("none") for one in move.status)
+        said = (STATUSES[one] if one else _("none") for one in move.status)
         words.append(_("Status: %(old)s → %(new)s") % _pair(*said))
     words += [_("Raised: %(action)s (%(rule)s)") % _named(rule) for rule in move.raised]
     words += [_("Cleared: %(action)s (%(rule)s)") % _named(rule) for rule in move.cleared]

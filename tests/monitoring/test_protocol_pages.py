@@ -177,7 +177,7 @@ def test_the_cases_under_a_draft_say_what_it_changes(draft):
     version = ProtocolVersion.objects.latest("id")
     text = read(author.get(f"/protocol/cases/?version={version.pk}"))
     assert "answered otherwise than under onfh-small-lesion/1" in text
-    assert "2026-07-10 2026-05-10" in text
+    assert "Left hip: due 10 Jul 2026 10 May 2026" in text
     assert author.get("/protocol/cases/?version=999").status_code == 404
 
 
