@@ -231,6 +231,8 @@ MAIL_WEBHOOKS = mail_settings.takes_webhooks(MAIL_PROVIDER, ANYMAIL)  # whether 
 BOUNCE_ADDRESS = _mail["BOUNCE_ADDRESS"]  # mails return to this address, each with a mark of its own
 BOUNCE_MAILBOX_URL = _mail["BOUNCE_MAILBOX_URL"]
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
+EMAIL_A_MINUTE = env.int("EMAIL_A_MINUTE", default=0)  # of all workers together; 0: as fast as the server takes them
+EMAIL_A_MINUTE_PER_DOMAIN = env.int("EMAIL_A_MINUTE_PER_DOMAIN", default=0)
 MAIL_REHEARSAL_TO = env("MAIL_REHEARSAL_TO", default="")  # every mail to patients goes there instead
 DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="appointments@clinic.example")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL

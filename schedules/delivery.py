@@ -30,7 +30,7 @@ from patients.models import Clinic, ContactWish
 from patients.models.patient import Channel as PatientChannel
 from patients.recording import record_bounce, today_at
 
-from . import rehearsal, return_path, substitutes, volume
+from . import pace, rehearsal, return_path, substitutes, volume
 from .channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
 from .circumstances import WRITTEN, cases_for
 from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
@@ -184,6 +184,8 @@ def _store_and_decide(
         cases = cases_for(due, now)
         verdicts = [(row, decide(cases[row.pk])) for row in due]
         may_go = _one_a_patient([row for row, verdict in verdicts if verdict.action == Action.SEND])
+        may_go, too_many = pace.within(may_go, now)
+        Reminder.objects.filter(pk__in=[row.pk for row in too_many]).update(not_before=pace.next_minute(now))
         claimed = _claim(may_go[:together], owner, now)
         later = [row.pk for row in may_go[together:]]
         Reminder.objects.filter(pk__in=later).update(claimed_by=owner, not_before=now + RESERVED)
