@@ -86,22 +86,26 @@ def bind(letters: Sequence[Letter], *, title: str, now: datetime) -> bytes:
         "language": (get_language() or "en").partition("-")[0],
         "letters": [asdict(letter) for letter in letters],
     }
-    inputs, made_at = {"letters": json.dumps(data)}, int(now.timestamp())
+    return set_in_type(TEMPLATE, {"letters": json.dumps(data)}, now=now)
+
+
+def set_in_type(template: Path, inputs: dict[str, str], *, now: datetime) -> bytes:
+    """The template with its data as one PDF, tagged for screen readers; without tags where a font lacks a character."""
     try:
-        return _compiled(inputs, made_at, TAGGED)
+        return _compiled(template, inputs, now, TAGGED)
     except typst.TypstError as fault:
         log.warning("letters are printed without tags: %s", fault)
-        return _compiled(inputs, made_at, None)
+        return _compiled(template, inputs, now, None)
 
 
-def _compiled(inputs: dict[str, str], made_at: int, standard: Literal["ua-1"] | None) -> bytes:
+def _compiled(template: Path, inputs: dict[str, str], now: datetime, standard: Literal["ua-1"] | None) -> bytes:
     pdf: bytes = typst.compile(
-        str(TEMPLATE),
-        root=str(TEMPLATE.parent),
+        str(template),
+        root=str(template.parent),
         format="pdf",
         sys_inputs=inputs,
         pdf_standards=standard,
-        timestamp=made_at,
+        timestamp=int(now.timestamp()),
     )
     return pdf
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
+from patients.access import Permission, Viewer
 from patients.models import Fact, Patient
 from patients.vocabulary import Side
 
@@ -42,6 +43,14 @@ ACTS: Final[dict[str, Words]] = {
     "appointment_missed": gettext_lazy("Noted that the patient did not come to an appointment"),
     "print_letter": gettext_lazy("Printed a letter"),
     "take_back_letter": gettext_lazy("Took a printed letter back"),
+    "record_outcome": gettext_lazy("Recorded what came of a contact"),
+    "undo_outcome": gettext_lazy("Took back what came of a contact"),
+    "snooze": gettext_lazy("Put the patient off"),
+    "end_snooze": gettext_lazy("Brought the patient back to the lists"),
+    "answer_symptom_check": gettext_lazy("Answered the symptom check"),
+    "send_reminder_again": gettext_lazy("Asked for a mail to be sent again"),
+    "withhold_reminder": gettext_lazy("Withheld a mail"),
+    "resolve_uncertain": gettext_lazy("Settled whether a mail arrived"),
     "send_reminder_now": gettext_lazy("Asked for mail to go out now"),
     "export": gettext_lazy("Exported"),
     "case_assigned": gettext_lazy("Assigned a review"),
@@ -56,7 +65,19 @@ LOOKS: Final = (
     gettext_noop("visit form"),
     gettext_noop("form about the patient"),
     gettext_noop("letter"),
+    gettext_noop("letter to the doctor"),
+    gettext_noop("audit of a patient"),
+    gettext_noop("possible duplicate"),
+    gettext_noop("patient page, audit"),
+    gettext_noop("patient page, visits"),
+    gettext_noop("patient page, imaging"),
+    gettext_noop("patient page, symptoms"),
+    gettext_noop("patient page, treatments"),
+    gettext_noop("patient page, decisions"),
+    gettext_noop("patient page, messages"),
+    gettext_noop("patient page, history"),
 )
+SEEN: Final = ("look", "export")  # what changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +99,15 @@ class HistoryRow:
     changes: tuple[Changed, ...]
 
 
+def may_see_looks(viewer: Viewer, patient: Patient) -> bool:
+    """Who looked is for administrators, and for the clinicians who answer for the clinic's patients."""
+    return any(viewer.may(permission, patient.clinic_id) for permission in (Permission.AUDIT, Permission.DECIDE))
+
+
 def history_row(entry: AuditEntry, sides: Mapping[int, Side]) -> HistoryRow:
     """The entry in words; `sides` names the patient's hips by id."""
     what = str(ACTS.get(entry.act, entry.act.replace("_", " ")))
-    if entry.act == "look" and entry.object:
+    if entry.act in SEEN and entry.object:
         what = f"{what}: {_(entry.object)}"
     before, after = entry.before or {}, entry.after or {}
     names = list(dict.fromkeys([*before, *after]))

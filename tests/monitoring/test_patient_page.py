@@ -102,10 +102,40 @@ def test_every_look_is_audited(page, watched):
     assert look.actor.startswith("Staff") and look.object == "patient page"
 
 
-def test_who_looked_is_shown_to_those_who_may_audit(page):
-    page("coordinator")
-    assert "Looked" not in page("coordinator", "history/").content.decode()
-    assert "Looked: patient page" in page("admin", "history/").content.decode()
+def test_who_looked_is_shown_to_clinicians_and_administrators(page):
+    assert page("coordinator", "audit/").status_code == 403
+    assert page("coordinator", "audit.csv").status_code == 403
+    history = page("coordinator", "history/").content.decode()
+    assert "Looked" not in history and "/audit/" not in history
+    for role in ("clinician", "admin"):
+        assert "Looked: patient page, history" in page(role, "audit/").content.decode()
+        assert "Looked: " not in page(role, "history/").content.decode()
+
+
+def test_the_audit_keeps_one_kind_and_goes_on_behind_an_entry(page, watched, actor, monkeypatch):
+    monkeypatch.setattr("monitoring.web.audit_tab.PAGE", 2)
+    for _number in range(3):
+        page("clinician")
+    assert "Looked" not in (changes := page("admin", "audit/?show=changes").content.decode())
+    assert "Recorded facts" in changes
+    seen, rest = [], "audit/?show=looks"
+    for _number in range(9):
+        answer = page("admin", rest)
+        seen += [row.at for row in answer.context["rows"]]
+        if not answer.context["next_url"]:
+            break
+        rest = answer.context["next_url"].partition(f"/patients/{watched.pk}/")[2]
+    assert len(seen) >= 4 and seen == sorted(seen, reverse=True)
+    assert page("admin", "audit/?before=x&show=nothing").status_code == 200
+
+
+def test_the_audit_as_a_file_is_an_entry_itself(page, watched):
+    page("clinician")
+    file = page("admin", "audit.csv").content.decode("utf-8-sig")
+    assert file.startswith("When,Who,What,Reason,Details,Request") and "Looked: patient page" in file
+    assert "Recorded facts" in file
+    entry = AuditEntry.objects.get(act="export", patient_id=watched.pk)
+    assert entry.object == "audit of a patient" and entry.after["format"] == "csv"
 
 
 def count(client, url):
