@@ -116,6 +116,18 @@ def kept_for(clinic_id: int, titles: Sequence[str]) -> ImportMapping | None:
     return found.order_by("-kept_at", "-id").first()
 
 
+def is_taken(clinic_id: int, name: str, titles: Sequence[str]) -> bool:
+    """Whether the clinic has kept another file's headings under this name."""
+    found = ImportMapping.objects.filter(clinic=clinic_id, name=name.strip()[:60])
+    return found.exclude(headings=digest_of(titles)).exists()
+
+
+def free_name(clinic_id: int, wanted: str, titles: Sequence[str]) -> str:
+    """The name, or with a number where it is kept for other headings."""
+    names = (wanted[:60], *(f"{wanted[:56]} {number}" for number in range(2, 100)))
+    return next((name for name in names if not is_taken(clinic_id, name, titles)), "")
+
+
 def keep(
     clinic: Clinic, name: str, titles: Sequence[str], columns: Mapping[str, str], *, by: Actor, now: datetime
 ) -> ImportMapping:

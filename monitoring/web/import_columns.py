@@ -51,9 +51,11 @@ class ColumnsForm(forms.Form):
 
     use_required_attribute = False
 
-    def __init__(self, *args: Any, table: Table, chosen: dict[str, str], options: Options, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, clinic_id: int, table: Table, chosen: dict[str, str], options: Options, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.table, choices = table, _choices()
+        self.clinic_id, self.table, choices = clinic_id, table, _choices()
         for place, title in enumerate(table.titles):
             self.fields[f"column_{place}"] = forms.ChoiceField(
                 label=title, choices=choices, required=False, initial=chosen.get(title, "")
@@ -75,6 +77,13 @@ class ColumnsForm(forms.Form):
 
     def chosen(self) -> dict[str, str]:
         return {title: self.cleaned_data[f"column_{place}"] for place, title in enumerate(self.table.titles)}
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"]).strip()
+        if name and matching.is_taken(self.clinic_id, name, self.table.titles):
+            text = _("“%(name)s” is kept for files with other headings; choose another name, or none.")
+            raise forms.ValidationError(text % {"name": name})
+        return name
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -110,8 +119,11 @@ def import_columns(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("import_batch", pk=one.pk)
     kept = matching.kept_for(one.clinic_id, table.titles)
     chosen, how = _proposed(table, options, kept)
-    initial = {"name": kept.name if kept else one.file_name.rpartition(".")[0][:60]}
-    form = ColumnsForm(request.POST or None, table=table, chosen=chosen, options=options, initial=initial)
+    stem = one.file_name.rpartition(".")[0] or one.file_name
+    initial = {"name": kept.name if kept else matching.free_name(one.clinic_id, stem, table.titles)}
+    form = ColumnsForm(
+        request.POST or None, clinic_id=one.clinic_id, table=table, chosen=chosen, options=options, initial=initial
+    )
     if form.is_valid() and _check(one, form, viewer):
         return redirect("import_batch", pk=one.pk)
     context = {
@@ -143,7 +155,7 @@ def _proposed(table: Table, options: Options, kept: ImportMapping | None) -> tup
 
 def _check(one: ImportBatch, form: ColumnsForm, viewer: access.Viewer) -> bool:
     """Check the file with what was chosen and keep that; what is wrong stands above the form."""
-    chosen, name = form.chosen(), form.cleaned_data["name"].strip()
+    chosen, name = form.chosen(), form.cleaned_data["name"]
     try:
         batch.check_matched(
             one.pk,

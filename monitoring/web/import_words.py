@@ -17,7 +17,7 @@ from .finding_words import Words
 
 SHOWN: Final = 50
 WHY: Final[dict[str, Words]] = {
-    "patient": _("Somebody has worked on this patient since; they stay under follow-up."),
+    "patient": _("Somebody has worked on this patient since; they stay under follow-up, without what was imported."),
     "answered": _("Answered by a later decision or ending; it stands."),
     "corrected": _("Corrected since; the correction stands."),
     "detail": _("Changed once more since; it stays as it is now."),

@@ -160,6 +160,12 @@ def test_a_matching_is_kept_for_its_clinic_and_its_headings_alone(desk: Any, cli
     assert kept and kept.name == "Northside export"
     assert matching.kept_for(other_clinic.pk, titles) is None
     assert matching.kept_for(clinic.pk, titles[::-1]) is None
+    assert matching.free_name(clinic.pk, "Northside export", titles[::-1]) == "Northside export 2"
+    file = SimpleUploadedFile("other.csv", b"MRN,Name\n1,A\n")
+    url = desk.post("/import/", {"clinic": clinic.pk, "file": file, "date_order": "iso"}).url
+    refused = desk.post(url, chosen(desk.get(url)) | {"name": "Northside export"})
+    assert "is kept for files with other headings" in refused.content.decode()
+    assert ImportMapping.objects.get().columns["Fallnummer"] == "record_number"
 
 
 def test_the_pages_speak_german(desk: Any, clinic: Any, settings: Any) -> None:
