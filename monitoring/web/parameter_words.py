@@ -156,11 +156,12 @@ def visits_of(text: str) -> tuple[Visit, ...]:
     weeks = {"week", "weeks", "w", *_unit_words("%(n)s week", "%(n)s weeks")}
     months = {"month", "months", "m", *_unit_words("%(n)s month", "%(n)s months")}
     found = []
-    for part in filter(None, (part.strip().casefold() for part in text.split(","))):
+    for part in filter(None, map(str.strip, text.split(","))):
         read = re.fullmatch(r"([0-9]{1,4})\s*(\w+)", part)
-        if read is None or read[2] not in weeks | months:
+        unit = read[2].casefold() if read else ""
+        if read is None or unit not in weeks | months:
             raise ValueError(part)
-        found.append(Visit("weeks" if read[2] in weeks else "months", int(read[1])))
+        found.append(Visit("weeks" if unit in weeks else "months", int(read[1])))
     return tuple(found)
 
 

@@ -103,7 +103,12 @@ def _first_comparison(rows: list[ProtocolVersion]) -> dict[str, int]:
 
 
 def _status(version: ProtocolVersion, standing: str) -> str:
-    return "in_force" if str(version) == standing else version.state
+    """In force, retired by a later one, or the state it was brought to."""
+    if str(version) == standing:
+        return "in_force"
+    begins = version.in_force_from
+    over = version.state == ProtocolVersion.State.APPROVED and begins is not None and begins < timezone.localdate()
+    return "retired" if over else version.state
 
 
 @signed_in

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.test import Client
+from django.utils import translation
 
 from monitoring import pipeline, protocol_drafts, protocol_effect
 from monitoring.models import AuditEntry, HipEvaluation
@@ -100,6 +101,9 @@ def test_a_draft_is_made_seen_submitted_approved_by_another_and_decides_on_its_d
         assert "10 May 2026" in read(author.get(f"/patients/{patients[0].pk}/"))
         assert "onfh-small-lesion/2 is in force" in read(author.get("/protocol/"))
         history = read(author.get(url))
+    with time_machine.travel(datetime(2026, 3, 10, 6, tzinfo=UTC), tick=False):
+        signed_in(author, author.staff)
+        assert "719d2c45623e… Retired" in read(author.get("/protocol/versions/")), "the first one"
     for words in ("Parameters changed Ruth Amsel", "Review begun Dr Lindqvist", "Approved Dr Lindqvist"):
         assert words in history
 
@@ -244,6 +248,12 @@ def test_every_parameter_and_every_fault_has_its_words():
     own = {"name", "version"}
     assert set(PARAMETERS) == set(Protocol.__dataclass_fields__) - own
     assert set(FAULTS) == set(WORDINGS)
+
+
+def test_visits_are_read_in_the_language_of_the_page():
+    with translation.override("de"):
+        assert visits_of("6 Wochen, 3 Monate") == (Visit("weeks", 6), Visit("months", 3))
+        assert visits_of(visits_words(DEFAULT.decompression_visits)) == DEFAULT.decompression_visits
 
 
 @pytest.mark.parametrize("text", ["6 weeks, 3 months", "6w,3m", "6 WEEKS , 3 Month"])
