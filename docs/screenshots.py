@@ -134,8 +134,9 @@ def pages_of(page: Page, site: str) -> dict[str, str]:
     case = first_link(page, question, r"/review/\d+/")
     page.goto(site + case)
     patient = "/".join(first_link(page, site + case, r"/patients/\d+/.*").split("/")[:3]) + "/"
-    tabs = ("overdue", "due", "never_started", "incomplete", "unreachable", "snoozed", "all")
-    of_patient = ("visits", "imaging", "symptoms", "treatments", "decisions", "messages", "history", "edit", "contact")
+    tabs = ("overdue", "due", "never_started", "incomplete", "calls", "unreachable", "snoozed", "all")
+    facts = ("visits", "imaging", "symptoms", "treatments", "decisions")
+    of_patient = (*facts, "messages", "history", "audit", "edit", "contact")
     return {
         "worklist": "/",
         **{f"worklist-{tab.replace('_', '-')}": f"/worklist/{tab}/" for tab in tabs},
@@ -151,8 +152,22 @@ def pages_of(page: Page, site: str) -> dict[str, str]:
         "review-case": case,
         **{f"messages-{tab}": f"/messages/{tab}/" for tab in ("uncertain", "failed", "refused", "sent")},
         "messages": "/messages/",
+        "messages-letters": "/messages/letters/",
+        "mail-settings": "/messages/settings/",
+        "mail-templates": "/messages/templates/due/de/",
+        "calendar": "/calendar/",
+        "calendar-month": "/calendar/month/",
+        "book": f"{patient}appointments/new/",
+        **{f"dashboard-{tab}": f"/dashboard/{tab}/" for tab in ("symptoms", "course", "forecast", "census")},
+        "dashboard": "/dashboard/",
+        "notifications": "/notifications/",
+        "digest": "/notifications/preview/",
+        "tokens": "/tokens/",
         "import": "/import/",
         "protocol": "/protocol/",
+        "protocol-cases": "/protocol/cases/",
+        "protocol-versions": "/protocol/versions/",
+        "protocol-draft": "/protocol/drafts/new/",
         "password": "/account/password/change/",
         "two-steps": "/account/2fa/",
         "not-found": "/no/such/page/",
