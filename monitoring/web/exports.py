@@ -1,15 +1,18 @@
 """Exports: a list as a file for a spreadsheet, safe to open there, and each one audited."""
 
 import csv
-import tempfile
+import io
+import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from typing import IO, Any, Final
+from itertools import islice
+from typing import Any, Final
 
 import xlsxwriter
 from django.db import transaction
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language, override, pgettext
 from django.utils.translation import gettext as _
@@ -24,7 +27,9 @@ from .worklist_rows import RowWords, row_words
 
 Cell = str | int | date | None
 TOGETHER: Final = 500  # rows that are read at once
-IN_MEMORY: Final = 4 * 1024 * 1024
+SHEET: Final = "xl/worksheets/sheet1.xml"
+DIMENSION: Final = re.compile(rb"<dimension [^>]*/>")  # which says how many rows there are, and need not be said
+A_DATE: Final = date(2000, 1, 1)  # so that the book knows how dates look
 DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -150,31 +155,75 @@ class _Line:
         self.text = text
 
 
-def _xlsx(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> FileResponse:
-    """Finished before it is sent, on disk beyond a few megabytes: a book has its table of contents at its end."""
-    file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the response closes it
-    _write_xlsx(file, headings, rows)
-    file.seek(0)
-    return FileResponse(file)
+def _xlsx(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> StreamingHttpResponse:
+    """Sent while it is read, as the CSV is."""
+    return StreamingHttpResponse(_xlsx_pieces(headings, iter(rows), title=_("Worklist")))
 
 
-def _write_xlsx(file: IO[bytes], headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Texts are written as texts: no cell is ever a formula or a link."""
-    book = xlsxwriter.Workbook(
-        file,
-        {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False},
-    )
-    sheet = book.add_worksheet(_("Worklist"))
+def _xlsx_pieces(headings: Sequence[str], rows: Iterator[Sequence[Cell]], *, title: str) -> Iterator[bytes]:
+    """A book whose one sheet is put together from the sheets of small books; all else is that of the last of them."""
+    sent, written = _Sent(), 0
+    with zipfile.ZipFile(sent, "w", zipfile.ZIP_DEFLATED) as book:
+        with book.open(SHEET, "w") as sheet:
+            head, _rows, _tail = _cut(_small_book(headings, [], title=title, first=1))
+            sheet.write(head)
+            while together := list(islice(rows, TOGETHER)):
+                sheet.write(_cut(_small_book(headings, together, title=title, first=written + 1))[1])
+                written += len(together)
+                yield sent.take()
+            last = _small_book(headings, [[A_DATE]], title=title, first=1, length=max(written, 1))
+            sheet.write(_cut(last)[2])
+        with zipfile.ZipFile(io.BytesIO(last)) as rest:
+            for name in rest.namelist():
+                if name != SHEET:
+                    book.writestr(name, rest.read(name))
+    yield sent.take()
+
+
+class _Sent(io.RawIOBase):
+    """What a file is written to that is sent in pieces; it cannot be gone back in."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: Any) -> int:
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def take(self) -> bytes:
+        taken, self._pieces = b"".join(self._pieces), []
+        return taken
+
+
+def _cut(book: bytes) -> tuple[bytes, bytes, bytes]:
+    """The sheet of a book up to its headings, the rows beneath, and the end."""
+    with zipfile.ZipFile(io.BytesIO(book)) as parts:
+        sheet = DIMENSION.sub(b"", parts.read(SHEET))
+    head, mark, rest = sheet.partition(b"</row>")
+    rows, end, tail = rest.partition(b"</sheetData>")
+    return head + mark, rows, end + tail
+
+
+def _small_book(
+    headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str, first: int, length: int = 1
+) -> bytes:
+    """A book with the headings, and the rows from line `first` on; filters for `length` rows. Texts are written as
+    texts: no cell is ever a formula or a link."""
+    file = io.BytesIO()
+    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    book = xlsxwriter.Workbook(file, {"constant_memory": True, **plain})
+    sheet = book.add_worksheet(title)
     bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, len(headings) - 1, 18)
     for column, heading in enumerate(headings):
         sheet.write_string(0, column, heading, bold)
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=first):
         for column, cell in enumerate(row):
             _write_cell(sheet, number, column, cell, day)
-    sheet.autofilter(0, 0, max(number_of(sheet), 1), len(headings) - 1)
+    sheet.autofilter(0, 0, length, len(headings) - 1)
     book.close()
+    return file.getvalue()
 
 
 def _write_cell(sheet: Any, row: int, column: int, cell: Cell, day: Any) -> None:
@@ -184,11 +233,6 @@ def _write_cell(sheet: Any, row: int, column: int, cell: Cell, day: Any) -> None
         sheet.write_number(row, column, cell)
     elif cell:
         sheet.write_string(row, column, cell)
-
-
-def number_of(sheet: Any) -> int:
-    """The last row that was written."""
-    return int(sheet.dim_rowmax or 0)
 
 
 Answer = Callable[[Sequence[str], Iterable[Sequence[Cell]]], StreamingHttpResponse]

@@ -11,11 +11,12 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 from pypdf import PdfReader
+from python_calamine import CalamineWorkbook
 
 from monitoring import census, heartbeats, pipeline
 from monitoring.models import AuditEntry, Census, ContactAttempt, SavedView, Snooze
 from monitoring.web import exports
-from patients import recording
+from patients import access, recording
 from patients.models import Clinic, ContactWish, Imaging, Patient, SymptomReport
 from patients.vocabulary import Side
 from schedules import substitutes
@@ -314,6 +315,44 @@ def test_a_name_that_looks_like_a_formula_is_text(late, desk):
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "<f>" not in sheet and 't="inlineStr"><is><t>=HYPERLINK' in sheet and "<v>41</v>" in sheet
+
+
+def test_a_book_sent_in_pieces_is_one_sheet_with_dates_and_all_rows(late, desk, monkeypatch):
+    monkeypatch.setattr("monitoring.web.exports.TOGETHER", 2)
+    people = [late(family_name=f"Name{number}") for number in range(5)]
+    response = desk.get(reverse("worklist_export", args=["overdue", "xlsx"]))
+    content = b"".join(response.streaming_content)
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    assert len(sheet) == 6 and sheet[0][:2] == ["Record number", "Family name"]
+    assert {row[1] for row in sheet[1:]} == {one.family_name for one in people}
+    assert sheet[1][sheet[0].index("Left hip: due")] == date(2026, 7, 10)
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        assert book.testzip() is None
+        assert [int(row) for row in re.findall(r'<row r="(\d+)"', book.read(exports.SHEET).decode())] == [
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+        ]
+        assert b'<autoFilter ref="A1:W6"/>' in book.read(exports.SHEET)
+
+
+def test_an_empty_list_is_a_book_with_headings(desk):
+    content = b"".join(desk.get(reverse("worklist_export", args=["overdue", "xlsx"])).streaming_content)
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    assert len(sheet) == 1
+
+
+def test_a_long_file_shows_only_own_rows_after_the_request_is_over(late, desk, other_clinic, monkeypatch):
+    """Each step says anew whose rows it may see: what another transaction may see does not matter."""
+    monkeypatch.setattr("monitoring.web.exports.TOGETHER", 1)
+    mine = [late(), late()]
+    late(where=other_clinic)
+    response = desk.get(reverse("worklist_export", args=["all", "csv"]))
+    access.bind_clinics([other_clinic.pk])
+    assert {row["Record number"] for row in csv_rows(response)} == {one.record_number for one in mine}
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1"])
