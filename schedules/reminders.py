@@ -339,8 +339,16 @@ def resolve_uncertain(reminder_id: int, *, arrived: bool, by: Actor, now: dateti
     return _staff_move(reminder_id, "resolve_uncertain", to, out_of=[State.UNCERTAIN], by=by, reason=reason, now=now)
 
 
+@transaction.atomic
 def send_again(reminder_id: int, *, by: Actor, now: datetime | None = None) -> Reminder:
-    """Plan a mail that failed or was not sent; whether it may go is decided when it is sent. Raises NotPossible."""
+    """Plan a mail that failed or was not sent; whether it may go is decided when it is sent.
+
+    Raises NotPossible, also when a letter or a call has told the patient.
+    """
+    lock_patient(Reminder.objects.values_list("patient_id", flat=True).get(pk=reminder_id))
+    told = Substitute.objects.filter(reminder=reminder_id, state=Substitute.State.DONE).first()
+    if told is not None:
+        raise NotPossible(told.get_state_display())
     out_of = [State.FAILED, State.REFUSED, State.CANCELLED]
     reason = f"{by.name} asked to send it."
     to = State.PLANNED

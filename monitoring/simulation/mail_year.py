@@ -9,6 +9,7 @@ It needs a database of its own without any clinic. Its clinics are made as synth
 database, written to by day only, like real ones.
 """
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -151,6 +152,7 @@ def rehearse(order: Order, *, progress: Callable[[date], None] = lambda day: Non
         raise NotHere("A rehearsal of a year has no place in production, nor where mail is redirected.")
     if Clinic.objects.exists():
         raise NotHere("There are clinics here; the rehearsal of a year needs a database of its own.")
+    random.seed(order.seed)  # delivery draws its pauses: the same order gives the same year
     year = Year(order)
     with mail_server.running(year.server):
         for day in range(order.days):
@@ -353,7 +355,8 @@ class Year:
             if rng.random() < 0.4:
                 arrived = row.message_id in kept or not row.claimed_by  # what has no claim is of the registry's past
                 reminders.resolve_uncertain(row.pk, arrived=arrived, by=DESK, now=now)
-        for row in rows.filter(state=Reminder.State.FAILED, decided_at__gte=now - 9 * DAY):
+        failed = rows.filter(state=Reminder.State.FAILED, decided_at__gte=now - 9 * DAY)
+        for row in failed.exclude(substitute__state="done"):
             if rng.random() < 0.05:
                 reminders.send_again(row.pk, by=DESK, now=now)
         soon = rows.filter(state=Reminder.State.PLANNED, send_on__range=(today, today + 5 * DAY))

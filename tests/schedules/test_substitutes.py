@@ -465,6 +465,15 @@ def test_a_call_that_reached_the_patient_is_done(to_call, actor):
     assert (row.state, row.outcome, row.actor, row.decided_at) == ("done", "Reached", actor.name, MISSED)
 
 
+def test_what_a_call_has_told_is_not_sent_again_either(to_call, actor):
+    substitutes.record_call(to_call.pk, told=True, outcome="Reached", by=actor, at=MISSED)
+    reminder = the_one(to_call).reminder
+    with pytest.raises(reminders.NotPossible):
+        reminders.send_again(reminder.pk, by=actor, now=MISSED)
+    reminder.refresh_from_db()
+    assert reminder.state == "refused"
+
+
 def test_no_answer_keeps_the_call_open_until_the_next_date(to_call, actor):
     next_on = DUE_ON + timedelta(days=5)
     substitutes.record_call(to_call.pk, told=False, outcome="No answer", by=actor, at=MISSED, next_on=next_on)
