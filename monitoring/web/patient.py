@@ -56,12 +56,6 @@ KINDS_OF_TAB: Final = {
 PAGE: Final = 50
 
 
-class WhatIfForm(forms.Form):
-    """The day as of which the plan is asked for."""
-
-    as_of = forms.DateField(label=gettext_lazy("As of"), widget=forms.DateInput(attrs={"type": "date"}))
-
-
 class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not subscriptable at run time
     """Any version of the protocol, also one that is only drafted, which says so."""
 
@@ -69,12 +63,15 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not sub
         return f"{obj.name} ({obj.get_state_display()})"
 
 
-def _protocol_field() -> VersionField:
-    return VersionField(
+class WhatIfForm(forms.Form):
+    """The day as of which the plan is asked for, and under which version of the protocol."""
+
+    as_of = forms.DateField(label=gettext_lazy("As of"), widget=forms.DateInput(attrs={"type": "date"}))
+    protocol = VersionField(
         label=gettext_lazy("Under protocol"),
         queryset=ProtocolVersion.objects.exclude(state=ProtocolVersion.State.WITHDRAWN).order_by("-id"),
         required=False,
-        empty_label=_("the one in force on that day"),
+        empty_label=gettext_lazy("the one in force on that day"),
     )
 
 
@@ -209,7 +206,6 @@ def patient_whatif(request: HttpRequest, pk: int) -> HttpResponse:
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], "plan as of another day")
     chart = read_chart(person, OVERVIEW_KINDS)
     form = WhatIfForm(request.GET or None, initial={"as_of": chart.today})
-    form.fields["protocol"] = _protocol_field()
     context = frame_of(request, person, chart.today) | {"whatif_form": form, "form": form}
     if form.is_valid():
         as_of = form.cleaned_data["as_of"]
