@@ -20,7 +20,7 @@ from patients import recording
 from patients.changes import Actor
 from patients.models import HIP_FACTS, BmiReading, ContactWish, Decision, Ending, Exposure, Fact, HipFact, Patient
 from patients.recording import RecordingRefused, today_at
-from patients.vocabulary import EndReason
+from patients.vocabulary import EndReason, Side
 
 from .. import audit, pipeline
 from ..models import AuditEntry, ImportBatch, ImportRow, VisitDraft
@@ -30,7 +30,7 @@ from .written import TakenBack, Wrote
 
 log = logging.getLogger(__name__)
 CHUNK: Final = 500  # patients; a batch of no more is undone in one transaction
-LOOKED_AT: Final = 5_000  # patients that a preview looks at
+LOOKED_AT: Final = 2_000  # patients that a preview looks at
 State = ImportBatch.State
 UNDOABLE: Final = (State.DONE, State.FAILED)
 _MODELS: Final = {model.kind: model for model in cast("tuple[type[Fact], ...]", (*HIP_FACTS, BmiReading))}
@@ -343,13 +343,12 @@ def _take_back(batch: ImportBatch, one: Undoing, by: Actor, now: datetime) -> Ta
         recording.withdraw_death(patient.pk, by=by, reason=reason)
     if one.details:
         recording.amend_patient(patient.pk, by=by, changes=one.details, reason=reason, now=now)
-    endings = []
+    endings: list[Ending] = []
     if one.ends:
-        why = EndReason.ENTERED_IN_ERROR
-        endings = [
-            recording.end_follow_up(hip, by=by, on=today, reason=why, evidence=reason, now=now)
-            for hip in patient.hips.order_by("id")
-        ]
+        why = EndReason.ENTERED_IN_ERROR.value
+        endings = [Ending(on=today, reason=why, evidence=reason) for _side in Side]
+        both = list(zip(Side, endings, strict=True))
+        recording.record_facts(patient.pk, both, by=by, act="end_follow_up", reason=reason, now=now)
     return TakenBack(
         [(fact.kind, fact.pk) for fact in one.facts],
         [exposure.pk for exposure in one.exposures],
