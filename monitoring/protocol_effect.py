@@ -49,7 +49,7 @@ class Effect:
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)  # (raised or cleared, rule)
     days: Counter[int] = field(default_factory=Counter)
     moved: list[Moved] = field(default_factory=list)
-    at: datetime | None = None  # when the first patient was looked at
+    place: str = ""  # of the last patient looked at, in the order of `_in_order`
 
     @property
     def is_whole(self) -> bool:
@@ -76,14 +76,15 @@ def look(effect: Effect, protocol: Protocol, *, viewer: Viewer, now: datetime, e
 
     Each is evaluated as of today by the version in force there and by `protocol`. Nothing is stored.
     """
-    ids = _in_order(viewer)
     today = {clinic.pk: today_at(clinic, now) for clinic in access.clinics_for(viewer)}
     standing = {clinic: adoption.protocol_in_force(day) for clinic, day in today.items()}
-    effect.total, effect.at = len(ids), effect.at or now
-    while effect.looked < effect.total:
-        chunk = ids[effect.looked : effect.looked + CHUNK]
-        records = read_records([pk for pk, _clinic in chunk])
-        for pk, clinic in chunk:
+    rest = _in_order(viewer, effect.place)
+    effect.total = effect.looked + len(rest)
+    for start in range(0, len(rest), CHUNK):
+        chunk = rest[start : start + CHUNK]
+        records = read_records([pk for pk, _clinic, _place in chunk])
+        for pk, clinic, place in chunk:
+            effect.looked, effect.place = effect.looked + 1, place
             try:
                 found = moves(records[pk], standing[clinic], protocol, today[clinic])
             except Exception:
@@ -92,16 +93,15 @@ def look(effect: Effect, protocol: Protocol, *, viewer: Viewer, now: datetime, e
                 continue
             for move in found:
                 _count(effect, Moved(pk, move))
-        effect.looked += len(chunk)
         if enough():
             break
     return effect
 
 
-def _in_order(viewer: Viewer) -> list[tuple[int, int]]:
-    """(patient, clinic), shuffled, always in the same way."""
-    shuffled = access.patients_for(viewer).order_by(MD5(Cast("id", TextField())), "id")
-    return list(shuffled.values_list("id", "clinic_id"))
+def _in_order(viewer: Viewer, after: str) -> list[tuple[int, int, str]]:
+    """(patient, clinic, place) of those beyond a place, shuffled, always in the same way."""
+    placed = access.patients_for(viewer).annotate(place=MD5(Cast("id", TextField())))
+    return list(placed.filter(place__gt=after).order_by("place").values_list("id", "clinic_id", "place"))
 
 
 def _count(effect: Effect, moved: Moved) -> None:

@@ -12,6 +12,7 @@ from django.utils import translation
 from monitoring import pipeline, protocol_drafts, protocol_effect
 from monitoring.models import AuditEntry, HipEvaluation
 from monitoring.protocol_effect import Effect
+from monitoring.web import protocol_versions
 from monitoring.web.parameter_words import FAULTS, PARAMETERS, visits_of, visits_words
 from patients import access, recording
 from patients.models import Imaging, SymptomReport
@@ -222,6 +223,39 @@ def test_a_large_registry_is_looked_at_in_parts(clinic, watch, make_user, monkey
     assert seen == [(2, 2), (4, 4), (5, 5)]
     assert len({moved.patient_id for moved in effect.moved}) == 5
     assert effect.usual_days("earlier") == (61, 61) and effect.usual_days("later") is None
+
+
+def test_whoever_is_enrolled_between_two_looks_makes_nobody_count_twice(clinic, watch, make_user, monkeypatch):
+    monkeypatch.setattr(protocol_effect, "CHUNK", 2)
+    viewer, closer = access.viewer_for(make_user(clinic, "clinician")), Protocol(version=2, standard_interval_months=4)
+    effect = Effect()
+    for _look in range(8):
+        watch()
+        protocol_effect.look(effect, closer, viewer=viewer, now=MONDAY, enough=lambda: True)
+    seen = [moved.patient_id for moved in effect.moved]
+    assert len(seen) == len(set(seen)) == effect.looked
+
+
+def test_the_hips_are_listed_by_kind_and_page(draft, watch, monkeypatch):
+    author, url = draft
+    author.post(url, typed(author, url, standard_interval_months="4"))
+    for _number in range(3):
+        watch()
+    monkeypatch.setattr(protocol_versions, "PAGE", 2)
+    first, second = (author.get(f"{url}effect/?kind=earlier&page={page}") for page in (0, 1))
+    assert "2 of 3" in read(first) and "page=1" in first.content.decode()
+    assert "1 of 3" in read(second) and "page=0" in second.content.decode()
+    assert "0 entries" in read(author.get(f"{url}effect/?kind=pathway"))
+    assert author.get(f"{url}effect/?kind=sideways").status_code == 404
+    assert author.post(f"{url}effect/").url == f"{url}effect/"
+
+
+def test_without_the_cache_the_effect_is_looked_at_anew(draft, watch, settings):
+    author, url = draft
+    author.post(url, typed(author, url, standard_interval_months="4"))
+    watch()
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    assert "1 hip would move" in read(author.get(f"{url}effect/"))
 
 
 def test_a_painful_threshold_raises_and_clears_findings(clinic, watch, make_user, actor):
