@@ -32,6 +32,7 @@ from .rows import read_row
 log = logging.getLogger(__name__)
 CHUNK: Final = 500
 _LOCK: Final = 0x494D50  # "IMP": the advisory lock of (this, batch) is held by whoever saves or undoes the batch
+_CLINIC_LOCK: Final = 0x494D51  # the same of (this, clinic)
 State = ImportBatch.State
 SAVEABLE: Final = (State.CHECKED, State.WAITING, State.RUNNING, State.FAILED)
 MATCHABLE: Final = (State.MAPPING, State.CHECKED)
@@ -166,10 +167,10 @@ def commit(
     """Save a checked batch: all of it or nothing, or row by row, as it was checked.
 
     May be called again after a crash: rows saved before are found unchanged. Raises ImportRefused when the batch is
-    saved already, is being saved, or has rows that are refused and is all-or-nothing.
+    saved already, has rows that are refused and is all-or-nothing, or another of the clinic is being saved or undone.
     """
     now = now or timezone.now()
-    with alone(batch_id):
+    with alone_in_clinic(batch_id, clinic_id):
         with bound(clinic_id, by):
             batch = _claimed(batch_id)
             content, options = _unpack(bytes(batch.content or b""))
@@ -259,15 +260,32 @@ def bound(clinic_id: int, by: Actor) -> Iterator[None]:
 @contextmanager
 def alone(batch_id: int) -> Iterator[None]:
     """Nobody else saves or undoes this batch meanwhile; the lock is gone with the process that dies."""
+    with _held(_LOCK, batch_id, _("Somebody else is at work on this import at the moment.")):
+        yield
+
+
+@contextmanager
+def alone_in_clinic(batch_id: int, clinic_id: int) -> Iterator[None]:
+    """Nobody else saves or undoes any batch of this clinic meanwhile.
+
+    What one finds in the registry and therefore leaves alone, another must not take back under it.
+    """
+    busy = _("Another import of this clinic is being saved or undone; it goes on when that is done.")
+    with alone(batch_id), _held(_CLINIC_LOCK, clinic_id, busy):
+        yield
+
+
+@contextmanager
+def _held(key: int, number: int, busy: str) -> Iterator[None]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, batch_id])
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [key, number])
         row = cursor.fetchone()
-        if not (row and row[0]):
-            raise ImportRefused(_("Somebody else is at work on this import at the moment."))
-        try:
-            yield
-        finally:
-            connection.cursor().execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, batch_id])
+    if not (row and row[0]):
+        raise ImportRefused(busy)
+    try:
+        yield
+    finally:
+        connection.cursor().execute("SELECT pg_advisory_unlock(%s, %s)", [key, number])
 
 
 # ---- Running through the file

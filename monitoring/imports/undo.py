@@ -24,7 +24,7 @@ from patients.vocabulary import EndReason, Side
 
 from .. import audit, pipeline
 from ..models import AuditEntry, ImportBatch, ImportRow, VisitDraft
-from .batch import Progress, alone, bound
+from .batch import Progress, alone_in_clinic, bound
 from .registry_file import ImportRefused
 from .written import TakenBack, Wrote
 
@@ -146,7 +146,7 @@ def carry_out(
     is undone already, or while another is at work on it.
     """
     now = now or timezone.now()
-    with alone(batch_id):
+    with alone_in_clinic(batch_id, clinic_id):
         with bound(clinic_id, by):
             batch = ImportBatch.objects.select_related("clinic").defer("content").get(pk=batch_id)
             if batch.state != State.UNDOING:

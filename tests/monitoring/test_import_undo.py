@@ -315,3 +315,25 @@ def test_two_workers_undo_once(saved: Any, actor: Any) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         assert sum(pool.map(work, range(3))) == 1
+
+
+def test_a_clinics_imports_are_saved_and_undone_one_after_the_other(saved: Any, actor: Any) -> None:
+    with batches.bound(saved.clinic_id, actor):
+        undo.ask_to_undo(saved, actor, reason="wrong file")
+        clinic = saved.clinic
+    again = batches.check(clinic, lines(ANNA), file_name="r.csv", by=actor)
+
+    def meanwhile(done: int, total: int) -> None:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(ImportRefused, match="Another import of this clinic"):
+            pool.submit(save).result()
+
+    def save() -> None:
+        try:
+            batches.commit(again.pk, clinic_id=clinic.pk, by=actor)
+        finally:
+            connections.close_all()
+
+    undo.carry_out(saved.pk, clinic_id=clinic.pk, by=actor, progress=meanwhile)
+    save()
+    with batches.bound(clinic.pk, actor):
+        assert Imaging.objects.filter(withdrawn_at__isnull=True).count() == 1
