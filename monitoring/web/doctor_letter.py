@@ -84,6 +84,7 @@ class DoctorLetter:
     hips: list[HipPart]
     words: dict[str, str]  # headings within
     call: list[str]
+    judged: str  # on which day and by which protocol
     signed: list[str]
     foot: str
 
@@ -121,6 +122,7 @@ def write(chart: Chart, *, to: str, greeting: str, sentence: str, most: int = FI
                 "page": pgettext("of a letter", "page"),
             },
             call=_call(chart, clinician),
+            judged=_judged(chart),
             signed=[_("With kind regards"), *([clinician] if clinician else []), clinic.name],
             foot=f"{patient.display_name}, {patient.record_number}",
         )
@@ -210,6 +212,15 @@ def _call(chart: Chart, clinician: str) -> list[str]:
         *([_("We are there: %(hours)s") % {"hours": clinic.opening_hours}] if clinic.opening_hours else []),
         *([_("E-mail: %(address)s") % {"address": clinic.reply_to}] if clinic.reply_to else []),
     ]
+
+
+def _judged(chart: Chart) -> str:
+    """The day and the protocol of what the guideline says here, and whether something was recorded since."""
+    if chart.evaluation is None:
+        return _("Not evaluated yet.")
+    judged = {"day": day_words(chart.evaluation.as_of), "protocol": chart.evaluation.protocol}
+    words = _("What comes next was worked out on %(day)s by protocol %(protocol)s.") % judged
+    return f"{words} {_('What was recorded since is not in it.')}" if chart.is_stale else words
 
 
 def _short(words: Any) -> str:

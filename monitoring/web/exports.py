@@ -167,6 +167,7 @@ def _xlsx_pieces(headings: Sequence[str], rows: Iterator[Sequence[Cell]], *, tit
         with book.open(SHEET, "w") as sheet:
             head, _rows, _tail = _cut(_small_book(headings, [], title=title, first=1))
             sheet.write(head)
+            yield sent.take()
             while together := list(islice(rows, TOGETHER)):
                 sheet.write(_cut(_small_book(headings, together, title=title, first=written + 1))[1])
                 written += len(together)

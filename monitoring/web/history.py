@@ -43,6 +43,8 @@ ACTS: Final[dict[str, Words]] = {
     "appointment_missed": gettext_lazy("Noted that the patient did not come to an appointment"),
     "print_letter": gettext_lazy("Printed a letter"),
     "take_back_letter": gettext_lazy("Took a printed letter back"),
+    "import_facts": gettext_lazy("Imported facts"),
+    "simulate": gettext_lazy("Invented the patient"),
     "record_outcome": gettext_lazy("Recorded what came of a contact"),
     "undo_outcome": gettext_lazy("Took back what came of a contact"),
     "snooze": gettext_lazy("Put the patient off"),

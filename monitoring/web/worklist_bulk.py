@@ -20,7 +20,7 @@ from patients.access import Permission, Viewer
 from patients.models import Patient
 from patients.recording import RecordingRefused
 from schedules import printing, reminders, substitutes
-from schedules.models import Substitute
+from schedules.models import Reminder, Substitute
 
 from .. import outreach, worklist
 from ..outreach import WorkRefused
@@ -39,9 +39,8 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
     """Make a clinician responsible, send mail now, print letters, or export."""
     viewer = access.viewer_of(request)
     chosen = [int(pk) for pk in request.POST.getlist("selected") if pk.isascii() and pk.isdecimal() and len(pk) < 18]
-    patients = list(
-        access.patients_for(viewer).filter(pk__in=chosen).select_related("clinic", "responsible").order_by("id")
-    )
+    found = access.patients_for(viewer).select_related("clinic", "responsible").in_bulk(chosen)
+    patients = [found[pk] for pk in dict.fromkeys(chosen) if pk in found]
     tab = tab_of(request)
     back_url = narrow(request.GET, viewer=viewer, staff=staff_for(viewer)).url(tab)
     if not patients:
@@ -85,7 +84,8 @@ def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient],
         answers = reminders.send_now([patient.pk for patient in patients], by=viewer.actor, now=now)
         transaction.set_rollback(not confirmed)
     asked = {one.patient_id: one for one in answers}
-    rows = [_told_of_mail(patient, asked[patient.pk], now) for patient in patients]
+    last = _last_mails([one.patient_id for one in answers if one.reminder is None])
+    rows = [_told_of_mail(patient, asked[patient.pk], last.get(patient.pk), now) for patient in patients]
     count = sum(row["done"] for row in rows)
     told = {"n": count}
     if confirmed:
@@ -97,10 +97,24 @@ def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient],
     return _tell(request, title=_("Send mail now"), summary=summary, rows=rows, back_url=back_url, ask=ask)
 
 
-def _told_of_mail(patient: Patient, asked: reminders.Asked, now: datetime) -> dict[str, Any]:
+def _last_mails(patient_ids: Sequence[int]) -> dict[int, Reminder]:
+    """The latest follow-up mail that went, or could not, of each of these patients."""
+    rows = Reminder.objects.filter(patient__in=patient_ids, appointment__isnull=True, decided_at__isnull=False)
+    return {row.patient_id: row for row in rows.exclude(state="cancelled").order_by("send_on", "id")}
+
+
+def _told_of_mail(patient: Patient, asked: reminders.Asked, last: Reminder | None, now: datetime) -> dict[str, Any]:
+    """What becomes of the patient's mail; where none is planned, what became of the last."""
     step = str(asked.reminder.get_step_display()) if asked.reminder else ""
     if asked.at is None:
-        return {"patient": patient, "step": step, "words": _(asked.why), "done": False}
+        second = ""
+        if last is not None and last.decided_at is not None:
+            second = _("The last: %(message)s, %(state)s, %(day)s") % {
+                "message": last.get_step_display(),
+                "state": last.get_state_display(),
+                "day": day_words(last.decided_at.astimezone(patient.clinic.zone).date()),
+            }
+        return {"patient": patient, "step": step, "words": _(asked.why), "second": second, "done": False}
     at = asked.at.astimezone(patient.clinic.zone)
     if asked.at <= now:
         words = _("Goes out within minutes.")

@@ -509,3 +509,14 @@ def test_neither_mail_nor_letters_for_another_clinics_rows(late, desk, other_cli
     stranger = late(where=other_clinic)
     for act in ("mail", "letters"):
         assert bulk(desk, act, [stranger]).status_code == 302
+
+
+def test_where_no_mail_is_planned_the_last_one_is_named(late, desk):
+    patient = late()
+    Reminder.objects.filter(patient=patient).update(state="cancelled")
+    Reminder.objects.filter(patient=patient, step="second_missed").update(
+        state="sent", sent_to="jon@example.org", decided_at=datetime(2026, 8, 8, 9, tzinfo=UTC)
+    )
+    page = text_of(bulk(desk, "mail", [patient]))
+    assert "No message about a follow-up is planned." in page
+    assert "The last: Second missed, Sent, 8 Aug 2026" in page and "Send 1 mail" not in page
