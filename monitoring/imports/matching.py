@@ -24,7 +24,7 @@ _FOLDED: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", 
 _WORDS: Final[dict[str, str]] = {
     word: column
     for column, words in {
-        "record_number": "mrn patient_id patient_no patient_number hospital_number case_number fallnummer"
+        "record_number": "mrn patient_id patient_no patient_number hospital_number case_number fallnummer aktennummer"
         " patientennummer patienten_nr pat_nr patnr aktenzeichen",
         "family_name": "surname last_name lastname nachname familienname name",
         "given_name": "first_name firstname forename vorname",

@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -106,7 +107,8 @@ def read_table(content: bytes) -> Table:
     found: dict[str, dict[str, None]] = {place: {} for place in places}
     for row in islice(replace(raw, columns=places).rows(), ROWS_FOR_EXAMPLES):
         for place, cell in row.cells.items():
-            if (text := as_text(cell)) and len(found[place]) < EXAMPLES:
+            shown = cell.date() if isinstance(cell, datetime) else cell
+            if (text := as_text(shown)) and len(found[place]) < EXAMPLES:
                 found[place][text[:60]] = None
     return Table(tuple(_told_apart(heading)), tuple(tuple(found[place]) for place in places), raw.says)
 

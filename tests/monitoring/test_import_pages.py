@@ -1,9 +1,12 @@
 """Import pages: a new clinic's file from strange headings to saved, undone, and imported again."""
 
+import io
 import re
+from datetime import date
 from typing import Any
 
 import pytest
+import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from monitoring import census
@@ -199,5 +202,21 @@ def test_headings_that_repeat_are_told_apart(desk: Any, clinic: Any) -> None:
     form = desk.get(url).context["form"]
     assert [field.label for field in form][:6] == ["MRN", "Name", "Date", "Date (2)", "column 5", "column 6"]
     desk.post(url, chosen(desk.get(url)) | {"column_2": "", "column_3": "enrolled_on"})
+    one = ImportBatch.objects.get()
+    assert (one.state, one.rows_created) == ("checked", 1)
+
+
+def test_a_workbook_with_headings_of_its_own_is_matched_too(desk: Any, clinic: Any) -> None:
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, {"default_date_format": "yyyy-mm-dd"}) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate([["MRN", "Surname", "Date of birth"], [4711, "Öz", date(1980, 2, 29)]]):
+            for place, value in enumerate(row):
+                sheet.write(number, place, value)
+    file = SimpleUploadedFile("list.xlsx", buffer.getvalue())
+    url = desk.post("/import/", {"clinic": clinic.pk, "file": file, "date_order": "iso"}).url
+    page = desk.get(url)
+    assert '<span class="second">1980-02-29</span>' in page.content.decode()
+    desk.post(url, chosen(page))
     one = ImportBatch.objects.get()
     assert (one.state, one.rows_created) == ("checked", 1)

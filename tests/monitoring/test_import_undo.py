@@ -18,6 +18,7 @@ from monitoring.models import AuditEntry, ImportBatch, ImportRow, PatientEvaluat
 from patients import recording
 from patients.models import ContactWish, Ending, Exposure, Imaging, Patient, SymptomReport
 from patients.vocabulary import Side
+from schedules.models import Plan, Reminder, Substitute
 
 HEAD = "record_number,family_name,given_name,born_on,visit_on,right_modality,right_necrosis,left_pain_nrs,conditions"
 ANNA = "A-1,Berg,Anna,1980-02-29,2026-03-01,XR,yes,4,sle"
@@ -171,6 +172,17 @@ def test_a_yes_to_mail_is_taken_back_and_may_come_again(load: Any, take_back: An
     assert not ContactWish.objects.get().allowed
     load(lines("A-1,Berg,yes,on paper", head=head))
     assert ContactWish.objects.get().allowed
+
+
+def test_nobody_is_mailed_written_to_or_called_by_what_was_undone(load: Any, take_back: Any) -> None:
+    head = "record_number,family_name,enrolled_on,email,email_consent,email_consent_how"
+    rows = ["A-1,Berg,2026-10-01,a@mail.example,yes,on paper", "A-2,Holm,2026-10-01,,,"]
+    batch = load(lines(*rows, head=head))
+    assert Reminder.objects.filter(state="planned").exists()
+    take_back(batch)
+    assert not Reminder.objects.filter(state="planned").exists()
+    assert not Plan.objects.filter(state="current").exists()
+    assert not Substitute.objects.filter(state="open").exists()
 
 
 def test_a_death_is_taken_back(load: Any, take_back: Any) -> None:
