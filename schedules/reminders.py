@@ -34,7 +34,7 @@ MISSED_WHEN_PLANNED = _("Its day had passed when the follow-up was planned.")
 WITHHELD = "Withheld by "  # a person's decision, which planning leaves alone
 ASKED_FOR_NOW = "Asked for now by "  # another
 NOTHING_PLANNED = _("No message about a follow-up is planned.")
-TOO_EARLY = _("Its message does not go out so long before its day.")
+TOO_EARLY = _("This message does not go out so long before its day.")
 
 
 # ---- Moving
@@ -365,12 +365,16 @@ def cancel(reminder_id: int, *, by: Actor, reason: str, now: datetime | None = N
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What came of asking for a patient's next mail now: when it goes out, or why it does not, in words."""
+    """What came of asking for a patient's next mail now: when it goes out, or why it does not, in words.
+
+    `earliest`: the first day on which it may be asked for, where only the day stands against it.
+    """
 
     patient_id: int
     reminder: Reminder | None = None
     at: datetime | None = None
     why: str = ""
+    earliest: date | None = None
 
 
 @transaction.atomic
@@ -414,7 +418,7 @@ def _ask_for(row: Reminder, case: Eligibility, earliest: date | None, *, by: Act
     if verdict.action != Action.SEND and verdict.reason != Reason.NIGHT:
         return Asked(row.patient_id, row, why=verdict.reason)
     if before > today and (earliest is None or today < earliest):
-        return Asked(row.patient_id, row, why=TOO_EARLY)
+        return Asked(row.patient_id, row, why=TOO_EARLY, earliest=earliest)
     waits = [one for one in (verdict.not_before, row.not_before if before <= today else None) if one]
     if before > today:
         row.send_on, row.not_before = today, None

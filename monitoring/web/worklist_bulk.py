@@ -108,7 +108,9 @@ def _told_of_mail(patient: Patient, asked: reminders.Asked, last: Reminder | Non
     step = str(asked.reminder.get_step_display()) if asked.reminder else ""
     if asked.at is None:
         second = ""
-        if last is not None and last.decided_at is not None:
+        if asked.earliest is not None:
+            second = _("From %(day)s on it can be sent.") % {"day": day_words(asked.earliest)}
+        elif last is not None and last.decided_at is not None:
             second = _("The last: %(message)s, %(state)s, %(day)s") % {
                 "message": last.get_step_display(),
                 "state": last.get_state_display(),

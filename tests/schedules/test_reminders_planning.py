@@ -209,7 +209,7 @@ def test_no_mail_goes_earlier_than_a_clinic_may_choose(patient, follow):
     follow(patient, DUE_ON + 71 * DAY)
     before = list(Reminder.objects.order_by("id").values())
     (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
-    assert (asked.at, asked.why) == (None, reminders.TOO_EARLY)
+    assert (asked.at, asked.why, asked.earliest) == (None, reminders.TOO_EARLY, NOON.date() + DAY)
     assert list(Reminder.objects.order_by("id").values()) == before
 
 
