@@ -118,14 +118,15 @@ def test_changed_details_are_put_back_where_they_still_stand(
 ) -> None:
     enrol(clinic, record_number="A-1", family_name="Berg", given_name="Anna", born_on=date(1980, 2, 29))
     enrolled_on = Patient.objects.get().enrolled_on
-    head = "record_number,family_name,given_name,born_on,enrolled_on"
-    batch = load(lines("A-1,Holm,Anne,1980-02-29,2026-01-31", head=head))
+    head = "record_number,family_name,given_name,born_on,enrolled_on,telephone,sex"
+    batch = load(lines("A-1,Holm,Anne,1980-02-29,2026-01-31,020 7946 0123,f", head=head))
     anna = Patient.objects.get()
     assert anna.enrolled_on == date(2026, 1, 31)
     recording.amend_patient(anna.pk, by=actor, changes={"given_name": "Anna-Lena"})
     batch = take_back(batch)
     anna.refresh_from_db()
     assert (anna.family_name, anna.given_name, anna.enrolled_on) == ("Berg", "Anna-Lena", enrolled_on)
+    assert (str(anna.telephone), anna.telephone_as_given, anna.sex) == ("", "", "unknown")
     assert left(batch) == [["detail", "given_name"]]
     assert not Ending.objects.exists()
 
