@@ -49,7 +49,9 @@ class UploadForm(forms.Form):
     clinic = forms.ModelChoiceField(label=gettext_lazy("Clinic"), queryset=Clinic.objects.none(), empty_label=None)
     file = forms.FileField(
         label=gettext_lazy("File"),
-        help_text=gettext_lazy("CSV or Excel, one row a visit. Headings that are not ours are matched next. Nothing is saved yet."),
+        help_text=gettext_lazy(
+            "CSV or Excel, one row a visit. Headings that are not ours are matched next. Nothing is saved yet."
+        ),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.xlsx,text/csv"}),
     )
     date_order = date_order_field()

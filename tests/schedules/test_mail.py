@@ -194,6 +194,7 @@ def test_what_people_typed_stays_text(clinic, enrol, follow):
     assert "&lt;b&gt;Ann&lt;/b&gt; O&#x27;Hara &amp; Sons" in sent.get_body(("html",)).get_content()
     assert "<b>Ann</b> O'Hara & Sons" in sent.get_body(("plain",)).get_content()
 
+
 def test_what_is_the_patients_own_is_put_in_once(clinic, enrol, follow):
     patient = enrol(clinic, given_name="zqslotdayzq", family_name="zqslotwishesurlzq", language="en")
     follow(patient)
