@@ -379,7 +379,7 @@ class Asked:
 
 @transaction.atomic
 def send_now(patient_ids: Collection[int], *, by: Actor, now: datetime) -> list[Asked]:
-    """Have the next follow-up mail of each patient go out as soon as it may, and tell what came of it, by patient.
+    """Have the next follow-up mail of each patient that may go out do so, and tell what came of it, by patient.
 
     Its day becomes today where nothing but that day and the hour stands against it, and no earlier than a clinic may
     choose for its step: a mail that says a visit was missed never goes before the visit was due. Whether it goes is
@@ -388,55 +388,79 @@ def send_now(patient_ids: Collection[int], *, by: Actor, now: datetime) -> list[
     ids = sorted(set(patient_ids))
     list(Patient.objects.filter(pk__in=ids).select_for_update(no_key=True).order_by("id"))
     planned = Reminder.objects.filter(patient__in=ids, state=State.PLANNED, appointment__isnull=True)
-    rows = planned.select_related("patient", "clinic").order_by("-send_on", "-id")
-    nearest = {row.patient_id: row for row in rows.select_for_update(no_key=True, of=("self",))}
-    cases, earliest = cases_for(list(nearest.values()), now), _earliest_days(nearest.values())
-    return [
-        _ask_for(row, cases[row.pk], earliest.get(row.pk), by=by, now=now)
-        if (row := nearest.get(pk))
-        else Asked(pk, why=NOTHING_PLANNED)
-        for pk in ids
-    ]
+    rows = planned.select_related("patient", "clinic").order_by("send_on", "id")
+    locked = list(rows.select_for_update(no_key=True, of=("self",)))
+    cases, earliest = cases_for(locked, now), _earliest_days(locked)
+    by_patient: dict[int, list[Reminder]] = {pk: [] for pk in ids}
+    for row in locked:
+        by_patient[row.patient_id].append(row)
+    return [_ask_for(pk, by_patient[pk], cases, earliest, by=by, now=now) for pk in ids]
+
+
+def _ask_for(
+    patient_id: int,
+    planned: Iterable[Reminder],
+    cases: Mapping[int, Eligibility],
+    earliest: Mapping[int, date],
+    *,
+    by: Actor,
+    now: datetime,
+) -> Asked:
+    """The first of a patient's planned mails that may go is asked for; where none may, why not the next."""
+    refused = None
+    for row in planned:
+        asked = _answer(row, cases[row.pk], earliest.get(row.pk), now)
+        if asked.at is not None:
+            _bring_forward(row, cases[row.pk].today, by=by, now=now)
+            return asked
+        refused = refused or asked
+    return refused or Asked(patient_id, why=NOTHING_PLANNED)
 
 
 def _earliest_days(rows: Iterable[Reminder]) -> dict[int, date]:
     """The first day on which each of these mails of a current plan may go out, by its id."""
-    known = {(row.patient_id, row.cycle_on, row.due_on): row for row in rows}
-    plans = Plan.objects.filter(patient__in=[patient for patient, _cycle, _due in known], state=Plan.State.CURRENT)
+    plans = Plan.objects.filter(patient__in={row.patient_id for row in rows}, state=Plan.State.CURRENT)
+    known = {(plan.patient_id, plan.cycle_on, plan.due_on): plan for plan in plans.order_by("id")}
     found: dict[int, date] = {}
-    for plan in plans:
-        if row := known.get((plan.patient_id, plan.cycle_on, plan.due_on)):
+    for row in rows:
+        if plan := known.get((row.patient_id, row.cycle_on, row.due_on)):
             rung = rung_of(row.step)
             found[row.pk] = replace(rung, days=min(rung.days, rung.bounds[0])).send_on(plan)
     return found
 
 
-def _ask_for(row: Reminder, case: Eligibility, earliest: date | None, *, by: Actor, now: datetime) -> Asked:
-    """One patient's answer; the reminder is locked with its patient."""
-    today, before = case.today, row.send_on
-    verdict = decide(replace(case, send_on=min(before, today)))
+def _answer(row: Reminder, case: Eligibility, earliest: date | None, now: datetime) -> Asked:
+    """When this mail goes out if it is asked for now, or why it does not."""
+    verdict = decide(replace(case, send_on=min(row.send_on, case.today)))
     if verdict.action != Action.SEND and verdict.reason != Reason.NIGHT:
         return Asked(row.patient_id, row, why=verdict.reason)
-    if before > today and (earliest is None or today < earliest):
+    ahead = row.send_on > case.today
+    if ahead and (earliest is None or case.today < earliest):
         return Asked(row.patient_id, row, why=TOO_EARLY, earliest=earliest)
-    waits = [one for one in (verdict.not_before, row.not_before if before <= today else None) if one]
-    if before > today:
-        row.send_on, row.not_before = today, None
-        row.save(update_fields=["send_on", "not_before"])
-        remember([(row, f"{ASKED_FOR_NOW}{by.name}")], by=by, at=now)
-        announce(
-            Change(
-                act="send_reminder_now",
-                by=by,
-                clinic_id=row.clinic_id,
-                patient_id=row.patient_id,
-                facts=(("reminder", row.pk),),
-                before={"send_on": str(before)},
-                after={"send_on": str(today)},
-                clinical=False,
-            )
-        )
+    waits = [one for one in (verdict.not_before, None if ahead else row.not_before) if one]
     return Asked(row.patient_id, row, at=max([now, *waits]))
+
+
+def _bring_forward(row: Reminder, today: date, *, by: Actor, now: datetime) -> None:
+    """The day of a mail that is ahead becomes today. The reminder is locked with its patient."""
+    before = row.send_on
+    if before <= today:
+        return
+    row.send_on, row.not_before = today, None
+    row.save(update_fields=["send_on", "not_before"])
+    remember([(row, f"{ASKED_FOR_NOW}{by.name}")], by=by, at=now)
+    announce(
+        Change(
+            act="send_reminder_now",
+            by=by,
+            clinic_id=row.clinic_id,
+            patient_id=row.patient_id,
+            facts=(("reminder", row.pk),),
+            before={"send_on": str(before)},
+            after={"send_on": str(today)},
+            clinical=False,
+        )
+    )
 
 
 @transaction.atomic

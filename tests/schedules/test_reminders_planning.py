@@ -248,3 +248,21 @@ def test_held_mail_waits_for_whoever_decides(patient, follow, clinic):
     MessagePlan.objects.create(clinic=clinic, held_at=NOON, held_count=50, held_limit=20)
     (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
     assert asked.why == "More mail is due than usual; a person decides."
+
+
+def test_a_mail_without_a_purpose_makes_way_for_the_next(patient, follow, clinic):
+    follow(patient, DUE_ON + 60 * DAY)
+    check = Reminder.objects.get(patient=patient, step="booking_prompt")
+    Reminder.objects.filter(pk=check.pk).update(due_on=DUE_ON, step="due", send_on=NOON.date())  # of a window gone by
+    follow_up = Reminder.objects.get(patient=patient, step="due", due_on=DUE_ON + 60 * DAY)
+    Reminder.objects.filter(pk=follow_up.pk).update(step="booking_prompt")
+    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    assert asked.reminder.pk == follow_up.pk and asked.at == NOON
+
+
+def test_many_are_asked_for_in_a_fixed_number_of_reads(enrol, clinic, follow, django_assert_max_num_queries):
+    people = [enrol(clinic) for _number in range(20)]
+    for one in people:
+        follow(one, DUE_ON + 200 * DAY)
+    with django_assert_max_num_queries(16):
+        assert len(reminders.send_now([one.pk for one in people], by=by(), now=NOON)) == 20
