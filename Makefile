@@ -43,7 +43,7 @@ test test-slow: export PYTHONDONTWRITEBYTECODE :=
 test: install-dev ## The tests, on a real PostgreSQL and Valkey of their own (ARGS="-k word" selects)
 	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
-test-slow: install-dev ## The tests that start whole systems and judge every page; CI runs them too
+test-slow: install-dev ## The tests that start whole systems, drive a browser, rehearse months; CI runs them too
 	$(RUN_PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m slow $(ARGS)
 
 # What `check --deploy` judges: settings as a server would have them. Nothing is connected to.

@@ -10,6 +10,8 @@ from schedules.models import Plan, Reminder
 from tests.journeys.site import mail_worker, mailbox, sign_in, sign_out
 from tests.schedules.conftest import wait_for
 
+pytestmark = pytest.mark.slow
+
 CLINICAL_WORDS = ("hip", "osteonecrosis", "necrosis", "pain", "lesion", "radiograph", "surgery")
 
 

@@ -138,6 +138,7 @@ def test_pages_of_staff_are_accessible_and_silent(half, site, full, open_browser
     assert not inspection.wrong, "\n".join(inspection.wrong)
 
 
+@pytest.mark.slow
 def test_pages_of_strangers_are_accessible_and_silent(site, full, open_browser):
     inspection = Inspection(open_browser())
     for address in [*addresses.pages(full.samples, signed_in=False), "/no/such/page/"]:

@@ -8,6 +8,8 @@ from monitoring.models import ContactAttempt
 from patients import access
 from tests.journeys.site import sign_in
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def overdue(registry):

@@ -443,6 +443,7 @@ def length_of(page):
     return int(found[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["coordinator", "clinician", "admin"])
 @pytest.mark.parametrize("several", [False, True])
 def test_each_number_is_the_length_of_the_list_that_its_address_opens(

@@ -12,6 +12,8 @@ from monitoring.simulation.mail_reckoning import Window, mails_of
 from patients import access
 from schedules.models import Reminder
 
+pytestmark = pytest.mark.slow
+
 SPRING = mail_year.Order(patients=24, days=45, seed=3, start=date(2027, 3, 5))  # the clocks change in all three zones
 DAY = timedelta(days=1)
 

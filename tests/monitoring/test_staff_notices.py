@@ -210,7 +210,7 @@ def test_no_patient_is_named_in_what_arrives(language, clinic, make_user, uncert
         part.get_content() for part in mail.walk() if not part.is_multipart()
     )])  # fmt: skip
     for secret in ("Zwetschgenbaum", "Roswitha", "HW-99999", row.patient.email, "1990", "Hipwatch"):
-        assert secret not in raw
+        assert not re.search(rf"\b{re.escape(secret)}\b", raw)  # a random boundary may hold its digits
     shown = re.sub(r"https?://\S+|<style.*?</style>|<[^>]+>", " ", raw, flags=re.DOTALL)
     assert telling_words(shown) == []
 
@@ -325,6 +325,7 @@ SEND = (
 )
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_sends_doubles_nothing(
     process_environment, make_clinic, make_user, uncertain_mail, tmp_path
 ):

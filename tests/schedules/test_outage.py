@@ -27,6 +27,8 @@ HOURS = (time(6), time(10, 30), time(15))  # the first is night in the clinic
 OUTAGES = ("server", "workers", "workers and sweep")
 DAY = timedelta(days=1)
 
+pytestmark = pytest.mark.slow
+
 
 def at(day: date, hour: time = time(12)) -> datetime:
     return datetime.combine(day, hour, tzinfo=UTC)
