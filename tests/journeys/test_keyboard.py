@@ -76,6 +76,7 @@ def test_keys_move_between_rows_open_patients_and_find_them(page, site, overdue)
     expect(page.locator("[data-bulk]").first).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.get_by_role("region", name="Left hip")).to_be_visible()
+    page.wait_for_load_state()  # keys are heard once the script has run
     page.keyboard.press("/")
     page.keyboard.type(overdue.late[2].record_number)
     page.keyboard.press("Enter")
