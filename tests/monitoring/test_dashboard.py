@@ -19,6 +19,7 @@ from monitoring.web.dashboard_plots import PLOTS, SECTIONS
 from patients import access
 from patients.models import Clinic
 
+pytestmark = pytest.mark.slow  # each begins with a registry of its own
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
 TODAY = NOW.date()
 LINK = re.compile(r'<a href="(/dashboard/list/[^"]+)">([\d., ]+)</a>')
@@ -72,7 +73,6 @@ def walk(client, url):
 # ---- Numbers and lists
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_number_is_as_long_as_its_list(staff, section):
     found = links(staff.get(address(section)))
@@ -185,7 +185,6 @@ def read_csv(answer):
     return list(csv.reader(io.StringIO(text)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_each_plot_as_a_file(staff, name):
     answer = staff.get(f"/dashboard/files/{name}.csv")
@@ -269,7 +268,6 @@ def test_an_empty_registry_says_so_on_every_section(clinic, make_user, sign_in):
         assert '<svg class="drawing"' not in page.content.decode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "most"), [("", 25), ("symptoms", 20), ("course", 20), ("forecast", 22), ("census", 20)]
 )

@@ -191,6 +191,7 @@ def simulated(clinic, make_user) -> Clinic:
     return clinic
 
 
+@pytest.mark.slow
 def test_every_list_has_something_on_it_and_the_census_agrees(simulated):
     with access.system_run("test") as viewer:
         counts = worklist.counts(viewer, worklist.Filters(), AS_OF)
@@ -207,6 +208,7 @@ def test_every_list_has_something_on_it_and_the_census_agrees(simulated):
     assert {"current", "kept"} <= set(Plan.objects.values_list("state", flat=True))
 
 
+@pytest.mark.slow
 def test_everything_is_marked_as_simulated(simulated):
     assert not Patient.objects.filter(synthetic=False).exists()
     assert not any(model.objects.exclude(origin="simulation").exists() for model in (*HIP_FACTS, BmiReading))
@@ -217,6 +219,7 @@ def test_everything_is_marked_as_simulated(simulated):
     assert AuditEntry.objects.filter(act="simulate").count() == 120
 
 
+@pytest.mark.slow
 def test_what_was_written_reads_back_as_it_was_lived(simulated):
     """The answer by the stored rows is the answer of the life."""
     setting = Setting(2, AS_OF, 4.0, "en", Protocol())
@@ -238,6 +241,7 @@ def comparable(answer: dict) -> dict:
     return answer
 
 
+@pytest.mark.slow
 def test_evaluating_again_changes_nothing(simulated):
     def standing() -> tuple:
         return (
@@ -255,6 +259,7 @@ def test_evaluating_again_changes_nothing(simulated):
     assert standing() == before
 
 
+@pytest.mark.slow
 def test_cases_were_opened_when_the_question_arose(simulated):
     decided = ReviewCase.objects.filter(state="decided").select_related("decision")
     assert decided
