@@ -38,6 +38,13 @@ class Sink:
         session.host_name = hostname
         return responses
 
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if self.close_after and getattr(session, "served", 0) >= self.close_after:  # between two mails, as servers do
+            server.transport.abort()
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         self.addressed.append(address)
         answer = self.answers.get(address, "250 OK")
@@ -63,8 +70,7 @@ class Sink:
         if answer == "silence":
             await asyncio.sleep(1.0)
             return "250 OK"
-        if self.close_after and len(self.arrived) % self.close_after == 0:
-            server.loop.call_later(0.02, server.transport.abort)
+        session.served = getattr(session, "served", 0) + 1
         return answer if answer != "hang up" else "250 OK"
 
 
