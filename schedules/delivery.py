@@ -20,7 +20,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
@@ -55,7 +55,6 @@ RESERVED = timedelta(seconds=10)  # for which other workers leave alone what thi
 SETBACKS = 3  # mails in a row that a server puts off; then it is left alone until the next run
 
 WORKER_DIED = _("The worker stopped while this mail was on its way; it may or may not have arrived.")
-SERVER_ILL = _("The mail server puts off everybody; this is not the mail's fault.")
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 
@@ -77,7 +76,7 @@ class Tally:
 
     states: Counter[str] = field(default_factory=Counter)
     later: int = 0
-    put_off: list[int] = field(default_factory=list)  # mails in a row, by the server
+    put_off: int = 0  # in a row, by the server
     unreachable: str = ""
     more: bool = False
 
@@ -122,8 +121,6 @@ def drain(
                 done.append(Errand(reminder, _send(channel, reminder, done, clock)))
     finally:
         _insist(partial(_store, done, ahead, owner, clock, tally))
-        if len(tally.put_off) >= SETBACKS:
-            _insist(partial(_forgive, tally.put_off, clock))
         channel.close()
     return tally
 
@@ -150,9 +147,8 @@ def _setback(done: Sequence[Errand], tally: Tally) -> bool:
         if errand.outcome.ending == Ending.UNREACHABLE:
             tally.unreachable = errand.outcome.reason
             break
-        later = errand.outcome.ending == Ending.TRY_LATER
-        tally.put_off = [*tally.put_off, errand.reminder.pk] if later else []
-        tally.unreachable = errand.outcome.reason if len(tally.put_off) >= SETBACKS else ""
+        tally.put_off = tally.put_off + 1 if errand.outcome.ending == Ending.TRY_LATER else 0
+        tally.unreachable = errand.outcome.reason if tally.put_off >= SETBACKS else ""
     return bool(tally.unreachable)
 
 
@@ -366,15 +362,6 @@ def _store_outcomes(done: Sequence[Errand], owner: str, now: datetime, tally: Ta
         tally.states[to] += len(moved)
         if to == State.FAILED:
             substitutes.open_for(moved, by=BY, at=now)
-
-
-def _forgive(ids: Sequence[int], clock: Clock) -> None:
-    """A server that puts off everybody is ill; no mail pays for that with one of its attempts."""
-    now = clock()
-    with access.system_run(RUN):
-        Reminder.objects.filter(pk__in=ids, state=State.PLANNED, attempts__gt=0).update(attempts=F("attempts") - 1)
-        soon = now + BACK_OFF[0] * random.uniform(0.8, 1.2)
-        move(ids, State.PLANNED, out_of=[State.FAILED], at=now, by=BY, reason=SERVER_ILL, not_before=soon, attempts=-1)
 
 
 def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[Reminder.State, datetime | None, int]:

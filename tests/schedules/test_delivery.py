@@ -11,7 +11,7 @@ from patients import access, recording
 from schedules import channels, delivery, reminders
 from schedules.circumstances import cases_for, snoozes_from
 from schedules.eligibility import Reason
-from schedules.models import Reminder, Substitute
+from schedules.models import Reminder
 from tests.schedules.conftest import DUE_ON, NOON
 
 pytestmark = pytest.mark.usefixtures("planned_by_hand")
@@ -136,23 +136,6 @@ def test_three_transient_failures_fail_with_growing_pauses(due, drain, sink, whe
             at = due.not_before
     assert (due.state, due.attempts, len(sink.addressed)) == ("failed", 3, 3)
     assert timedelta(minutes=4) <= pauses[0] <= timedelta(minutes=6) < timedelta(minutes=24) <= pauses[1]
-
-
-def test_a_server_that_puts_off_everybody_for_a_day_fails_no_mail(clinic, enrol, follow, drain, sink):
-    rows = []
-    for _place in range(4):
-        patient = enrol(clinic)
-        follow(patient)
-        sink.answers[patient.email] = "452 4.3.1 out of disk"
-        rows.append(patient.email)
-    for turn in range(8):
-        drain(at=NOON + timedelta(minutes=35 * turn))
-    due = Reminder.objects.filter(step="due")
-    assert set(due.values_list("state", flat=True)) == {"planned"}
-    assert not Substitute.objects.exists()
-    sink.answers.clear()
-    drain(at=NOON + timedelta(hours=5))
-    assert sorted(sink.recipients) == sorted(rows)
 
 
 def test_a_transient_failure_is_forgotten_when_the_mail_goes_out(due, drain, sink):
