@@ -16,7 +16,11 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
     task_default_queue="sweep",
-    task_routes={"schedules.tasks.*": {"queue": "mail"}, "monitoring.tasks.send_digests": {"queue": "mail"}},
+    task_routes={
+        "schedules.tasks.*": {"queue": "mail"},
+        "monitoring.tasks.send_digests": {"queue": "mail"},
+        "monitoring.tasks.send_account_mail": {"queue": "mail"},
+    },
     task_soft_time_limit=300,
     task_time_limit=360,
     broker_connection_retry_on_startup=True,
@@ -51,6 +55,16 @@ app.conf.update(
             "task": "monitoring.tasks.send_digests",
             "schedule": 120.0,  # each clinic's on its weekday mornings
             "options": {"expires": 110},
+        },
+        "send mail about accounts": {
+            "task": "monitoring.tasks.send_account_mail",
+            "schedule": 60.0,  # a worker is woken for each; this finds what it missed
+            "options": {"expires": 55},
+        },
+        "forget old mail about accounts": {
+            "task": "monitoring.tasks.drop_old_account_mail",
+            "schedule": 12 * 3600.0,
+            "options": {"expires": 3600},
         },
         "save imports": {
             "task": "monitoring.tasks.save_waiting_imports",

@@ -43,6 +43,12 @@ if PRODUCTION:
 else:
     SECRET_KEY = env("SECRET_KEY", default="") or locations.secret_key()
 
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# What encrypts secrets at rest; the first encrypts, each decrypts. Without it SECRET_KEY does, also a former one.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or [SECRET_KEY, *SECRET_KEY_FALLBACKS]
+if PRODUCTION and min(map(len, ENCRYPTION_KEYS)) < 32:
+    raise ImproperlyConfigured("Each of ENCRYPTION_KEYS needs 32 signs or more.")
+
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}").rstrip("/")
 SECURE_SITE = PUBLIC_URL.startswith("https://")
 if PRODUCTION and not SECURE_SITE:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from patients import access
 
-from . import census, drafts, pipeline, staff_notices
+from . import account_mail, census, drafts, pipeline, staff_notices
 from .imports import waiting
 
 log = logging.getLogger(__name__)
@@ -41,3 +41,13 @@ def send_digests() -> None:
     log.info("digests: %s", tally)
     if tally.more and not tally.unreachable:
         send_digests.apply_async(expires=60)
+
+
+@shared_task(name="monitoring.tasks.send_account_mail", soft_time_limit=840, time_limit=870)
+def send_account_mail() -> None:
+    account_mail.send_waiting(now=timezone.now())
+
+
+@shared_task(name="monitoring.tasks.drop_old_account_mail")
+def drop_old_account_mail() -> None:
+    account_mail.drop_old(now=timezone.now())

@@ -1,5 +1,6 @@
 """What is stored of monitoring: one concept, one module."""
 
+from .account import AccountMail, Invitation, KeptForm
 from .audit import AuditEntry
 from .census import Census
 from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation
@@ -14,6 +15,7 @@ from .visit_draft import VisitDraft
 from .worklist import ContactAttempt, SavedView, Snooze
 
 __all__ = [
+    "AccountMail",
     "ApiToken",
     "AuditEntry",
     "CaseNote",
@@ -28,6 +30,8 @@ __all__ = [
     "ImportBatch",
     "ImportMapping",
     "ImportRow",
+    "Invitation",
+    "KeptForm",
     "NoticeChoice",
     "PatientEvaluation",
     "PatientLinkUse",

@@ -61,6 +61,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
 }
 BY_LINK = {"patient_check", "patient_wishes", "patient_stop"}  # whoever holds the mail's link needs no session
 SIGNED_OUT = {
+    "invitation",
     "account_login",
     "account_signup",
     "account_inactive",
