@@ -17,6 +17,7 @@ from ..models import HipEvaluation
 from ..patient_search import one_with_number, parse_search, search_patients
 from .entry import signed_in
 from .finding_words import PATHWAYS, day_words
+from .sealed_words import opened, seal
 from .worklist_filters import with_query
 
 PAGE = 50
@@ -26,9 +27,9 @@ ORDER = ("near", "family_name", "given_name", "id")
 @signed_in
 @require_GET
 def patients(request: HttpRequest) -> HttpResponse:
-    """Everybody of the viewer's clinics, or who is meant by ?q=."""
+    """Everybody of the viewer's clinics, or who is meant by ?q=, which is sealed where it comes from our own forms."""
     viewer = access.viewer_of(request)
-    query = request.GET.get("q", "").strip()[:200]
+    query = opened(request.GET.get("q", "").strip())[:200]
     if query and (only := one_with_number(access.patients_for(viewer), query)):
         return redirect("patient", only.pk)
     found = _found(viewer, query)
@@ -36,7 +37,7 @@ def patients(request: HttpRequest) -> HttpResponse:
     after = request.GET.get("after", "")
     page = list(_behind(found, after).select_related("clinic", "responsible")[: PAGE + 1])
     more, page = len(page) > PAGE, page[:PAGE]
-    kept = {"q": query} if query else {}
+    kept = {"q": seal(query)} if query else {}
     context = {
         "query": query,
         "search_query": query,

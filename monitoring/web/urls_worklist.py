@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import patients_list, worklist, worklist_bulk, worklist_views
+from . import patients_list, sealed_words, worklist, worklist_bulk, worklist_views
 
 urlpatterns = [
     path("", worklist.show, name="worklist"),
@@ -15,5 +15,6 @@ urlpatterns = [
     path("worklist/<int:pk>/unsnooze/", worklist.unsnooze, name="worklist_unsnooze"),
     path("worklist/<slug:tab>/", worklist.show, name="worklist_tab"),
     path("worklist/<slug:tab>/export.<slug:kind>", worklist.export, name="worklist_export"),
+    path("search/", sealed_words.search, name="search"),
     path("patients/", patients_list.patients, name="patients"),
 ]

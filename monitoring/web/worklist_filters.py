@@ -19,6 +19,7 @@ from patients.models.clinic import PATIENT_LANGUAGES
 
 from ..worklist import Filters
 from .finding_words import PATHWAYS, day_words
+from .sealed_words import opened, seal
 
 NAMES = ("clinic", "clinician", "pathway", "late", "language", "owner", "escalated", "promised", "overdue_from", "q")
 ME = "me"
@@ -113,7 +114,7 @@ class Narrowing:
 
     def _chip(self, tab: str, name: str) -> dict[str, str]:
         field = self.form.fields[name]
-        value = self.kept[name]
+        value = opened(self.kept[name])
         if isinstance(field, forms.ChoiceField):
             value = next((str(text) for code, text in field.widget.choices if str(code) == value), value)
         elif isinstance(field, forms.DateField):
@@ -125,10 +126,11 @@ class Narrowing:
 
 def narrow(query: QueryDict, *, viewer: Viewer, staff: Staff) -> Narrowing:
     """What the address asks for, as far as the viewer is offered it."""
-    form = FilterForm(query, staff=staff)
+    form = FilterForm(_as_typed(query), staff=staff)
     form.is_valid()
     known = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
-    kept = {name: str(known[name]) for name in NAMES if name in known}
+    words = known.get("q", "")
+    kept = {name: seal(words) if name == "q" else str(known[name]) for name in NAMES if name in known}
     owner, me = known.get("owner"), viewer.actor.user_id
     filters = Filters(
         clinic=known.get("clinic"),
@@ -140,9 +142,17 @@ def narrow(query: QueryDict, *, viewer: Viewer, staff: Staff) -> Narrowing:
         escalated_to=me if known.get("escalated") else None,
         promised_by=me if known.get("promised") else None,
         overdue_from=known.get("overdue_from"),
-        search=known.get("q", ""),
+        search=words,
     )
     return Narrowing(form, filters, kept)
+
+
+def _as_typed(query: QueryDict) -> QueryDict:
+    """The address with the words of the search as somebody typed them."""
+    typed = query.copy()
+    if "q" in typed:
+        typed["q"] = opened(str(typed["q"]))
+    return typed
 
 
 def with_query(path: str, pairs: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "mfa_download_recovery_codes": "a file",
     "mfa_reauthenticate": "asked only of who has a second step",
     "account_confirm_email": "no addresses are confirmed by mail here",
+    "search": "takes POST only",
     "visit_draft": "takes POST only",
     "visit_draft_discard": "takes POST only",
     "worklist_bulk": "takes POST only",
