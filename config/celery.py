@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import setup_logging, worker_init
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -86,13 +87,19 @@ app.conf.update(
 app.autodiscover_tasks(["monitoring", "schedules"])
 
 
+@setup_logging.connect
+def _log_as_the_site_does(**_signal: Any) -> None:
+    """Being connected is enough: Celery then leaves the log to the settings, which keep patients out of it."""
+
+
 @worker_init.connect
 def _refuse_unsafe_role(**_signal: Any) -> None:
     """Celery logs what a signal's handler raises and goes on; SystemExit alone ends the worker."""
-    from config.guard import refuse_unsafe_role  # needs the applications to be loaded
+    from config.guard import refuse_public_key, refuse_unsafe_role  # needs the applications to be loaded
     from patients.access import UnsafeRole
 
     try:
+        refuse_public_key()
         refuse_unsafe_role()
-    except UnsafeRole as refused:
+    except (ImproperlyConfigured, UnsafeRole) as refused:
         raise SystemExit(str(refused)) from refused

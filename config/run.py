@@ -82,31 +82,24 @@ def start_mailbox(supervisor: Supervisor, data: Path) -> None:
 
 
 def start_web(supervisor: Supervisor, held: socket.socket) -> None:
-    shared_memory = ["--worker-tmp-dir", "/dev/shm"] if os.access("/dev/shm", os.W_OK) else []  # noqa: S108
     command = [
         sys.executable,
         "-m",
         "gunicorn",
         "config.wsgi:application",
+        "--config",
+        "python:config.serving",
         "--bind",
         f"fd://{held.fileno()}",
-        "--worker-class",
-        "gthread",
         "--workers",
         "2",
-        "--threads",
-        "4",
         "--graceful-timeout",
         "8",
         "--log-level",
         "warning",
         "--preload",
-        "--no-control-socket",
         "--access-logfile",
         "-",
-        "--access-logformat",
-        "%(m)s %(U)s %(s)s %(M)s ms",
-        *shared_memory,
     ]
     supervisor.launch(
         Service(

@@ -19,6 +19,8 @@ __all__ = ["Cluster", "PostgresError", "install", "locate"]  # the files of a cl
 
 STARTED_WITHIN = 90.0  # seconds; a busy machine that replays its log needs some
 DURABLE: tuple[str, ...] = ()
+# A statement that fails, and the row that broke a rule, are patients' data: the server's log tells of neither.
+DISCREET = ("log_min_error_statement=panic", "log_error_verbosity=terse", "log_parameter_max_length=0")
 FORGETFUL = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200")
 PSQL_SCRIPT = ("--no-psqlrc", "--quiet", "--tuples-only", "-v", "ON_ERROR_STOP=1", "-f")
 
@@ -67,6 +69,7 @@ def spawn(cluster: Cluster, *, settings: tuple[str, ...] = DURABLE, leashed: boo
         "unix_socket_permissions=0700",
         "timezone=UTC",
         "log_timezone=UTC",
+        *DISCREET,
         *settings,
     )
     command = [os.fspath(cluster.programs / "postgres"), "-D", os.fspath(cluster.folder)]

@@ -53,8 +53,8 @@ def answers(address: str) -> bool:
 def web_server(environment: dict[str, str], logs: Path) -> Iterator[str]:
     """Yields the address of the site, served by the server of production."""
     held = hold_port(28200)
-    command = ["gunicorn", "config.wsgi:application", "--bind", f"fd://{held.fileno()}", "--worker-class", "gthread"]
-    command += ["--threads", "4", "--log-level", "warning", "--no-control-socket"]
+    command = ["gunicorn", "config.wsgi:application", "--config", "python:config.serving", "--access-logfile", "-"]
+    command += ["--bind", f"fd://{held.fileno()}", "--log-level", "warning"]
     address = f"http://127.0.0.1:{port_of(held)}"
     environment = {**environment, "PUBLIC_URL": address, "PYTHONWARNINGS": "ignore:No directory at"}
     with process("web", command, environment, logs, pass_fds=[held.fileno()]) as server:
