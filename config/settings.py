@@ -138,7 +138,7 @@ DATABASES = {
     "owner": {**env.db_url_config(DATABASE_OWNER_URL), **_CONNECTION, "TEST": {"MIRROR": "default"}},
 }
 for _database in DATABASES.values():
-    _database.setdefault("OPTIONS", {})
+    _database.setdefault("OPTIONS", {}).setdefault("prepare_threshold", 0)  # for patients.prepared; others never are
     _database["ENGINE"] = "django.db.backends.postgresql"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="")

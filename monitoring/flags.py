@@ -8,10 +8,18 @@ from typing import Any
 from django.db.models import QuerySet
 
 from patients.access import Viewer
+from patients.prepared import rows_of
+from patients.rows import put_rows
 
 from .models import Flag
 
 CONTENT = ("action", "urgency", "act_by", "step", "because", "evidence", "sources")
+_OPEN = (
+    "SELECT id, hip_id, rule, since, action, urgency, act_by, step, because, evidence::json, sources::json"
+    " FROM monitoring_flag WHERE patient_id = ANY(%s::bigint[]) AND closed_at IS NULL"
+)
+_CLOSE = "UPDATE monitoring_flag SET closed_at = %s WHERE id = ANY(%s::bigint[])"
+_OPENED_AT = "CASE WHEN old.closed_at IS NULL THEN old.opened_at ELSE excluded.opened_at END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,50 +34,34 @@ class HipFindings:
 
 def reconcile_flags(wanted: Mapping[int, HipFindings], now: datetime) -> None:
     """Open, bring up to date and close the flags of these hips (by id); a finding that returns opens its old row."""
-    stored: dict[tuple[int, str, Any], Flag] = {}
-    for flag in Flag.objects.filter(hip__in=list(wanted)):
-        stored[flag.hip_id, flag.rule, flag.since] = flag
-    new: list[Flag] = []
-    changed: list[Flag] = []
-    standing = set()
+    patients = sorted({hip.patient_id for hip in wanted.values()})
+    standing = {
+        (hip_id, rule, since): (pk, content)
+        for pk, hip_id, rule, since, *content in rows_of(_OPEN, [patients])
+        if hip_id in wanted
+    }
+    put: list[dict[str, Any]] = []
     for hip in wanted.values():
         for finding in hip.findings:
-            key = (hip.hip_id, finding["rule"], finding["since"])
-            standing.add(key)
-            content = {name: finding[name] for name in CONTENT}
-            known = stored.get(key)
-            if known is None:
-                new.append(_opened(hip, finding, content, now))
-            elif known.closed_at is not None or any(getattr(known, name) != content[name] for name in CONTENT):
-                _follow(known, content, now)
-                changed.append(known)
-    for key, flag in stored.items():
-        if key not in standing and flag.closed_at is None:
-            flag.closed_at = now
-            changed.append(flag)
-    if new:
-        Flag.objects.bulk_create(new)
-    if changed:
-        Flag.objects.bulk_update(changed, [*CONTENT, "opened_at", "closed_at"])
+            _pk, content = standing.pop((hip.hip_id, finding["rule"], finding["since"]), (None, None))
+            if content != [finding[name] for name in CONTENT]:
+                put.append(_row(hip, finding, now))
+    put_rows(Flag, put, key=("hip_id", "rule", "since"), but={"opened_at": _OPENED_AT})
+    if standing:
+        rows_of(_CLOSE, [now, [pk for pk, _content in standing.values()]])
 
 
-def _opened(hip: HipFindings, finding: Mapping[str, Any], content: dict[str, Any], now: datetime) -> Flag:
-    return Flag(
-        clinic_id=hip.clinic_id,
-        patient_id=hip.patient_id,
-        hip_id=hip.hip_id,
-        rule=finding["rule"],
-        since=finding["since"],
-        opened_at=now,
-        **content,
-    )
-
-
-def _follow(flag: Flag, content: dict[str, Any], now: datetime) -> None:
-    if flag.closed_at is not None:
-        flag.opened_at, flag.closed_at = now, None
-    for name, value in content.items():
-        setattr(flag, name, value)
+def _row(hip: HipFindings, finding: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {
+        "clinic_id": hip.clinic_id,
+        "patient_id": hip.patient_id,
+        "hip_id": hip.hip_id,
+        "rule": finding["rule"],
+        "since": finding["since"],
+        "opened_at": now,
+        "closed_at": None,
+        **{name: finding[name] for name in CONTENT},
+    }
 
 
 def open_flags_for(viewer: Viewer) -> QuerySet[Flag]:

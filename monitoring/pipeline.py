@@ -4,7 +4,7 @@ Recording evaluates its patient at once; the sweep evaluates those whose answer 
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,11 +17,14 @@ from django.utils import timezone
 
 from patients import access
 from patients.changes import Actor, Change
-from patients.models import Clinic, Hip, Patient
-from patients.reading import read_records
+from patients.models import Clinic, Patient
+from patients.prepared import rows_of
+from patients.reading import Chart, read_charts
 from patients.recording import today_at
+from patients.rows import add_rows, put_rows
 from schedules import adoption, reminders
 from schedules.guideline.evaluation import Answer, evaluate
+from schedules.guideline.protocol import Protocol
 from schedules.plans import WINDOW_FIELDS, HipPlan, PatientWindow, reconcile_plans
 
 from . import heartbeats, review
@@ -51,15 +54,16 @@ class Counts:
 
 @dataclass
 class _Outcome:
-    """The answers of one chunk, turned into what each reconciler wants."""
+    """The answers of one chunk, turned into the rows to be stored and what each reconciler wants."""
 
     now: datetime
     plans: dict[int, HipPlan | None] = field(default_factory=dict)
     findings: dict[int, HipFindings] = field(default_factory=dict)
     windows: dict[int, PatientWindow | None] = field(default_factory=dict)
-    hips: list[HipEvaluation] = field(default_factory=list)
-    patients: list[PatientEvaluation] = field(default_factory=list)
+    hips: dict[int, dict[str, Any]] = field(default_factory=dict)
+    patients: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    failed: list[int] = field(default_factory=list)
 
 
 def on_change(change: Change) -> None:
@@ -76,14 +80,27 @@ def on_change(change: Change) -> None:
     now = timezone.now()
     try:
         with transaction.atomic():
-            run = EvaluationRun.objects.create(kind="recording", actor=change.by.name[:120], started_at=now)
-            counts = evaluate_patients([change.patient_id], run=run, now=now)
-            _finish(run, counts, now)
+            _evaluate_recorded(change.patient_id, change.by, now)
     except Exception:
         log.exception("evaluation of patient %s failed after %s", change.patient_id, change.act)
         PatientEvaluation.objects.filter(patient=change.patient_id).update(
             error="The evaluation failed; it is tried again."
         )
+
+
+def _evaluate_recorded(patient_id: int, by: Actor, now: datetime) -> None:
+    outcome = _evaluate([patient_id], now)
+    changed = _changed_hips(outcome)
+    run = EvaluationRun.objects.create(
+        kind="recording",
+        actor=by.name[:120],
+        started_at=now,
+        finished_at=now,
+        patients=len(outcome.patients) + len(outcome.failed),
+        changed=bool(changed),
+        failed=len(outcome.failed),
+    )
+    _store(outcome, changed, run)
 
 
 @contextmanager
@@ -121,50 +138,49 @@ def _finish(run: EvaluationRun, counts: Counts, now: datetime) -> None:
 def evaluate_patients(patient_ids: Iterable[int], *, run: EvaluationRun, now: datetime) -> Counts:
     """Evaluate these patients as of their clinics' today and reconcile all that follows. Runs in the caller's
     transaction, which must see their clinics; a patient whose evaluation fails is counted and left stale."""
-    ids = list(patient_ids)
-    people = {p.pk: p for p in Patient.objects.filter(id__in=ids).select_related("clinic").order_by("id")}
-    hips: dict[tuple[int, str], int] = {
-        (patient, side): pk
-        for pk, patient, side in Hip.objects.filter(patient__in=ids).values_list("id", "patient_id", "side")
-    }
-    records = read_records(ids)
-    days = {p.clinic_id: today_at(p.clinic, now) for p in people.values()}
-    protocols = {day: adoption.protocol_in_force(day) for day in set(days.values())}
-    outcome, counts = _Outcome(now), Counts(patients=len(people))
-    failed: list[int] = []
-    for pk, patient in people.items():
-        day = days[patient.clinic_id]
+    outcome = _evaluate(list(patient_ids), now)
+    changed = _changed_hips(outcome)
+    _store(outcome, changed, run)
+    return Counts(
+        patients=len(outcome.patients) + len(outcome.failed),
+        changed=len({hip["patient_id"] for hip in changed}),
+        failed=len(outcome.failed),
+    )
+
+
+def _evaluate(patient_ids: Collection[int], now: datetime) -> _Outcome:
+    """The answers for these patients as of their clinics' today. Nothing is written."""
+    outcome = _Outcome(now)
+    protocols: dict[date, Protocol] = {}
+    for chart in read_charts(patient_ids):
+        today = now.astimezone(chart.zone).date()
+        if today not in protocols:
+            protocols[today] = adoption.protocol_in_force(today)
         try:
-            answer = evaluate(records[pk], protocols[day], day)
+            answer = evaluate(chart.record, protocols[today], today)
         except Exception:
-            log.exception("the guideline failed on patient %s", pk)
-            failed.append(pk)
+            log.exception("the guideline failed on patient %s", chart.patient_id)
+            outcome.failed.append(chart.patient_id)
             continue
-        _collect(outcome, patient, answer, {side: hips[pk, side] for side in ("left", "right")})
-    counts.failed = len(failed)
-    if failed:
-        PatientEvaluation.objects.filter(patient__in=failed).update(
-            error="The guideline could not be applied; see the log."
-        )
-    counts.changed = _store(outcome, run)
-    return counts
+        _collect(outcome, chart, answer)
+    return outcome
 
 
-def _collect(outcome: _Outcome, patient: Patient, answer: Answer, hips: Mapping[str, int]) -> None:
+def _collect(outcome: _Outcome, chart: Chart, answer: Answer) -> None:
     whole = answer.to_json()
-    outcome.answers[patient.pk] = whole
+    outcome.answers[chart.patient_id] = whole
     windows: list[PatientWindow] = []
     for hip, plain in zip(answer.hips, whole["hips"], strict=True):
-        hip_id = hips[hip.side.value]
+        hip_id = chart.hip_ids[hip.side.value]
         window = hip.window
-        outcome.hips.append(_hip_evaluation(patient, hip_id, plain))
+        outcome.hips[hip_id] = _hip_evaluation(chart, hip_id, plain)
         outcome.findings[hip_id] = HipFindings(
-            patient.clinic_id, patient.pk, hip_id, tuple(_finding(finding) for finding in plain["findings"])
+            chart.clinic_id, chart.patient_id, hip_id, tuple(_finding(finding) for finding in plain["findings"])
         )
         if window is None:
             outcome.plans[hip_id] = None
             continue
-        cycle_on = window.anchor_on or patient.enrolled_on
+        cycle_on = window.anchor_on or chart.record.enrolled_on
         fields = {name: getattr(window, name) for name in WINDOW_FIELDS}
         fields |= {
             "pathway": plain["pathway"],
@@ -172,24 +188,26 @@ def _collect(outcome: _Outcome, patient: Patient, answer: Answer, hips: Mapping[
             "because": hip.because[:300],
             "protocol": answer.protocol,
         }
-        outcome.plans[hip_id] = HipPlan(patient.clinic_id, patient.pk, hip_id, cycle_on, fields)
+        outcome.plans[hip_id] = HipPlan(chart.clinic_id, chart.patient_id, hip_id, cycle_on, fields)
         windows.append(
-            PatientWindow(patient.pk, patient.clinic_id, cycle_on, window.opens_on, window.due_on, window.overdue_on)
+            PatientWindow(
+                chart.patient_id, chart.clinic_id, cycle_on, window.opens_on, window.due_on, window.overdue_on
+            )
         )
-    outcome.windows[patient.pk] = min(windows, key=lambda window: (window.due_on, window.cycle_on), default=None)
+    outcome.windows[chart.patient_id] = min(windows, key=lambda window: (window.due_on, window.cycle_on), default=None)
     changes = [hip.next_change_on for hip in answer.hips if hip.next_change_on]
     outcome.patients.append(
-        PatientEvaluation(
-            patient_id=patient.pk,
-            clinic_id=patient.clinic_id,
-            record_version=patient.record_version,
-            protocol=answer.protocol,
-            as_of=answer.as_of,
-            due_on=answer.due_on,
-            next_change_on=min(changes, default=None),
-            evaluated_at=outcome.now,
-            error="",
-        )
+        {
+            "patient_id": chart.patient_id,
+            "clinic_id": chart.clinic_id,
+            "record_version": chart.record_version,
+            "protocol": answer.protocol,
+            "as_of": answer.as_of,
+            "due_on": answer.due_on,
+            "next_change_on": min(changes, default=None),
+            "evaluated_at": outcome.now,
+            "error": "",
+        }
     )
 
 
@@ -203,64 +221,70 @@ def _finding(plain: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _hip_evaluation(patient: Patient, hip_id: int, plain: Mapping[str, Any]) -> HipEvaluation:
+_SAME = (
+    "pathway",
+    "phase",
+    "size_band",
+    "volume_percent",
+    "symptomatic",
+    "interval_months",
+    "status",
+    "next_change_on",
+)
+
+
+def _hip_evaluation(chart: Chart, hip_id: int, plain: Mapping[str, Any]) -> dict[str, Any]:
     window = plain["window"] or {}
-    same = (
-        "pathway",
-        "phase",
-        "size_band",
-        "volume_percent",
-        "symptomatic",
-        "interval_months",
-        "status",
-        "next_change_on",
-    )
-    return HipEvaluation(
-        hip_id=hip_id,
-        patient_id=patient.pk,
-        clinic_id=patient.clinic_id,
-        because=plain["because"][:300],
-        answer=dict(plain),
-        **{name: plain[name] for name in same},
+    return {
+        "hip_id": hip_id,
+        "patient_id": chart.patient_id,
+        "clinic_id": chart.clinic_id,
+        "because": plain["because"][:300],
+        "answer": plain,
+        **{name: plain[name] for name in _SAME},
         **{name: window.get(name) for name in ("anchor_on", "opens_on", "due_on", "overdue_on", "gap_on")},
-    )
+    }
 
 
-_HIP_COLUMNS = [f.name for f in HipEvaluation._meta.concrete_fields if not f.primary_key]
-_PATIENT_COLUMNS = [f.name for f in PatientEvaluation._meta.concrete_fields if not f.primary_key]
+_ANSWERS = "SELECT hip_id, answer::json FROM monitoring_hipevaluation WHERE hip_id = ANY(%s::bigint[])"
 
 
-def _store(outcome: _Outcome, run: EvaluationRun) -> int:
-    """Write what differs from what is stored. Returns the number of patients whose answer changed."""
-    hip_ids = [hip.hip_id for hip in outcome.hips]
-    before = dict(HipEvaluation.objects.filter(hip__in=hip_ids).order_by().values_list("hip_id", "answer"))
-    changed_hips = [hip for hip in outcome.hips if before.get(hip.hip_id) != hip.answer]
-    changed = {hip.patient_id for hip in changed_hips}
-    HipEvaluation.objects.bulk_create(
-        changed_hips, update_conflicts=True, unique_fields=["hip"], update_fields=_HIP_COLUMNS
-    )
-    PatientEvaluation.objects.bulk_create(
-        outcome.patients, update_conflicts=True, unique_fields=["patient"], update_fields=_PATIENT_COLUMNS
-    )
+def _changed_hips(outcome: _Outcome) -> list[dict[str, Any]]:
+    """The evaluations that differ from what is stored of their hips."""
+    if not outcome.hips:
+        return []
+    before = dict(rows_of(_ANSWERS, [list(outcome.hips)]))
+    return [hip for pk, hip in outcome.hips.items() if before.get(pk) != hip["answer"]]
+
+
+def _store(outcome: _Outcome, changed: list[dict[str, Any]], run: EvaluationRun) -> None:
+    """Write what differs from what is stored, and that it was looked at."""
+    if outcome.failed:
+        PatientEvaluation.objects.filter(patient__in=outcome.failed).update(
+            error="The guideline could not be applied; see the log."
+        )
+    if not outcome.patients:
+        return
+    put_rows(HipEvaluation, changed, key=("hip_id",))
+    put_rows(PatientEvaluation, outcome.patients, key=("patient_id",))
     reconcile_plans(outcome.plans)
     reconcile_flags(outcome.findings, outcome.now)
     review.reconcile_cases(outcome.findings, outcome.now)
     reminders.reconcile_reminders(outcome.windows, actor=Actor(name=run.actor), now=outcome.now)
-    EvaluationReceipt.objects.bulk_create(
-        EvaluationReceipt(
-            run=run,
-            clinic_id=patient.clinic_id,
-            patient_id=patient.patient_id,
-            record_version=patient.record_version,
-            protocol=patient.protocol,
-            as_of=patient.as_of,
-            answer=outcome.answers[patient.patient_id],
-            at=outcome.now,
-        )
+    add_rows(EvaluationReceipt, _receipts(outcome, {hip["patient_id"] for hip in changed}, run))
+
+
+def _receipts(outcome: _Outcome, patient_ids: Collection[int], run: EvaluationRun) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run.pk,
+            **{name: patient[name] for name in ("clinic_id", "patient_id", "record_version", "protocol", "as_of")},
+            "answer": outcome.answers[patient["patient_id"]],
+            "at": outcome.now,
+        }
         for patient in outcome.patients
-        if patient.patient_id in changed
-    )
-    return len(changed)
+        if patient["patient_id"] in patient_ids
+    ]
 
 
 def behind(clinic: Clinic, now: datetime) -> QuerySet[Patient]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
@@ -14,6 +15,7 @@ from patients import recording
 from patients.access import Permission, Viewer
 from patients.changes import Actor
 from patients.models import Decision, Membership, Role, User
+from patients.prepared import rows_of
 from patients.vocabulary import Action
 
 from . import audit
@@ -52,78 +54,84 @@ class CaseRefused(ValueError):
     """What was asked of a case cannot be done; the message says why."""
 
 
+_OPEN = (
+    "SELECT hip_id, action, id, rule, urgency, since, act_by, because, evidence::json, level FROM monitoring_reviewcase"
+    " WHERE patient_id = ANY(%s::bigint[]) AND state = 'open'"
+)
+CONTENT = ("rule", "urgency", "since", "act_by", "because", "evidence", "level")
+_Question = tuple[int, str]  # hip and action
+
+
 def reconcile_cases(wanted: Mapping[int, HipFindings], now: datetime) -> None:
     """Open a case for each finding that asks a person, bring standing ones up to date, close those answered."""
-    hips = list(wanted)
-    stored = {(case.hip_id, case.action): case for case in _open_of(hips)}
-    new: list[tuple[ReviewCase, str]] = []
-    changed: list[ReviewCase] = []
-    notes: list[CaseNote] = []
-    asked = set()
-    decided_before = _decided_before(hips, wanted)
+    asked = _asked(wanted)
+    patients = sorted({hip.patient_id for hip in wanted.values()})
+    stored: dict[_Question, tuple[int, list[Any]]] = {
+        (hip_id, action): (pk, content)
+        for hip_id, action, pk, *content in rows_of(_OPEN, [patients])
+        if hip_id in wanted
+    }
+    _open({key: content for key, content in asked.items() if key not in stored}, wanted, now)
+    other = {pk: asked.get(key) for key, (pk, content) in stored.items() if asked.get(key) != content}
+    if other:
+        cases = list(ReviewCase.objects.filter(pk__in=other).order_by("id"))
+        _follow({case: content for case in cases if (content := other[case.pk]) is not None}, now)
+        _close([case for case in cases if other[case.pk] is None], now)
+
+
+def _asked(wanted: Mapping[int, HipFindings]) -> dict[_Question, list[Any]]:
+    """What findings ask a person, with the CONTENT of the case; the last finding of a question speaks for it."""
+    asked: dict[_Question, list[Any]] = {}
     for hip in wanted.values():
         late = any(finding["rule"] == "R28" for finding in hip.findings)
+        level = ReviewCase.Level.ADMIN if late else ReviewCase.Level.CLINICIAN
         for finding in hip.findings:
-            if finding["action"] not in CASE_ACTIONS:
-                continue
-            key = (hip.hip_id, finding["action"])
-            asked.add(key)
-            level = ReviewCase.Level.ADMIN if late else ReviewCase.Level.CLINICIAN
-            content = {
-                "rule": finding["rule"],
-                "urgency": finding["urgency"],
-                "since": finding["since"],
-                "act_by": finding["act_by"],
-                "because": finding["because"],
-                "evidence": finding["evidence"],
-                "level": level,
-            }
-            case = stored.get(key)
-            if case is None:
-                opened = ReviewCase(
-                    clinic_id=hip.clinic_id,
-                    patient_id=hip.patient_id,
-                    hip_id=hip.hip_id,
-                    action=finding["action"],
-                    opened_at=now,
-                    **content,
-                )
-                new.append((opened, "reopened" if key in decided_before else "opened"))
-            elif any(getattr(case, name) != value for name, value in content.items()):
-                if level != case.level and level == ReviewCase.Level.ADMIN:
-                    notes.append(_system_note(case, "escalated", _("Undecided for too long."), now))
-                for name, value in content.items():
-                    setattr(case, name, value)
-                changed.append(case)
-    closing = [case for key, case in stored.items() if key not in asked]
-    notes += _close(closing, now)
-    if changed or closing:
-        ReviewCase.objects.bulk_update(
-            [*changed, *closing],
-            ["rule", "urgency", "since", "act_by", "because", "evidence", "level", "state", "closed_at", "decision"],
+            if finding["action"] in CASE_ACTIONS:
+                asked[hip.hip_id, finding["action"]] = [*(finding[name] for name in CONTENT[:-1]), level.value]
+    return asked
+
+
+def _open(questions: Mapping[_Question, list[Any]], wanted: Mapping[int, HipFindings], now: datetime) -> None:
+    if not questions:
+        return
+    hips = {hip_id for hip_id, _action in questions}
+    decided = ReviewCase.objects.filter(hip__in=hips, state=ReviewCase.State.DECIDED)
+    before = set(decided.order_by().values_list("hip_id", "action"))
+    cases = ReviewCase.objects.bulk_create(
+        ReviewCase(
+            clinic_id=wanted[hip_id].clinic_id,
+            patient_id=wanted[hip_id].patient_id,
+            hip_id=hip_id,
+            action=action,
+            opened_at=now,
+            **dict(zip(CONTENT, content, strict=True)),
         )
-    if new:
-        created = ReviewCase.objects.bulk_create([case for case, _kind in new])
-        notes += [_system_note(case, kind, case.because, now) for case, (_c, kind) in zip(created, new, strict=True)]
+        for (hip_id, action), content in questions.items()
+    )
+    CaseNote.objects.bulk_create(
+        _system_note(case, "reopened" if (case.hip_id, case.action) in before else "opened", case.because, now)
+        for case in cases
+    )
+
+
+def _follow(cases: Mapping[ReviewCase, list[Any]], now: datetime) -> None:
+    """Bring standing cases to the CONTENT that is asked now."""
+    notes = []
+    for case, content in cases.items():
+        if content[-1] == ReviewCase.Level.ADMIN and case.level != content[-1]:
+            notes.append(_system_note(case, "escalated", _("Undecided for too long."), now))
+        for name, value in zip(CONTENT, content, strict=True):
+            setattr(case, name, value)
+    if cases:
+        ReviewCase.objects.bulk_update(cases, CONTENT)
     if notes:
         CaseNote.objects.bulk_create(notes)
 
 
-def _open_of(hips: Iterable[int]) -> QuerySet[ReviewCase]:
-    return ReviewCase.objects.filter(hip__in=hips, state=ReviewCase.State.OPEN)
-
-
-def _decided_before(hips: list[int], wanted: Mapping[int, HipFindings]) -> set[tuple[int, str]]:
-    if not any(finding["action"] in CASE_ACTIONS for hip in wanted.values() for finding in hip.findings):
-        return set()
-    decided = ReviewCase.objects.filter(hip__in=hips, state=ReviewCase.State.DECIDED)
-    return set(decided.order_by().values_list("hip_id", "action"))
-
-
-def _close(cases: list[ReviewCase], now: datetime) -> list[CaseNote]:
+def _close(cases: list[ReviewCase], now: datetime) -> None:
     """Decided where a decision on the question was recorded on or after `since`; otherwise no longer asked."""
     if not cases:
-        return []
+        return
     decisions: dict[tuple[int, str], Decision] = {}
     found = Decision.objects.filter(hip__in={case.hip_id for case in cases}, withdrawn_at__isnull=True)
     for decision in found.order_by("on", "id"):
@@ -148,7 +156,8 @@ def _close(cases: list[ReviewCase], now: datetime) -> list[CaseNote]:
         else:
             case.state = ReviewCase.State.LAPSED
             notes.append(_system_note(case, "lapsed", _("The record no longer raises this question."), now))
-    return notes
+    ReviewCase.objects.bulk_update(cases, ["state", "closed_at", "decision"])
+    CaseNote.objects.bulk_create(notes)
 
 
 def _system_note(case: ReviewCase, kind: str, text: str, now: datetime) -> CaseNote:

@@ -1,29 +1,17 @@
-"""Reading: stored facts as the records that the guideline reads, in a fixed number of queries for any number of them.
+"""Reading: stored facts as the records that the guideline reads, in one query for any number of them.
 
 Withdrawn facts are not read. Facts of one list come in the order of date, then of recording.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from . import record
-from .models import (
-    BmiReading,
-    Decision,
-    Ending,
-    Exposure,
-    Hip,
-    HipFact,
-    Imaging,
-    LesionLocation,
-    Patient,
-    Procedure,
-    Score,
-    Staging,
-    SymptomReport,
-)
+from .prepared import rows_of
 from .vocabulary import (
     Action,
     Adjunct,
@@ -42,127 +30,194 @@ from .vocabulary import (
     VolumeMethod,
 )
 
-_Row = tuple[Any, ...]
+_day = date.fromisoformat
 _Maker = Callable[..., Any]
-_MODALITY = {str(m): m for m in Modality}
-_VIEW = {str(v): v for v in View}
-_METHOD: dict[str | None, VolumeMethod | None] = {None: None, **{str(m): m for m in VolumeMethod}}
-_CRESCENT: dict[str | None, Crescent | None] = {None: None, **{str(c): c for c in Crescent}}
+
+# Values as JSON has them -> as the record has them. A table is faster than the enum's own search.
+_MODALITY = {str(one): one for one in Modality}
+_VIEW = {str(one): one for one in View}
+_METHOD: dict[str | None, VolumeMethod | None] = {None: None, **{str(one): one for one in VolumeMethod}}
+_CRESCENT: dict[str | None, Crescent | None] = {None: None, **{str(one): one for one in Crescent}}
+_SYSTEM = {str(one): one for one in StagingSystem}
+_SOURCE = {str(one): one for one in SymptomSource}
+_INSTRUMENT = {str(one): one for one in Instrument}
+_JIC: dict[str | None, JicType | None] = {None: None, **{str(one): one for one in JicType}}
+_NO_VIEWS: frozenset[View] = frozenset()
 
 
-def _decimal(stored: Any) -> Any:
-    """As it would be written: columns pad with zeros."""
-    return None if stored is None else Decimal(f"{stored.normalize():f}")
+def _decimal(written: str | None) -> Any:
+    return None if written is None else Decimal(written)
 
 
-def _imaging(key: str, old: str | None, on: Any, modality: str, views: list[str], *read: Any) -> record.Imaging:
+def _imaging(key: str, old: str | None, on: date, modality: str, views: list[str], *read: Any) -> record.Imaging:
     diagnostic, necrosis, effusion, edema, percent, cm3, method, crescent, depression, narrowed, suspected = read
     return record.Imaging(
-        key, on, _MODALITY[modality], frozenset(_VIEW[view] for view in views), diagnostic, necrosis, effusion, edema,
-        _decimal(percent), _decimal(cm3), _METHOD[method], _CRESCENT[crescent], _decimal(depression), narrowed,
-        suspected, old,
+        key, on, _MODALITY[modality], frozenset([_VIEW[view] for view in views]) if views else _NO_VIEWS, diagnostic,
+        necrosis, effusion, edema, percent and Decimal(percent), cm3 and Decimal(cm3), _METHOD[method],
+        _CRESCENT[crescent], depression and Decimal(depression), narrowed, suspected, old,
     )  # fmt: skip
 
 
-def _staging(key: str, old: str | None, on: Any, system: str, version: str, code: str) -> record.Staging:
-    return record.Staging(key, on, StagingSystem(system), version, code, old)
+def _staging(key: str, old: str | None, on: date, system: str, version: str, code: str) -> record.Staging:
+    return record.Staging(key, on, _SYSTEM[system], version, code, old)
 
 
-def _symptom(key: str, old: str | None, on: Any, source: str, *said: Any) -> record.Symptom:
+def _symptom(key: str, old: str | None, on: date, source: str, *said: Any) -> record.Symptom:
     symptomatic, nrs, sudden, night, weight = said
-    return record.Symptom(key, on, SymptomSource(source), symptomatic, nrs, sudden, night, weight, old)
+    return record.Symptom(key, on, _SOURCE[source], symptomatic, nrs, sudden, night, weight, old)
 
 
-def _score(key: str, old: str | None, on: Any, instrument: str, value: Any) -> record.Score:
-    return record.Score(key, on, Instrument(instrument), _decimal(value), old)
+def _score(key: str, old: str | None, on: date, instrument: str, value: str) -> record.Score:
+    return record.Score(key, on, _INSTRUMENT[instrument], Decimal(value), old)
 
 
-def _procedure(key: str, old: str | None, on: Any, kind: str, adjuncts: list[str]) -> record.Procedure:
+def _procedure(key: str, old: str | None, on: date, kind: str, adjuncts: list[str]) -> record.Procedure:
     return record.Procedure(key, on, ProcedureKind(kind), frozenset(map(Adjunct, adjuncts)), old)
 
 
-def _decision(key: str, old: str | None, on: Any, action: str, outcome: str) -> record.Decision:
+def _decision(key: str, old: str | None, on: date, action: str, outcome: str) -> record.Decision:
     return record.Decision(key, on, Action(action), Outcome(outcome), old)
 
 
-def _location(key: str, old: str | None, on: Any, jic_type: str | None, kerboul: Any) -> record.Location:
-    return record.Location(key, on, JicType(jic_type) if jic_type else None, _decimal(kerboul), old)
+def _location(key: str, old: str | None, on: date, jic_type: str | None, kerboul: str | None) -> record.Location:
+    return record.Location(key, on, _JIC[jic_type], _decimal(kerboul), old)
 
 
-def _ending(key: str, old: str | None, on: Any, reason: str) -> record.Ending:
+def _ending(key: str, old: str | None, on: date, reason: str) -> record.Ending:
     return record.Ending(key, on, EndReason(reason), old)
 
 
-# List of the record -> its table, the columns read after (id, supersedes, on), and what makes the fact of them.
-_LISTS: dict[str, tuple[type[HipFact], tuple[str, ...], _Maker]] = {
-    "imaging": (
-        Imaging,
+def _bmi(key: str, old: str | None, on: date, value: str) -> record.Bmi:
+    return record.Bmi(on, Decimal(value), key, old)
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """One list of the record: the name of its facts, their table, the columns read after (hip, id, supersedes, on),
+    of which `decimals` come as they would be written, and what makes a fact of them."""
+
+    kind: str
+    table: str
+    columns: tuple[str, ...]
+    make: _Maker
+    decimals: frozenset[str] = frozenset()
+    of: str = "f.hip_id"
+
+    def sql(self) -> str:
+        """The standing facts of patient `p` as one JSON array, in order."""
+        columns = ", ".join(f"trim_scale(f.{c})::text" if c in self.decimals else f"f.{c}" for c in self.columns)
+        return (
+            f'(SELECT json_agg(json_build_array({self.of}, f.id, f.supersedes_id, f."on", {columns})'  # noqa: S608
+            f' ORDER BY f."on", f.id) FROM {self.table} f WHERE f.patient_id = p.id AND f.withdrawn_at IS NULL)'
+        )
+
+
+_HIP_LISTS: dict[str, _List] = {
+    "imaging": _List(
+        "imaging",
+        "patients_imaging",
         ("modality", "views", "diagnostic", "necrosis", "effusion_grade", "marrow_edema", "lesion_volume_percent",
          "lesion_volume_cm3", "volume_method", "crescent", "depression_mm", "joint_space_narrowed",
          "collapse_suspected"),
         _imaging,
+        decimals=frozenset({"lesion_volume_percent", "lesion_volume_cm3", "depression_mm"}),
     ),
-    "stagings": (Staging, ("system", "version", "code"), _staging),
-    "symptoms": (
-        SymptomReport,
+    "stagings": _List("staging", "patients_staging", ("system", "version", "code"), _staging),
+    "symptoms": _List(
+        "symptom",
+        "patients_symptomreport",
         ("source", "symptomatic", "pain_nrs", "sudden_worsening", "night_pain", "cannot_bear_weight"),
         _symptom,
     ),
-    "scores": (Score, ("instrument", "value"), _score),
-    "procedures": (Procedure, ("procedure", "adjuncts"), _procedure),
-    "decisions": (Decision, ("action", "outcome"), _decision),
-    "locations": (LesionLocation, ("jic_type", "kerboul_modified_degrees"), _location),
-    "endings": (Ending, ("reason",), _ending),
+    "scores": _List("score", "patients_score", ("instrument", "value"), _score, decimals=frozenset({"value"})),
+    "procedures": _List("procedure", "patients_procedure", ("procedure", "adjuncts"), _procedure),
+    "decisions": _List("decision", "patients_decision", ("action", "outcome"), _decision),
+    "locations": _List(
+        "location",
+        "patients_lesionlocation",
+        ("jic_type", "kerboul_modified_degrees"),
+        _location,
+        decimals=frozenset({"kerboul_modified_degrees"}),
+    ),
+    "endings": _List("ending", "patients_ending", ("reason",), _ending),
 }  # fmt: skip
+_BMI = _List("bmi", "patients_bmireading", ("value",), _bmi, decimals=frozenset({"value"}), of="NULL")
+
+# Its only parts are the names of our own tables and columns. Each list is read by its index on the patient.
+_CHARTS = (
+    "SELECT p.id, p.clinic_id, c.time_zone, p.record_version, p.enrolled_on, p.born_on, p.died_on,"  # noqa: S608
+    " (SELECT json_object_agg(h.side, h.id) FROM patients_hip h WHERE h.patient_id = p.id),"
+    " (SELECT json_agg(DISTINCT e.kind) FROM patients_exposure e"
+    " WHERE e.patient_id = p.id AND e.withdrawn_at IS NULL), "
+    + ", ".join(one.sql() for one in (_BMI, *_HIP_LISTS.values()))
+    + " FROM patients_patient p JOIN patients_clinic c ON c.id = p.clinic_id WHERE p.id "
+)
+_OF_ONE, _OF_MANY = _CHARTS + "= %s", _CHARTS + "= ANY(%s::bigint[]) ORDER BY p.id"  # a plan for one suits no thousand
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One patient's record and whose it is: the clinic and its time zone, the record's version, the hips' ids."""
+
+    patient_id: int
+    clinic_id: int
+    zone: ZoneInfo
+    record_version: int
+    hip_ids: Mapping[str, int]  # by side
+    record: record.PatientRecord
+
+
+def read_charts(patient_ids: Iterable[int]) -> list[Chart]:
+    """The charts of these patients in the order of their ids; one that cannot be seen is missing. One query."""
+    ids = list(patient_ids)
+    found = rows_of(_OF_ONE, ids) if len(ids) == 1 else rows_of(_OF_MANY, [ids])
+    return [_chart(*row) for row in found]
+
+
+def _chart(
+    pk: int,
+    clinic_id: int,
+    time_zone: str,
+    version: int,
+    enrolled_on: date,
+    born_on: date | None,
+    died_on: date | None,
+    hips: dict[str, int],
+    conditions: list[str] | None,
+    bmi: list[list[Any]] | None,
+    *lists: list[list[Any]] | None,
+) -> Chart:
+    by_hip: dict[int, dict[str, tuple[Any, ...]]] = {hip: {} for hip in hips.values()}
+    for (name, of), rows in zip(_HIP_LISTS.items(), lists, strict=True):
+        if rows:
+            for hip, facts in _facts(of, rows).items():
+                by_hip[hip][name] = tuple(facts)
+    whole = record.PatientRecord(
+        enrolled_on=enrolled_on,
+        left=record.HipRecord(Side.LEFT, **by_hip[hips["left"]]),
+        right=record.HipRecord(Side.RIGHT, **by_hip[hips["right"]]),
+        born_on=born_on,
+        died_on=died_on,
+        conditions=frozenset(map(Condition, conditions or ())),
+        bmi=tuple(_facts(_BMI, bmi)[None]) if bmi else (),
+    )
+    return Chart(pk, clinic_id, ZoneInfo(time_zone), version, hips, whole)
+
+
+def _facts(of: _List, rows: list[list[Any]]) -> dict[Any, list[Any]]:
+    """Facts by hip. What a withdrawn fact superseded stands again; what superseded a withdrawn one supersedes none."""
+    known = {row[1] for row in rows}
+    kind, make = of.kind, of.make
+    found: dict[Any, list[Any]] = {}
+    for hip, pk, old, on, *values in rows:
+        fact = make(f"{kind}-{pk}", f"{kind}-{old}" if old in known else None, _day(on), *values)
+        found.setdefault(hip, []).append(fact)
+    return found
 
 
 def read_records(patient_ids: Iterable[int]) -> dict[int, record.PatientRecord]:
-    """The records of these patients by id; a patient that cannot be seen is missing. Twelve queries."""
-    ids = list(patient_ids)
-    people = list(Patient.objects.filter(id__in=ids).values_list("id", "enrolled_on", "born_on", "died_on"))
-    conditions: dict[int, set[Condition]] = defaultdict(set)
-    exposures = Exposure.objects.filter(patient__in=ids, withdrawn_at__isnull=True).order_by()
-    for patient_id, kind in exposures.values_list("patient_id", "kind"):
-        conditions[patient_id].add(Condition(kind))
-    bmi: dict[int, list[record.Bmi]] = defaultdict(list)
-    for patient_id, pk, old, on, value in _standing(BmiReading, ids, ("value",), "patient_id"):
-        bmi[patient_id].append(record.Bmi(on, _decimal(value), f"bmi-{pk}", f"bmi-{old}" if old else None))
-    hips = list(Hip.objects.filter(patient__in=ids).order_by().values_list("id", "patient_id", "side"))
-    lists = {name: _facts_by_hip(name, ids) for name in _LISTS}
-    sides: dict[int, dict[str, record.HipRecord]] = defaultdict(dict)
-    for hip_id, patient_id, side in hips:
-        facts = {name: tuple(by_hip[hip_id]) for name, by_hip in lists.items() if hip_id in by_hip}
-        sides[patient_id][side] = record.HipRecord(Side(side), **facts)
-    return {
-        pk: record.PatientRecord(
-            enrolled_on=enrolled_on,
-            left=sides[pk][Side.LEFT],
-            right=sides[pk][Side.RIGHT],
-            born_on=born_on,
-            died_on=died_on,
-            conditions=frozenset(conditions[pk]),
-            bmi=tuple(bmi[pk]),
-        )
-        for pk, enrolled_on, born_on, died_on in people
-    }
-
-
-def _standing(model: type[Any], ids: list[int], columns: tuple[str, ...], of: str) -> Iterable[_Row]:
-    rows = model.objects.filter(patient__in=ids, withdrawn_at__isnull=True).order_by("on", "id")
-    result: Iterable[_Row] = rows.values_list(of, "id", "supersedes_id", "on", *columns)
-    return result
-
-
-def _facts_by_hip(name: str, ids: list[int]) -> dict[int, list[Any]]:
-    model, columns, make = _LISTS[name]
-    kind = model.kind
-    standing = list(_standing(model, ids, columns, "hip_id"))
-    known = {row[1] for row in standing}
-    found: dict[int, list[Any]] = defaultdict(list)
-    for hip_id, pk, old, *values in standing:
-        # What a withdrawn fact superseded stands again; what superseded a withdrawn fact supersedes nothing.
-        found[hip_id].append(make(f"{kind}-{pk}", f"{kind}-{old}" if old in known else None, *values))
-    return found
+    """The records of these patients by id; a patient that cannot be seen is missing. One query."""
+    return {chart.patient_id: chart.record for chart in read_charts(patient_ids)}
 
 
 def read_record(patient_id: int) -> record.PatientRecord:

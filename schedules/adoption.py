@@ -7,6 +7,7 @@ from functools import lru_cache
 from django.utils import timezone
 
 from patients.changes import Actor
+from patients.prepared import rows_of
 
 from .guideline.protocol import Protocol
 from .models import ProtocolVersion
@@ -27,14 +28,16 @@ class TamperedProtocol(RuntimeError):
     """A stored protocol does not have the digest under which it was approved."""
 
 
+_IN_FORCE = (
+    "SELECT digest, parameters::text FROM schedules_protocolversion WHERE state = 'approved' AND in_force_from <= %s"
+    " ORDER BY in_force_from DESC, id DESC LIMIT 1"
+)
+
+
 def protocol_in_force(day: date) -> Protocol:
     """The approved version with the latest date not after `day`; the default where none was adopted yet."""
-    version = (
-        ProtocolVersion.objects.filter(state=ProtocolVersion.State.APPROVED, in_force_from__lte=day)
-        .order_by("-in_force_from", "-id")
-        .first()
-    )
-    return _protocol(version.digest, json.dumps(version.parameters, sort_keys=True)) if version else DEFAULT
+    found = rows_of(_IN_FORCE, [day])
+    return _protocol(*found[0]) if found else DEFAULT
 
 
 def ensure_default(actor: Actor) -> ProtocolVersion:

@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
 from patients.models import Clinic
+from patients.prepared import rows_of
 
 from .eligibility import MAIL_FROM, MAIL_UNTIL
 from .ladder import LADDER, Choice, Rung, chosen
@@ -41,13 +44,30 @@ def wishes_of(clinic_ids: Collection[int]) -> dict[int, Wishes]:
     return {clinic: rows.get(clinic, AS_DELIVERED) for clinic in clinic_ids}
 
 
+_LADDERS = (
+    "SELECT c.id, c.time_zone, p.steps::json FROM patients_clinic c"
+    " LEFT JOIN schedules_messageplan p ON p.clinic_id = c.id WHERE c.id = ANY(%s::bigint[])"
+)
+
+
+def ladders_of(clinic_ids: Collection[int], now: datetime) -> dict[int, tuple[date, tuple[Rung, ...]]]:
+    """What day it is in each of these clinics, and the steps that it sends; in one query."""
+    return {
+        clinic: (now.astimezone(ZoneInfo(zone)).date(), chosen(_choices(steps or {})))
+        for clinic, zone, steps in rows_of(_LADDERS, [list(clinic_ids)])
+    }
+
+
 def clinics_with_wishes(clinics: QuerySet[Clinic]) -> list[tuple[Clinic, Wishes]]:
     """These clinics, each with what it chose, in one query."""
     rows = clinics.select_related("message_plan")
     return [(row, _wishes(row.message_plan) if hasattr(row, "message_plan") else AS_DELIVERED) for row in rows]
 
 
-def _wishes(row: MessagePlan) -> Wishes:
+def _choices(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Choice]:
     known = {rung.step.value for rung in LADDER}
-    choices = {step: Choice(**said) for step, said in row.steps.items() if step in known}
-    return Wishes(choices, row.mail_from, row.mail_until, row.volume_multiple, row.held_at is not None)
+    return {step: Choice(**said) for step, said in steps.items() if step in known}
+
+
+def _wishes(row: MessagePlan) -> Wishes:
+    return Wishes(_choices(row.steps), row.mail_from, row.mail_until, row.volume_multiple, row.held_at is not None)

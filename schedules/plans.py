@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.utils import timezone
+
+from patients.prepared import rows_of
+from patients.rows import change_rows, put_rows
+
 from .models import Plan
 
 WINDOW_FIELDS = ("opens_on", "due_on", "overdue_on", "escalate_on", "trace_on", "gap_on")
@@ -34,59 +39,51 @@ class PatientWindow:
     overdue_on: date
 
 
+_CURRENT = (  # its only parts are the names of our own columns
+    f"SELECT hip_id, id, cycle_on, {', '.join(PLAN_FIELDS)} FROM schedules_plan"  # noqa: S608
+    " WHERE hip_id = ANY(%s::bigint[]) AND state = 'current'"
+)
+
+
 def reconcile_plans(wanted: Mapping[int, HipPlan | None]) -> int:
     """Make the current plan of each hip (by id) what is wanted; None: the hip has no window. Returns rows written.
 
-    A later cycle keeps the earlier plan as kept; a cycle derived anew from corrected facts closes it.
+    A later cycle keeps the earlier plan as kept; a cycle derived anew from corrected facts closes it; one that is
+    wanted again becomes current again.
     """
-    stored: dict[int, list[Plan]] = {hip_id: [] for hip_id in wanted}
-    for plan in Plan.objects.filter(hip__in=list(wanted)).order_by("hip", "cycle_on"):
-        stored[plan.hip_id].append(plan)
-    new: list[Plan] = []
-    left: list[Plan] = []  # written first: a hip has one current plan at a time
-    changed: list[Plan] = []
+    current = {hip_id: stored for hip_id, *stored in rows_of(_CURRENT, [list(wanted)])}
+    left: list[dict[str, Any]] = []  # written first: a hip has one current plan at a time
+    put: list[dict[str, Any]] = []
+    now = timezone.now()
     for hip_id, want in wanted.items():
-        for plan in stored[hip_id]:
-            is_wanted = want is not None and plan.cycle_on == want.cycle_on
-            if plan.state == Plan.State.CURRENT and not is_wanted:
-                _leave(plan, want)
-                left.append(plan)
-            elif is_wanted and want is not None and _follow(plan, want):
-                changed.append(plan)
-        if want is not None and all(plan.cycle_on != want.cycle_on for plan in stored[hip_id]):
-            new.append(_new(want))
-    if left:
-        Plan.objects.bulk_update(left, ["state", "kept_on"])
-    if changed:
-        Plan.objects.bulk_update(changed, ["state", "kept_on", *PLAN_FIELDS])
-    if new:
-        Plan.objects.bulk_create(new)
-    return len(left) + len(changed) + len(new)
+        stored = current.get(hip_id)
+        if stored is not None:
+            pk, cycle_on, *fields = stored
+            if want is not None and want.cycle_on == cycle_on:
+                if fields == [want.fields[name] for name in PLAN_FIELDS]:
+                    continue
+            else:
+                left.append({"id": pk, **_left(cycle_on, want)})
+        if want is not None:
+            put.append(_current(want) | {"updated_at": now})
+    change_rows(Plan, left)
+    put_rows(Plan, put, key=("hip_id", "cycle_on"))
+    return len(left) + len(put)
 
 
-def _leave(plan: Plan, want: HipPlan | None) -> None:
-    if want is not None and want.cycle_on > plan.cycle_on:
-        plan.state, plan.kept_on = Plan.State.KEPT, want.cycle_on
-    else:
-        plan.state, plan.kept_on = Plan.State.CLOSED, None
+def _left(cycle_on: date, want: HipPlan | None) -> dict[str, Any]:
+    if want is not None and want.cycle_on > cycle_on:
+        return {"state": Plan.State.KEPT, "kept_on": want.cycle_on}
+    return {"state": Plan.State.CLOSED, "kept_on": None}
 
 
-def _follow(plan: Plan, want: HipPlan) -> bool:
-    """Bring a stored plan to what is wanted; False when it was so already."""
-    if plan.state == Plan.State.CURRENT and all(getattr(plan, name) == want.fields[name] for name in PLAN_FIELDS):
-        return False
-    plan.state, plan.kept_on = Plan.State.CURRENT, None
-    for name in PLAN_FIELDS:
-        setattr(plan, name, want.fields[name])
-    return True
-
-
-def _new(want: HipPlan) -> Plan:
-    return Plan(
-        clinic_id=want.clinic_id,
-        patient_id=want.patient_id,
-        hip_id=want.hip_id,
-        cycle_on=want.cycle_on,
-        state=Plan.State.CURRENT,
+def _current(want: HipPlan) -> dict[str, Any]:
+    return {
+        "clinic_id": want.clinic_id,
+        "patient_id": want.patient_id,
+        "hip_id": want.hip_id,
+        "cycle_on": want.cycle_on,
+        "state": Plan.State.CURRENT,
+        "kept_on": None,
         **want.fields,
-    )
+    }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -11,13 +12,15 @@ from django.utils.translation import gettext_noop as _
 
 from patients.changes import Actor, Change, announce
 from patients.models import Clinic, Patient
-from patients.recording import lock_patient, today_at
+from patients.prepared import rows_of
+from patients.recording import lock_patient
+from patients.rows import add_missing_rows, change_rows
 
 from . import rehearsal, substitutes
 from .circumstances import cases_for
 from .eligibility import Action, Eligibility, Reason, Verdict, decide, morning
 from .ladder import rung_of, steps_of
-from .message_plans import wishes_of
+from .message_plans import ladders_of
 from .models import Plan, Reminder, ReminderEvent, Substitute
 from .plans import PatientWindow
 from .substitutes import UNREACHED, remember
@@ -115,8 +118,35 @@ def move(
 Key = tuple[int, date, date, str]  # patient, cycle, due, step: the row's natural key
 
 
-def _key(row: Reminder) -> Key:
-    return row.patient_id, row.cycle_on, row.due_on, row.step
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What planning must know of a mail that there is."""
+
+    id: int
+    patient_id: int
+    cycle_on: date
+    due_on: date
+    step: str
+    send_on: date
+    state: str
+    reason: str
+    about_appointment: bool
+
+    @property
+    def key(self) -> Key:
+        return self.patient_id, self.cycle_on, self.due_on, self.step
+
+
+# What is planned for these patients, all that was ever decided in the cycles that are current now, and what is to come
+# of mails about appointments that did not reach them.
+_STORED = """
+SELECT id, patient_id, cycle_on, due_on, step, send_on, state, reason, appointment_id IS NOT NULL
+  FROM schedules_reminder
+ WHERE patient_id = ANY(%(patients)s::bigint[])
+   AND CASE WHEN appointment_id IS NULL THEN state = 'planned' OR cycle_on = ANY(%(cycles)s::date[])
+            ELSE state IN ('refused', 'failed') AND due_on >= %(yesterday)s END
+ ORDER BY id
+"""
 
 
 def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: Actor, now: datetime) -> None:
@@ -126,21 +156,22 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
     window does. Steps whose time has passed are stored as expired, so that a patient enrolled long overdue gets one
     mail at most. What was sent, is being sent or may have been sent stays as it is. A fixed number of queries.
     """
-    asked = {pk: window for pk, window in windows.items() if window is not None}
-    today = _todays({window.clinic_id for window in asked.values()}, now)
-    wishes = wishes_of(today.keys())
-    stored = _stored(windows, {window.cycle_on for window in asked.values()})
-    known = {_key(row): row for row in stored}
-    new: list[Reminder] = []
-    elsewhere: list[tuple[Reminder, date]] = []
+    asked = [window for window in windows.values() if window is not None]
+    ladders = ladders_of({window.clinic_id for window in asked}, now) if asked else {}
+    stored = _stored(windows, {window.cycle_on for window in asked}, now)
+    known = {row.key: row for row in stored if not row.about_appointment}
+    new: list[dict[str, Any]] = []
+    elsewhere: list[tuple[_Stored, date]] = []
     revived: list[int] = []
-    unreached = _mails_about_appointments(windows, now)
+    unreached = [row for row in stored if row.about_appointment]
     called_for: set[Key] = set()
-    for window in asked.values():
-        for rung, send_on, useful_until in steps_of(window, wishes[window.clinic_id].ladder):
-            called_for.add((window.patient_id, window.cycle_on, window.due_on, rung.step))
-            row = known.get((window.patient_id, window.cycle_on, window.due_on, rung.step))
-            too_late = today[window.clinic_id] > useful_until
+    for window in asked:
+        today, ladder = ladders[window.clinic_id]
+        for rung, send_on, useful_until in steps_of(window, ladder):
+            key = (window.patient_id, window.cycle_on, window.due_on, rung.step.value)
+            called_for.add(key)
+            row = known.get(key)
+            too_late = today > useful_until
             if row is None and too_late and rung.only_ahead:
                 continue
             if row is None:
@@ -148,71 +179,59 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
             elif row.state == State.PLANNED and row.send_on != send_on:
                 elsewhere.append((row, send_on))
             elif row.state == State.CANCELLED and not too_late:
-                revived.append(row.pk)
+                revived.append(row.id)
             elif row.state in UNREACHED and not too_late:
                 unreached.append(row)
-    for reason, ids in _cancellations(stored, windows, called_for).items():
+    for reason, ids in _cancellations(known.values(), windows, called_for).items():
         move(ids, State.CANCELLED, out_of=[State.PLANNED], at=now, by=actor, reason=reason)
     _move_days(elsewhere)
-    Reminder.objects.bulk_create(new, ignore_conflicts=True)
+    add_missing_rows(Reminder, new)
     move(revived, State.PLANNED, out_of=[State.CANCELLED], at=now, by=actor, reason=CALLED_FOR_AGAIN)
     if unreached:
         ready = _may_go_now(unreached, now)
         move(ready, State.PLANNED, out_of=UNREACHED, at=now, by=actor, reason=CAN_BE_SENT_AGAIN)
         Reminder.objects.filter(id__in=ready, attempts__gt=0, state=State.PLANNED).update(attempts=0)
-        left = {row.pk for row in unreached} - set(ready)
+        left = {row.id for row in unreached} - set(ready)
         substitutes.open_for(left, by=actor, at=now)
     substitutes.reconsider(windows.keys(), by=actor, at=now)
 
 
-def _move_days(elsewhere: Iterable[tuple[Reminder, date]]) -> None:
+def _stored(patient_ids: Iterable[int], cycles: Collection[date], now: datetime) -> list[_Stored]:
+    yesterday = now.date() - timedelta(days=1)
+    asked = {"patients": list(patient_ids), "cycles": list(cycles), "yesterday": yesterday}
+    return [_Stored(*row) for row in rows_of(_STORED, asked)]
+
+
+def _move_days(elsewhere: Iterable[tuple[_Stored, date]]) -> None:
     """Planned mails go out on these days; those that a person asked for earlier keep the day that they have."""
-    days = {row.pk: (row, day) for row, day in elsewhere}
-    early = [pk for pk, (row, day) in days.items() if row.send_on < day]
-    asked = ReminderEvent.objects.filter(reminder__in=early, reason__startswith=ASKED_FOR_NOW) if early else ()
-    for event in asked:
-        days.pop(event.reminder_id, None)
-    for row, day in days.values():
-        row.send_on, row.not_before = day, None
-    Reminder.objects.bulk_update([row for row, _day in days.values()], ["send_on", "not_before"])
+    days = {row.id: day for row, day in elsewhere}
+    early = [row.id for row, day in elsewhere if row.send_on < day]
+    if early:
+        asked = ReminderEvent.objects.filter(reminder__in=early, reason__startswith=ASKED_FOR_NOW)
+        for pk in asked.values_list("reminder_id", flat=True):
+            days.pop(pk, None)
+    change_rows(Reminder, [{"id": pk, "send_on": day, "not_before": None} for pk, day in days.items()])
 
 
-def _mails_about_appointments(patient_ids: Iterable[int], now: datetime) -> list[Reminder]:
-    """Those to come that did not reach these patients."""
-    mails = Reminder.objects.filter(patient__in=list(patient_ids), appointment__isnull=False, state__in=UNREACHED)
-    return list(mails.filter(due_on__gte=now.date() - timedelta(days=1)).order_by("id"))
-
-
-def _todays(clinic_ids: Collection[int], now: datetime) -> dict[int, date]:
-    return {clinic.pk: today_at(clinic, now) for clinic in Clinic.objects.filter(id__in=clinic_ids)}
-
-
-def _stored(patient_ids: Iterable[int], cycles: Collection[date]) -> list[Reminder]:
-    """What is planned for these patients, and all that was ever decided in the cycles that are current now."""
-    ids = list(patient_ids)
-    steps = Reminder.objects.filter(patient__in=ids, appointment__isnull=True)
-    planned = steps.filter(state=State.PLANNED)
-    decided = steps.filter(cycle_on__in=cycles).exclude(state=State.PLANNED)
-    return [*planned, *decided] if cycles else [*planned]
-
-
-def _new(window: PatientWindow, step: Reminder.Step, send_on: date, too_late: bool, now: datetime) -> Reminder:
-    return Reminder(
-        clinic_id=window.clinic_id,
-        patient_id=window.patient_id,
-        cycle_on=window.cycle_on,
-        due_on=window.due_on,
-        step=step,
-        send_on=send_on,
-        state=State.EXPIRED if too_late else State.PLANNED,
-        reason=MISSED_WHEN_PLANNED if too_late else "",
-        decided_at=now if too_late else None,
-        created_at=now,
-    )
+def _new(window: PatientWindow, step: Reminder.Step, send_on: date, too_late: bool, now: datetime) -> dict[str, Any]:
+    return {
+        "clinic_id": window.clinic_id,
+        "patient_id": window.patient_id,
+        "cycle_on": window.cycle_on,
+        "due_on": window.due_on,
+        "step": step.value,
+        "send_on": send_on,
+        "state": (State.EXPIRED if too_late else State.PLANNED).value,
+        "reason": MISSED_WHEN_PLANNED if too_late else "",
+        "decided_at": now if too_late else None,
+        "created_at": now,
+        "attempts": 0,
+        **dict.fromkeys(("language", "sent_to", "message_id", "provider_id", "claimed_by"), ""),
+    }
 
 
 def _cancellations(
-    stored: Iterable[Reminder], windows: Mapping[int, PatientWindow | None], called_for: Collection[Key]
+    stored: Iterable[_Stored], windows: Mapping[int, PatientWindow | None], called_for: Collection[Key]
 ) -> dict[str, list[int]]:
     """Planned mails of windows that are no longer the patient's, or that the clinic does not send, by the reason."""
     found: dict[str, list[int]] = {}
@@ -226,11 +245,11 @@ def _cancellations(
             reason = NEW_WINDOW
         elif row.due_on != window.due_on:
             reason = DATE_MOVED
-        elif _key(row) not in called_for:
+        elif row.key not in called_for:
             reason = NOT_CHOSEN
         else:
             continue
-        found.setdefault(reason, []).append(row.pk)
+        found.setdefault(reason, []).append(row.id)
     return found
 
 
@@ -238,16 +257,20 @@ def _with_people(ids: Collection[int]) -> list[Reminder]:
     return list(Reminder.objects.filter(id__in=ids).select_related("patient", "clinic").order_by("send_on", "id"))
 
 
-def _may_go_now(unreached: Iterable[Reminder], now: datetime) -> list[int]:
+def _may_go_now(unreached: Iterable[_Stored], now: datetime) -> list[int]:
     """Those that nothing stands against any more: the address was corrected, consent was given, a mistake was undone.
 
     What failed is tried again at another address only; what was told by letter or by telephone is told already.
     """
-    told = Substitute.objects.filter(reminder__in=[row.pk for row in unreached], state=Substitute.State.DONE)
+    told = Substitute.objects.filter(reminder__in=[row.id for row in unreached], state=Substitute.State.DONE)
     known = set(told.values_list("reminder_id", flat=True))
-    rows = _with_people([row.pk for row in unreached if row.pk not in known and not row.reason.startswith(WITHHELD)])
-    rows = [row for row in rows if row.state == State.REFUSED or rehearsal.addressee(row.patient) != row.sent_to]
-    return [pk for pk, case in cases_for(rows, now).items() if decide(case).action in (Action.SEND, Action.LATER)]
+    ids = [row.id for row in unreached if row.id not in known and not row.reason.startswith(WITHHELD)]
+    mails = [
+        row
+        for row in _with_people(ids)
+        if row.state == State.REFUSED or rehearsal.addressee(row.patient) != row.sent_to
+    ]
+    return [pk for pk, case in cases_for(mails, now).items() if decide(case).action in (Action.SEND, Action.LATER)]
 
 
 # ---- Looking ahead

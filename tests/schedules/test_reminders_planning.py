@@ -101,13 +101,11 @@ def test_reminders_are_planned_in_a_fixed_number_of_queries(clinic, enrol, djang
     people = [enrol(clinic) for _ in range(12)]
     run = Actor.system("test")
     for group in (people[:1], people[1:]):
-        with django_assert_num_queries(
-            7
-        ):  # clinics, their wishes, planned, decided, of appointments, insert, letters and calls
+        with django_assert_num_queries(4):  # the clinics' ladders, what there is, insert, letters and calls
             reconcile_reminders(windows(group, DUE_ON), actor=run, now=NOON)
     assert Reminder.objects.count() == 48
     for group in (people[:1], people[1:]):
-        with django_assert_num_queries(8):  # and the cancellations
+        with django_assert_num_queries(5):  # and the cancellations
             reconcile_reminders(windows(group, DUE_ON + DAY), actor=run, now=NOON)
 
 
