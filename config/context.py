@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from monitoring import heartbeats, review
+from monitoring.web.administration import may_administer, may_audit
 from patients import access
 
 NAVIGATION = [
@@ -29,6 +30,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     """Nothing but the version for people who have not signed in."""
     common = {"version": settings.VERSION, "production": settings.PRODUCTION}
     viewer = getattr(request, "viewer", access.NOBODY)
+    common |= {"may_administer": may_administer(viewer), "may_audit": may_audit(viewer)}
     if not viewer.clinic_ids:
         return common
     clinics = list(access.clinics_for(viewer))
@@ -36,7 +38,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     counts = {"reviews": review.open_cases_for(viewer).count()}
     return common | {
         "viewer": viewer,
-        "may_administer": viewer.may_anywhere(access.Permission.ADMINISTER),
         "clinics": clinics,
         "demonstration": any(clinic.synthetic for clinic in clinics),
         "heartbeat": _heartbeat(),

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "patients",
     "schedules",
     "monitoring",
+    "config.admin_app.RegistryAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,5 +1,6 @@
 """URLs of the whole site."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from config import health, styleguide
@@ -12,6 +13,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("account/", include("config.urls_account")),
     path("account/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("", include("monitoring.web.urls_worklist")),
@@ -20,6 +22,7 @@ urlpatterns = [
     path("", include("monitoring.web.urls_protocol")),
     path("", include("monitoring.web.urls_calendar")),
     path("", include("monitoring.web.urls_tokens")),
+    path("", include("monitoring.web.urls_administration")),
     path("", include("monitoring.web.urls_notifications")),
     path("", include("monitoring.web.urls_dashboard")),
     path("p/", include("monitoring.patient_pages.urls")),

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     IMPORT = "import"
     ADMINISTER = "administer"  # staff, clinics, tokens, protocol, mail switch
     AUDIT = "audit"
+    RESEARCH = "research"  # take out records that name nobody
 
 
 ALLOWED: dict[Role, frozenset[Permission]] = {
@@ -47,6 +48,8 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             Permission.AUDIT,
         }
     ),
+    Role.AUDITOR: frozenset({Permission.READ, Permission.AUDIT}),
+    Role.RESEARCH: frozenset({Permission.RESEARCH}),
 }
 
 
@@ -58,17 +61,19 @@ class Viewer:
     roles: tuple[tuple[int, Role], ...]
     time_zone: str = "UTC"  # of the first clinic: how times are shown
     scopes: tuple[tuple[int, Permission], ...] = ()  # of an API token, by clinic
+    superuser: bool = False  # sets up clinics and opens the Django admin; sees no patient by it
 
     @cached_property
     def clinic_ids(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(clinic for clinic, _ in (*self.roles, *self.scopes)))
+        """The clinics whose rows the viewer may see."""
+        return self.clinics_where(Permission.READ)
 
     def may(self, permission: Permission, clinic_id: int) -> bool:
         by_role = any(clinic == clinic_id and permission in ALLOWED[role] for clinic, role in self.roles)
         return by_role or (clinic_id, permission) in self.scopes
 
     def may_anywhere(self, permission: Permission) -> bool:
-        return any(self.may(permission, clinic) for clinic in self.clinic_ids)
+        return bool(self.clinics_where(permission))
 
     def check(self, permission: Permission, clinic_id: int) -> None:
         """Raise PermissionDenied unless one of the viewer's roles in that clinic allows it."""
@@ -76,7 +81,8 @@ class Viewer:
             raise PermissionDenied(f"Your role in this clinic does not allow you to {permission}.")
 
     def clinics_where(self, permission: Permission) -> tuple[int, ...]:
-        return tuple(c for c in self.clinic_ids if self.may(permission, c))
+        known = dict.fromkeys(clinic for clinic, _ in (*self.roles, *self.scopes))
+        return tuple(clinic for clinic in known if self.may(permission, clinic))
 
 
 NOBODY = Viewer(actor=Actor(name="nobody"), roles=())
@@ -92,6 +98,7 @@ def viewer_for(user: "User | AnonymousUser", request_id: str = "") -> Viewer:
         actor=Actor(name=user.name or user.email, user_id=user.pk, request_id=request_id),
         roles=tuple((clinic, Role(role)) for clinic, role, _zone in roles),
         time_zone=roles[0][2] if roles else "UTC",
+        superuser=user.is_superuser,
     )
 
 
@@ -100,6 +107,14 @@ def bind_clinics(clinic_ids: Iterable[int]) -> None:
     listed = "{" + ",".join(str(int(clinic)) for clinic in clinic_ids) + "}"
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.clinic_ids', %s, true)", [listed])
+
+
+@contextmanager
+def reading(viewer: Viewer) -> Iterator[None]:
+    """A transaction that sees the viewer's clinics, for what is read when the request's own is over."""
+    with transaction.atomic():
+        bind_clinics(viewer.clinic_ids)
+        yield
 
 
 def bind_request(request: HttpRequest, request_id: str = "") -> Viewer:
@@ -127,6 +142,13 @@ def system_run(name: str, clinic_ids: Iterable[int] | None = None) -> Iterator[V
 
 def clinics_for(viewer: Viewer) -> QuerySet[Clinic]:
     return Clinic.objects.filter(id__in=viewer.clinic_ids)
+
+
+def administered_clinics(viewer: Viewer) -> QuerySet[Clinic]:
+    """The clinics whose staff and particulars the viewer may change; all of them for a superuser."""
+    if viewer.superuser:
+        return Clinic.objects.all()
+    return Clinic.objects.filter(id__in=viewer.clinics_where(Permission.ADMINISTER))
 
 
 def patients_for(viewer: Viewer) -> QuerySet[Patient]:

@@ -17,6 +17,7 @@ from patients.models import Clinic
 
 from ..api import tokens
 from ..models import ApiToken
+from .administration import sections_of
 from .entry import signed_in
 from .forms.token import TokenForm
 
@@ -40,6 +41,7 @@ def token_list(request: HttpRequest) -> HttpResponse:
         made, secret = tokens.make_token(viewer=viewer, **form.cleaned_data)
         form = TokenForm(None, clinics=clinics)
     context = {
+        "tabs": sections_of(viewer, "tokens"),
         "form": form,
         "secret": secret,
         "made": made,

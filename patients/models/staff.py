@@ -17,6 +17,8 @@ class Role(models.TextChoices):
     COORDINATOR = "coordinator", _("Coordinator")
     CLINICIAN = "clinician", _("Clinician")
     ADMIN = "admin", _("Administrator")
+    AUDITOR = "auditor", _("Auditor")  # reads everything, writes nothing
+    RESEARCH = "research", _("Research export")  # takes out what names nobody, and sees no patient
 
 
 class UserManager(BaseUserManager["User"]):

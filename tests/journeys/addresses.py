@@ -42,6 +42,8 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "mail_template_test": "takes POST only",
     "mail_template_html": "a mail, looked at inside the page of its template",
     "token_revoke": "takes POST only",
+    "administration": "leads on to the first page of the administration",
+    "audit_file": "a file",
     "notifications_preview_html": "a mail, looked at inside the page of its preview",
     "message_resolve": "takes POST only",
     "letters_print": "takes POST only",
@@ -85,6 +87,8 @@ class Samples:
     appointment: int
     protocol: int = 1
     saved: int = 1  # an import that can be undone
+    person: int = 1  # a member of staff
+    clinic: int = 1
     tokens: dict[str, str] = field(default_factory=dict)  # of the links in a patient's mail, by purpose
 
 
@@ -164,6 +168,8 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "protocol_draft": lambda samples: [reverse("protocol_draft", args=[samples.protocol])],
     "protocol_effect": lambda samples: [reverse("protocol_effect", args=[samples.protocol])],
     "protocol_step": lambda samples: [reverse("protocol_step", args=[samples.protocol, "submitted"])],
+    "staff_person": lambda samples: [reverse("staff_person", args=[samples.person])],
+    "clinic_edit": lambda samples: [reverse("clinic_edit", args=[samples.clinic])],
     "import_batch": lambda samples: [reverse("import_batch", args=[pk]) for pk in (samples.batch, samples.saved)],
     "import_columns": lambda samples: [reverse("import_columns", args=[samples.batch])],
     "import_undo": lambda samples: [reverse("import_undo", args=[samples.saved])],
@@ -173,6 +179,8 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
 def _routes(patterns: Any, before: str = "") -> Iterator[tuple[str, URLPattern]]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
+            if pattern.namespace == "admin":  # Django's own pages; see tests/config/test_admin_site.py
+                continue
             yield from _routes(pattern.url_patterns, before + str(pattern.pattern))
         else:
             yield before + str(pattern.pattern), pattern

@@ -75,6 +75,8 @@ def full(registry, actor):
             appointment=booked.pk,
             protocol=draft.pk,
             saved=saved.pk,
+            person=made.coordinator.pk,
+            clinic=made.clinic.pk,
             tokens=tokens,
         )
         made.painful, made.late = painful, late

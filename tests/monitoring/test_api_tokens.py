@@ -200,9 +200,9 @@ def test_the_page_is_for_administrators_and_their_clinics(
 
 
 def test_the_menu_names_the_page_to_administrators_only(clinic, admin, make_user, sign_in):
-    assert 'href="/tokens/"' in sign_in(admin).get("/messages/").content.decode()
+    assert 'href="/administration/"' in sign_in(admin).get("/messages/").content.decode()
     rebind()
-    assert 'href="/tokens/"' not in sign_in(make_user(clinic, "clinician")).get("/messages/").content.decode()
+    assert 'href="/administration/"' not in sign_in(make_user(clinic, "clinician")).get("/messages/").content.decode()
 
 
 # How often

@@ -1,0 +1,13 @@
+"""Django admin app: registers nothing by itself; `config.admin_site` says what superusers see there."""
+
+from django.contrib.admin.apps import SimpleAdminConfig
+
+
+class RegistryAdminConfig(SimpleAdminConfig):
+    default_site = "config.admin_site.RegistryAdmin"
+
+    def ready(self) -> None:
+        super().ready()
+        from config import admin_site
+
+        admin_site.register_all()
