@@ -27,7 +27,7 @@ else:
     AnyAdmin = ModelAdmin
 
 OWN_APPS = ("patients", "schedules", "monitoring")
-SECRET = {"password", "digest", "token", "secret", "content", "key", "data"}  # fields that no page shows
+SECRET = {"password", "nonce", "digest", "token", "secret", "content", "key", "data"}  # fields that no page shows
 SHORT = (models.CharField, models.EmailField, models.SlugField)
 
 
