@@ -59,11 +59,6 @@ class Bar:
         self.out.flush()
 
 
-def safe_cell(text: str) -> str:
-    """The text as a spreadsheet program will show it and not calculate it."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
 def table(rows: list[tuple[Any, ...]], heading: tuple[str, ...]) -> str:
     """Columns of text, numbers to the right."""
     cells = [heading, *[tuple(str(cell) for cell in row) for row in rows]]

@@ -20,9 +20,9 @@ from patients.recording import today_at
 
 from .. import audit
 from ..models import AuditEntry
+from ..spreadsheets import harmless
 from .chart import read_chart, sides_of
 from .entry import signed_in
-from .exports import harmless
 from .history import SEEN, HistoryRow, history_row, may_see_looks
 from .patient import frame_of
 from .worklist_filters import with_query

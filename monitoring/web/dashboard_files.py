@@ -12,9 +12,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from .. import audit
+from ..spreadsheets import harmless
 from .dashboard_asked import Asked
 from .dashboard_plots import STEP_COLUMNS, Cell, Plot
-from .exports import harmless
 from .finding_words import day_words
 
 LINE_HEIGHT: Final = 18

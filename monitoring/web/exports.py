@@ -21,6 +21,7 @@ from patients import access
 from patients.access import Viewer
 
 from .. import audit, worklist
+from ..spreadsheets import harmless
 from ..worklist import Row
 from .finding_words import PATHWAYS
 from .worklist_rows import RowWords, row_words
@@ -30,7 +31,6 @@ TOGETHER: Final = 500  # rows that are read at once
 SHEET: Final = "xl/worksheets/sheet1.xml"
 DIMENSION: Final = re.compile(rb"<dimension [^>]*/>")  # which says how many rows there are, and need not be said
 A_DATE: Final = date(2000, 1, 1)  # so that the book knows how dates look
-DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def export_rows(
@@ -122,13 +122,6 @@ def _cells(row: Row, words: RowWords) -> list[Cell]:
 def _hip_cells(row: Row, side: str) -> tuple[Cell, Cell]:
     hip = row.hips.get(side)
     return (str(PATHWAYS.get(hip.pathway, hip.pathway)), hip.due_on) if hip else ("", None)
-
-
-def harmless(cell: Cell) -> Cell:
-    """A text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    if not isinstance(cell, str):
-        return cell
-    return f"'{cell}" if cell.lstrip(" ").startswith(DANGEROUS) else cell
 
 
 def _csv(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> StreamingHttpResponse:

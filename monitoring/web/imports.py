@@ -24,6 +24,7 @@ from ..imports import batch, columns, undo, waiting
 from ..imports.cells import DateOrder
 from ..imports.registry_file import ImportRefused
 from ..models import ImportBatch, ImportRow
+from ..spreadsheets import harmless
 from ..tasks import save_waiting_imports
 from .entry import signed_in
 from .import_words import numbers, undone_rows
@@ -172,7 +173,9 @@ def problems(request: HttpRequest, pk: int) -> HttpResponse:
     writer.writerow(["row", "outcome", "column", "problem"])
     for row in ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id").iterator():
         for problem in row.problems:
-            writer.writerow([row.number, row.outcome, problem.get("column", ""), problem.get("text", "")])
+            writer.writerow(
+                [row.number, row.outcome, harmless(problem.get("column", "")), harmless(problem.get("text", ""))]
+            )
     audit.note(viewer.actor, "export", clinic_id=one.clinic_id, object=f"import-{one.pk} problems")
     return answer
 

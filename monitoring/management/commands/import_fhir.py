@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from monitoring.fhir.loading import Choices, load, places
 from monitoring.fhir.report import COLUMNS, Report
-from monitoring.imports.running import Bar, safe_cell, table, who_and_where
+from monitoring.imports.running import Bar, table, who_and_where
+from monitoring.spreadsheets import harmless
 
 SHOWN = 20
 
@@ -94,4 +95,4 @@ def _write_problems(path: Path, report: Report) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(["what", "resource", "place", "problem"])
-        writer.writerows([safe_cell(text) for text in row] for row in places(report))
+        writer.writerows([harmless(text) for text in row] for row in places(report))

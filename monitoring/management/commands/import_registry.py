@@ -14,8 +14,9 @@ from monitoring.imports import undo
 from monitoring.imports.batch import Options, bound
 from monitoring.imports.cells import DateOrder
 from monitoring.imports.registry_file import ImportRefused
-from monitoring.imports.running import Bar, safe_cell, who_and_where
+from monitoring.imports.running import Bar, who_and_where
 from monitoring.models import ImportBatch
+from monitoring.spreadsheets import harmless
 from patients.changes import Actor
 from patients.models import Clinic
 
@@ -191,4 +192,4 @@ def _write_problems(path: Path, rows: list[tuple[int, str, Any]]) -> None:
         for number, outcome, remarks in rows:
             for remark in remarks:
                 refuses = "yes" if remark["refuses"] else "no"
-                writer.writerow([number, outcome, remark["column"], refuses, safe_cell(remark["text"])])
+                writer.writerow([number, outcome, harmless(remark["column"]), refuses, harmless(remark["text"])])
