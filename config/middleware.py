@@ -1,11 +1,13 @@
-"""Middleware: a request id, the headers Django has no setting for, and one transaction bound to the user's clinics."""
+"""Middleware: request ids, headers, sizes of requests, and one transaction bound to the clinics of who asks."""
 
 import secrets
 from collections.abc import Callable
 
 import pghistory
+from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
 from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
 
@@ -40,6 +42,22 @@ class Headers:
         if not request.path.startswith("/static/"):
             response.setdefault("Cache-Control", "no-store")
         return response
+
+
+class Sizes:
+    """Refuses a request that says it is larger than anything that is taken here, before a byte of it is read.
+
+    One that does not say its length is empty to us: WSGI gives no more.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        said = request.META.get("CONTENT_LENGTH") or "0"
+        if said.isdecimal() and int(said) > settings.LARGEST_REQUEST:
+            return HttpResponse(render_to_string("413.html"), status=413)
+        return self.get_response(request)
 
 
 class OwnClinics:

@@ -96,6 +96,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.Sizes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -239,6 +240,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1500  # the largest form is that of a bulk actio
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 IMPORT_MAX_BYTES = 50 * 1024 * 1024
+LARGEST_REQUEST = IMPORT_MAX_BYTES + 2 * 1024 * 1024  # a file with its form
 
 _mail = mail_settings.read(os.environ, default_url=locations.mailbox_smtp(DATA_DIR), production=PRODUCTION)
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]

@@ -18,13 +18,14 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from . import workbook_limits
 from .cells import as_text
 from .columns import BY_NAME, REQUIRED, spelled
 
 MAX_ROWS: Final = 100_000
 EXAMPLES: Final = 3
 ROWS_FOR_EXAMPLES: Final = 200
-MAX_UNPACKED: Final = 400 * 1024 * 1024
+MAX_COLUMNS: Final = 500
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
 _ZIP: Final = b"PK\x03\x04"
 _KNOWN_OTHERS: Final = {
@@ -148,6 +149,8 @@ def _heading(lines: Iterator[tuple[int, Sequence[Any]]]) -> list[str]:
     first = next(lines, None)
     if first is None:
         raise ImportRefused(_("The file is empty."))
+    if len(first[1]) > MAX_COLUMNS:
+        raise ImportRefused(_("The heading has more than %(most)s columns.") % {"most": MAX_COLUMNS})
     if next(lines, None) is None:
         raise ImportRefused(_("The file has a heading but no rows."))
     return [as_text(cell) for cell in first[1]]
@@ -243,20 +246,21 @@ def _csv_lines(content: bytes, encoding: str, delimiter: str) -> Iterator[tuple[
 
 # ---- Excel
 
-_FORMULA: Final = re.compile(rb'<c r="([A-Z]+\d+)"[^>]*>\s*<f[ >/]')
-_ERROR_CELL: Final = re.compile(rb'<c (?=[^>]*\bt="e")[^>]*r="([A-Z]+\d+)"')
+_FORMULA: Final = re.compile(rb"""<(?:\w+:)?c\s[^>]*\br=["']([A-Z]+\d+)["'][^>]*>\s*<(?:\w+:)?f[\s>/]""")
+_ERROR_CELL: Final = re.compile(rb"""<(?:\w+:)?c\s(?=[^>]*\bt=["']e["'])[^>]*\br=["']([A-Z]+\d+)["']""")
 
 
 def _check_workbook(content: bytes) -> None:
-    """Refuse what the reader would take for an empty cell or a zero: formulas and error cells. Also zip bombs."""
+    """Refuse what would take too much memory, and what the reader would take for an empty cell or a zero."""
     try:
+        workbook_limits.check(content)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
-                raise ImportRefused(_("The workbook is too large when unpacked; save the table as CSV."))
             name = _first_sheet(archive)
             with archive.open(name) as sheet:
                 found = _search(sheet)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError):
+    except workbook_limits.TooMuch:
+        raise ImportRefused(_("The workbook is too large when unpacked; save the table as CSV.")) from None
+    except (workbook_limits.NotReadable, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError):
         raise ImportRefused(_("This is no Excel workbook that can be read; save the table as .xlsx or CSV.")) from None
     if found:
         raise ImportRefused(
