@@ -9,7 +9,7 @@ RUN pip --python /opt/venv/bin/python install --require-hashes --only-binary=:al
 
 FROM python:3.11.17-slim-bookworm
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    HIPWATCH_ENV=production STATIC_ROOT=/srv/static DATA_DIR=/srv/data
+    HIPWATCH_ENV=production STATIC_ROOT=/srv/static DATA_DIR=/srv/data PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
 RUN groupadd --gid 10001 hipwatch \
  && useradd --uid 10001 --gid hipwatch --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hipwatch \
  && install -d -o hipwatch -g hipwatch /srv/data \
@@ -34,4 +34,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=40s --retries=4 \
     CMD ["python", "-c", "import os, urllib.parse as p, urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8000/healthz', headers={'Host': p.urlsplit(os.environ['PUBLIC_URL']).netloc}), timeout=4)"]
 CMD ["gunicorn", "config.wsgi:application", "--config", "python:config.serving", "--bind", "0.0.0.0:8000", \
-     "--workers", "3", "--graceful-timeout", "25", "--access-logfile", "-"]
+     "--workers", "3", "--graceful-timeout", "25"]

@@ -4,10 +4,14 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
 from django.core.exceptions import ImproperlyConfigured
 
+from config import logs
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+WORKER_KILOBYTES = 400_000  # a process that has grown beyond this is replaced after its task
 
 app = Celery("hipwatch")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -29,6 +33,7 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
+    worker_max_memory_per_child=WORKER_KILOBYTES,
     db_reuse_max=500,
     timezone="UTC",
     beat_schedule={
@@ -103,3 +108,14 @@ def _refuse_unsafe_role(**_signal: Any) -> None:
         refuse_unsafe_role()
     except (ImproperlyConfigured, UnsafeRole) as refused:
         raise SystemExit(str(refused)) from refused
+
+
+@task_prerun.connect
+def _name_run(task_id: str, **_signal: Any) -> None:
+    """What a task logs, wherever, carries its id."""
+    logs.run_id.set(task_id[:18])
+
+
+@task_postrun.connect
+def _forget_run(**_signal: Any) -> None:
+    logs.run_id.set("")

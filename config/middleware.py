@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
 
+from config import logs
 from patients import access
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -24,7 +25,11 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.request_id = secrets.token_hex(8)  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        logged = logs.request_id.set(request.request_id)  # type: ignore[attr-defined]
+        try:
+            response = self.get_response(request)
+        finally:
+            logs.request_id.reset(logged)
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         return response
 
@@ -71,7 +76,7 @@ class OwnClinics:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path in {"/healthz", "/readyz"} or request.path.startswith(("/static/", "/anymail/")):
+        if request.path in {"/healthz", "/readyz", "/metrics"} or request.path.startswith(("/static/", "/anymail/")):
             return self.get_response(request)
         with transaction.atomic(), pghistory.context(request=getattr(request, "request_id", "")):
             viewer = access.bind_request(request, request_id=getattr(request, "request_id", ""))

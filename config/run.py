@@ -81,7 +81,7 @@ def start_mailbox(supervisor: Supervisor, data: Path) -> None:
     )
 
 
-def start_web(supervisor: Supervisor, held: socket.socket) -> None:
+def start_web(supervisor: Supervisor, data: Path, held: socket.socket) -> None:
     command = [
         sys.executable,
         "-m",
@@ -98,16 +98,18 @@ def start_web(supervisor: Supervisor, held: socket.socket) -> None:
         "--log-level",
         "warning",
         "--preload",
-        "--access-logfile",
-        "-",
     ]
+    metrics = data / "metrics"  # of earlier processes
+    shutil.rmtree(metrics, ignore_errors=True)
     supervisor.launch(
         Service(
             "web",
             command,
-            environment={"PYTHONWARNINGS": "ignore:No directory at"},  # static files come from their sources here
+            environment={
+                "PYTHONWARNINGS": "ignore:No directory at",  # static files come from their sources here
+                "PROMETHEUS_MULTIPROC_DIR": os.fspath(metrics),
+            },
             sockets=(held.fileno(),),
-            shows=lambda line: "/healthz " not in line,
         )
     )
 
@@ -230,7 +232,7 @@ def bring_up(supervisor: Supervisor, data: Path, held: socket.socket) -> None:
     say("The database is brought up to date.")
     supervisor.run(manage("migrate", "--database=owner", "--verbosity", "1", name="migrate", shows=lambda line: False))
     demo = set_up_demo(supervisor, data)
-    start_web(supervisor, held)
+    start_web(supervisor, data, held)
     start_workers(supervisor, data)
     if not supervisor.wait_until(lambda: health(port) != 0, seconds=UP_WITHIN):
         raise Failed(f"The web server does not answer; see {data / 'log' / 'web.log'}")

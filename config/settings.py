@@ -12,7 +12,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from config import mail_settings
+from config import logs, mail_settings
 from config.embedded import locations
 
 env = environ.Env()
@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "config.middleware.Headers",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.metrics.Measured",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.Sizes",
@@ -139,9 +140,18 @@ DATABASES = {
     "default": {**env.db_url_config(DATABASE_URL), **_CONNECTION},
     "owner": {**env.db_url_config(DATABASE_OWNER_URL), **_CONNECTION, "TEST": {"MIRROR": "default"}},
 }
-for _database in DATABASES.values():
+# A page that takes longer has lost its reader; a migration that waits for a lock makes everybody wait behind it.
+# Workers have no limit but their tasks': a sweep's statement may take its time.
+WEB_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+MIGRATION_LIMITS = {"lock_timeout": "5s"}
+WEB_PROCESS = env("HIPWATCH_PROCESS", default="") == "web"
+for _name, _database in DATABASES.items():
     _database.setdefault("OPTIONS", {}).setdefault("prepare_threshold", 0)  # for patients.prepared; others never are
     _database["ENGINE"] = "django.db.backends.postgresql"
+    _limits = MIGRATION_LIMITS if _name == "owner" else WEB_LIMITS if WEB_PROCESS else {}
+    if _limits:
+        _words = [_database["OPTIONS"].get("options", ""), *(f"-c {key}={value}" for key, value in _limits.items())]
+        _database["OPTIONS"]["options"] = " ".join(_words).strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="")
 CACHES = {
@@ -184,7 +194,7 @@ if not PRODUCTION:  # Two checkouts on one host share its cookies; each keeps it
 
 SECURE_SSL_REDIRECT = SECURE_SITE and env.bool("SSL_REDIRECT", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from inside, without TLS
 SECURE_HSTS_SECONDS = 63_072_000 if SECURE_SITE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SITE
 SECURE_HSTS_PRELOAD = SECURE_SITE
@@ -300,15 +310,14 @@ SPECTACULAR_SETTINGS = {
 }
 
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"discreet": {"()": "config.discretion.Discreet"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["discreet"]}},
-    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
-    # Scanners ask for foreign hosts all day: refused with 400, and not worth a traceback each.
-    "loggers": {"django.security.DisallowedHost": {"level": "CRITICAL"}},
-}
+LOGGING = logs.configuration(
+    form=env("LOG_FORMAT", default="json" if PRODUCTION else "line"), level=env("LOG_LEVEL", default="INFO")
+)
+METRICS_TOKEN = env("METRICS_TOKEN", default="")  # who sends it may read /metrics; without one nobody may
+DEAD_MAN_URL = env("DEAD_MAN_URL", default="")  # asked after each sweep that ended; its owner alarms when it is not
+SENTRY_DSN = env("SENTRY_DSN", default="")  # where faults are reported to; nowhere by default
+BACKUPS_EXPECTED = env.bool("BACKUPS_EXPECTED", default=PRODUCTION)
+if PRODUCTION and METRICS_TOKEN and len(METRICS_TOKEN) < 20:
+    raise ImproperlyConfigured("METRICS_TOKEN must have 20 signs or more.")
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

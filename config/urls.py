@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config import health, styleguide
-from monitoring.web import mail_events
+from config import health, metrics, styleguide
+from monitoring.web import mail_events, system
 
 handler500 = "config.faults.server_error"
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("account/", include("config.urls_account")),
+    path("metrics", metrics.metrics, name="metrics"),
     path("account/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
@@ -25,6 +26,7 @@ urlpatterns = [
     path("", include("monitoring.web.urls_administration")),
     path("", include("monitoring.web.urls_notifications")),
     path("", include("monitoring.web.urls_dashboard")),
+    path("system/", system.system, name="system"),
     path("p/", include("monitoring.patient_pages.urls")),
     path("anymail/<str:provider>/tracking/", mail_events.receive, name="mail_events"),
     path("api/", include("monitoring.api.urls")),

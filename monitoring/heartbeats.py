@@ -13,7 +13,9 @@ LATE_AFTER = {
     "mail": timedelta(minutes=15),
     "census": timedelta(hours=26),
     "bounces": timedelta(minutes=30),  # where there is a mailbox for mail that comes back
+    "backup": timedelta(hours=26),  # where backups are expected
 }
+WATCHING = ("sweep", "mail", "census", "bounces")  # without these nobody would notice who becomes due
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +50,5 @@ def sweep_heartbeat() -> Beat:
 
 def all_beats(now: datetime | None = None) -> list[Beat]:
     """Of every run that is expected here."""
-    return [beat(name, now) for name in LATE_AFTER if name != "bounces" or settings.BOUNCE_MAILBOX_URL]
+    here = {"bounces": bool(settings.BOUNCE_MAILBOX_URL), "backup": settings.BACKUPS_EXPECTED}
+    return [beat(name, now) for name in LATE_AFTER if here.get(name, True)]

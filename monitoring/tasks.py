@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from patients import access
 
-from . import account_mail, census, drafts, pipeline, staff_notices
+from . import account_mail, census, dead_man, drafts, pipeline, staff_notices, status
 from .imports import waiting
 
 log = logging.getLogger(__name__)
@@ -15,12 +15,15 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="monitoring.tasks.sweep")
 def sweep() -> None:
-    pipeline.sweep(timezone.now())
+    began = timezone.now()
+    pipeline.sweep(began)
+    dead_man.tell_if_swept(since=began)
 
 
 @shared_task(name="monitoring.tasks.take_census")
 def take_census() -> None:
     census.take_census_where_due(timezone.now())
+    status.keep_size(timezone.now())
 
 
 @shared_task(name="monitoring.tasks.drop_forgotten_drafts")

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
@@ -408,3 +408,9 @@ def recover_leases(*, now: datetime) -> int:
         lost = Reminder.objects.filter(state=State.SENDING, lease_until__lt=now).order_by("id")
         ids = list(lost.values_list("id", flat=True)[:1000])
         return len(move(ids, State.UNCERTAIN, out_of=[State.SENDING], at=now, by=run.actor, reason=WORKER_DIED))
+
+
+def due_now(now: datetime) -> tuple[int, date | None]:
+    """How many mails might go now, and the day of the oldest. The transaction must see the clinics."""
+    found = _ripe(now).order_by().aggregate(mails=Count("id"), oldest=Min("send_on"))
+    return found["mails"], found["oldest"]

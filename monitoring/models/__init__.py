@@ -10,6 +10,7 @@ from .imports import ImportBatch, ImportMapping, ImportRow
 from .patient_link import PatientLinkUse
 from .review import CaseNote, ReviewCase
 from .staff_notice import NoticeChoice, StaffNotice
+from .system_figure import SystemFigure
 from .tokens import ApiToken, IdempotentReply
 from .visit_draft import VisitDraft
 from .worklist import ContactAttempt, SavedView, Snooze
@@ -39,5 +40,6 @@ __all__ = [
     "SavedView",
     "Snooze",
     "StaffNotice",
+    "SystemFigure",
     "VisitDraft",
 ]

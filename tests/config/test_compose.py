@@ -31,6 +31,7 @@ NOT_FOR_A_SERVER = {
     "ALLOWED_HOSTS": "follows from PUBLIC_URL",
     "SSL_REDIRECT": "stays on",
     "CELERY_BROKER": "is REDIS_URL",
+    "HIPWATCH_PROCESS": "config/wsgi.py sets it",
 }
 FILLED = {
     "SECRET_KEY": "only-for-this-test-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFG",

@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 NO_PAGES = {  # name: why it is not looked at as a page
     "healthz": "answers machines",
     "readyz": "answers machines",
+    "metrics": "answers machines",
     "set_language": "takes POST only",
     "account_email": "addresses are the administrator's to change",
     "account_set_password": "leads on to the change of password",
