@@ -36,9 +36,9 @@ def test_statements_of_pages_have_limits_and_those_of_workers_have_their_tasks(s
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(services):
-    with psycopg.connect(services.app_url("postgres"), options="-c statement_timeout=50ms") as connection:
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            connection.execute("SELECT pg_sleep(5)")
+    limited = {"options": "-c statement_timeout=50ms"}
+    with psycopg.connect(services.app_url("postgres"), **limited) as asked, pytest.raises(psycopg.errors.QueryCanceled):
+        asked.execute("SELECT pg_sleep(5)")
 
 
 def test_a_worker_that_has_grown_is_replaced_after_its_task():
