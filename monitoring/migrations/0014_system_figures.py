@@ -4,11 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-<<<<<<<< HEAD:monitoring/migrations/0014_system_figures.py
     dependencies = [("monitoring", "0013_roles_of_invitations")]
-========
-    dependencies = [("monitoring", "0012_accounts")]
->>>>>>>> 4d8a913 (observability: Health checks that answer 503 are no errors in the log.):monitoring/migrations/0013_system_figures.py
 
     operations = [
         migrations.CreateModel(

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET
 
 from patients import access
@@ -29,6 +29,7 @@ SECTIONS: Final[tuple[tuple[str, Any, Callable[[Viewer], bool]], ...]] = (
     ("staff", gettext_lazy("Staff"), may_administer),
     ("clinics", gettext_lazy("Clinics"), may_administer),
     ("tokens", gettext_lazy("API tokens"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
+    ("system", pgettext_lazy("page", "System"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("audit_search", gettext_lazy("Audit"), may_audit),
 )
 

@@ -17,6 +17,7 @@ from schedules.models import Reminder
 
 from ..heartbeats import LATE_AFTER, Beat
 from ..status import Database, Mail, Status, Sweep, status
+from .administration import sections_of
 from .entry import signed_in
 
 RUNS = {
@@ -33,10 +34,12 @@ MEGABYTE = 1_000_000
 @require_safe
 def system(request: HttpRequest) -> HttpResponse:
     """Runs, mail, queues and database; nothing of it names a clinic or a patient."""
-    if not access.viewer_of(request).may_anywhere(Permission.ADMINISTER):
+    viewer = access.viewer_of(request)
+    if not viewer.may_anywhere(Permission.ADMINISTER):
         raise PermissionDenied(_("Only administrators see how the system is doing."))
     state = status(timezone.now())
     context = {
+        "tabs": sections_of(viewer, "system"),
         "runs": [_run_row(beat, state.at) for beat in state.beats],
         "alarms": _alarms(state),
         "at": state.at,
