@@ -47,7 +47,7 @@ latest_mr AS (
     SELECT DISTINCT ON (hip_id) hip_id, necrosis FROM imaging
     WHERE modality = 'MR' AND diagnostic IS NOT FALSE AND necrosis IS NOT NULL ORDER BY hip_id, "on" DESC, id DESC),
 hip AS (
-    SELECT h.id, h.patient_id, p.died_on, p.enrolled_on, e.reason,
+    SELECT h.id, h.patient_id, p.died_on, p.enrolled_on, p.merged_into_id, e.reason,
         d.hip_id IS NOT NULL AS diseased, r.hip_id IS NOT NULL AS replaced,
         (d.hip_id IS NOT NULL OR r.hip_id IS NOT NULL) AND x.hip_id IS NULL AS affected,
         m.necrosis IS FALSE AS clear
@@ -58,6 +58,7 @@ hip AS (
 SELECT hip.id, CASE
         WHEN hip.died_on <= %(today)s THEN 'deceased'
         WHEN hip.enrolled_on > %(today)s THEN 'not_enrolled'
+        WHEN hip.merged_into_id IS NOT NULL THEN 'ended: merged'
         WHEN hip.reason IS NOT NULL THEN 'ended: ' || hip.reason
         WHEN hip.replaced THEN 'replaced'
         WHEN NOT hip.diseased AND other.affected THEN 'contralateral_watch'

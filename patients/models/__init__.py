@@ -16,6 +16,7 @@ from .facts import (
     Visit,
 )
 from .hip import Exposure, Hip
+from .merge import Merge, PossibleDuplicate
 from .patient import ContactWish, Patient
 from .staff import Membership, Role, User
 
@@ -44,7 +45,9 @@ __all__ = [
     "Imaging",
     "LesionLocation",
     "Membership",
+    "Merge",
     "Patient",
+    "PossibleDuplicate",
     "Procedure",
     "Role",
     "Score",

@@ -27,6 +27,7 @@ class Patient(models.Model):
     """One person in one clinic.
 
     `record_version` counts the writes to anything that the guideline reads; an evaluation of a lower version is stale.
+    `merged_into` is the record that speaks for this person now: this one is kept, read and written to no more.
     """
 
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="patients")
@@ -50,6 +51,9 @@ class Patient(models.Model):
     died_on = models.DateField(null=True, blank=True)
     death_source = models.CharField(max_length=120, blank=True)
     synthetic = models.BooleanField(default=False)
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="merged_records", db_constraint=False
+    )
     record_version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -71,6 +75,9 @@ class Patient(models.Model):
                 condition=Q(died_on__isnull=True) | ~Q(death_source=""), name="death_names_its_source"
             ),
             models.CheckConstraint(condition=Q(sex__in=Sex.values), name="patient_sex_known"),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True) | ~Q(merged_into=F("id")), name="not_merged_into_oneself"
+            ),
         ]
         indexes = [
             models.Index(fields=["clinic", "family_name", "given_name", "id"], name="patient_by_name"),

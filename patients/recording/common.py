@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from ..changes import Actor, Change, announce
 from ..models import Clinic, Exposure, Fact, Patient, User
@@ -40,6 +41,12 @@ def lock_patient(patient_id: int, *, expected_version: int | None = None) -> Pat
     if expected_version is not None and patient.record_version != expected_version:
         raise StaleRecord(patient.record_version)
     return patient
+
+
+def refuse_merged(patient: Patient) -> None:
+    """Raise RecordingRefused where another record speaks for this person now."""
+    if patient.merged_into_id is not None:
+        raise RecordingRefused({"patient": [_("This record is part of another one now. Write it there.")]})
 
 
 def refuse_if(problems: Problems) -> None:

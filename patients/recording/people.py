@@ -12,7 +12,17 @@ from ..changes import Actor
 from ..models import Clinic, ContactWish, Exposure, Hip, Patient
 from ..plausibility import patient_problems
 from ..vocabulary import Side
-from .common import RecordingRefused, field_problems, lock_patient, plain, raise_version, refuse_if, tell, today_at
+from .common import (
+    RecordingRefused,
+    field_problems,
+    lock_patient,
+    plain,
+    raise_version,
+    refuse_if,
+    refuse_merged,
+    tell,
+    today_at,
+)
 
 
 @transaction.atomic
@@ -92,6 +102,7 @@ def amend_patient(
     if unknown := set(changes) - AMENDABLE:
         raise RecordingRefused({name: [_("This cannot be changed.")] for name in sorted(unknown)})
     patient = lock_patient(patient_id, expected_version=expected_version)
+    refuse_merged(patient)
     before = _details(patient)
     for name, value in changes.items():
         setattr(patient, name, value)
@@ -122,8 +133,13 @@ def amend_patient(
 
 @transaction.atomic
 def set_contact_wish(patient_id: int, *, by: Actor, channel: str, allowed: bool, how: str, on: date) -> ContactWish:
-    """What the patient wants of a channel from `on`; plans that rest on it follow at once."""
+    """What the patient wants of a channel from `on`; plans that rest on it follow at once.
+
+    Told of a merged record, such as by a mail's old link, it is a wish of the record that speaks for the person now.
+    """
     patient = lock_patient(patient_id)
+    while patient.merged_into_id is not None:
+        patient = lock_patient(patient.merged_into_id)
     if not how.strip():
         raise RecordingRefused({"how": [_("Say how the patient told you.")]})
     before = {w.channel: w.allowed for w in ContactWish.objects.filter(patient=patient, channel=channel)}
@@ -164,6 +180,7 @@ def record_bounce(patient_id: int, *, by: Actor, address: str, reason: str, on: 
 def record_death(patient_id: int, *, by: Actor, died_on: date, source: str, now: datetime | None = None) -> Patient:
     """The patient died: every window, finding and reminder ends in this transaction. Raises RecordingRefused."""
     patient = lock_patient(patient_id)
+    refuse_merged(patient)
     patient.died_on, patient.death_source = died_on, source.strip()
     problems = patient_problems(patient, today_at(patient.clinic, now or timezone.now()))
     if not source.strip():
@@ -185,6 +202,7 @@ def record_death(patient_id: int, *, by: Actor, died_on: date, source: str, now:
 def withdraw_death(patient_id: int, *, by: Actor, reason: str) -> Patient:
     """The patient is alive after all: everything is asked for again from the facts."""
     patient = lock_patient(patient_id)
+    refuse_merged(patient)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why the death is taken back.")]})
     before = {"died_on": plain(patient.died_on), "death_source": patient.death_source}
@@ -205,6 +223,7 @@ def withdraw_death(patient_id: int, *, by: Actor, reason: str) -> Patient:
 def record_exposure(patient_id: int, exposure: Exposure, *, by: Actor) -> Exposure:
     """Add a condition or exposure of the person, or of one hip."""
     patient = lock_patient(patient_id)
+    refuse_merged(patient)
     exposure.clinic, exposure.patient = patient.clinic, patient
     refuse_if(field_problems(exposure, exclude={"clinic", "patient"}))
     exposure.save(force_insert=True)
@@ -221,6 +240,7 @@ def record_exposure(patient_id: int, exposure: Exposure, *, by: Actor) -> Exposu
 @transaction.atomic
 def withdraw_exposure(exposure: Exposure, *, by: Actor, reason: str, now: datetime | None = None) -> None:
     patient = lock_patient(exposure.patient_id)
+    refuse_merged(patient)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why this was entered in error.")]})
     exposure.withdrawn_at, exposure.withdrawn_reason = now or timezone.now(), reason.strip()[:200]
