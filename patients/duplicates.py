@@ -3,9 +3,8 @@
 A score is points out of 100: it orders and explains, it is no probability. Nobody is merged by it.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -16,6 +15,7 @@ from django.utils.translation import gettext as _
 from rapidfuzz.distance import JaroWinkler, Levenshtein
 
 from .models import Ending, Patient
+from .names import folded, sound
 from .vocabulary import EndReason, Side
 
 LIKELY: Final = 75  # the same person unless somebody looks and says no
@@ -33,6 +33,7 @@ class Person:
     record_number: str = ""
     national_id: str = ""
     email: str = ""
+    telephone: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def person_of(patient: Patient) -> Person:
         patient.record_number,
         patient.national_id,
         patient.email,
+        str(patient.telephone),
     )
 
 
@@ -66,13 +68,28 @@ def find_candidates(
     record_number: str = "",
     national_id: str = "",
     email: str = "",
+    telephone: str = "",
     limit: int = 10,
 ) -> list[Candidate]:
-    """Patients of these clinics who may be this person, likeliest first, at least POSSIBLE. Five bounded queries."""
-    person = Person(family_name, given_name, born_on, record_number, national_id, email)
-    patients = Patient.objects.filter(clinic_id__in=list(clinic_ids)).order_by()
+    """Patients of these clinics who may be this person, likeliest first, at least POSSIBLE. Six bounded queries.
+
+    Who is like a merged record is shown the record that speaks for that person now.
+    """
+    person = Person(family_name, given_name, born_on, record_number, national_id, email, telephone)
+    patients = Patient.objects.filter(clinic_id__in=list(clinic_ids)).select_related("merged_into").order_by()
     met = {patient.pk: patient for narrowed in _blocks(patients, person) for patient in narrowed[:_ENOUGH]}
-    return _ranked(person, met.values())[:limit]
+    return _living(_ranked(person, met.values()))[:limit]
+
+
+def _living(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Each person once, by the record that speaks for them."""
+    found: dict[int, Candidate] = {}
+    for candidate in candidates:
+        patient = candidate.patient
+        while patient.merged_into is not None:
+            patient = patient.merged_into
+        found.setdefault(patient.pk, replace(candidate, patient=patient))
+    return list(found.values())
 
 
 def _ranked(person: Person, patients: Iterable[Patient]) -> list[Candidate]:
@@ -92,6 +109,8 @@ def _blocks(patients: QuerySet[Patient], person: Person) -> list[QuerySet[Patien
         blocks.append(patients.filter(national_id=person.national_id.strip()))
     if person.email:
         blocks.append(patients.alias(mail=Lower("email")).filter(mail=person.email.strip().lower()))
+    if person.telephone:
+        blocks.append(patients.filter(telephone=person.telephone))
     if person.born_on:
         blocks.append(patients.filter(born_on__in=_misread(person.born_on)))
     name = f"{person.family_name} {person.given_name}".strip().upper()
@@ -113,14 +132,19 @@ def find_likely(clinic_id: int, people: Sequence[Person]) -> list[Candidate | No
     emails = {person.email.lower() for person in people if person.email}
     if not (born or numbers or emails):
         return [None] * len(people)
-    found = Patient.objects.filter(clinic_id=clinic_id).order_by().alias(mail=Lower("email"))
+    found = Patient.objects.filter(clinic_id=clinic_id, merged_into__isnull=True).order_by().alias(mail=Lower("email"))
     met = found.filter(Q(born_on__in=born) | Q(national_id__in=numbers) | Q(mail__in=emails))
-    patients = list(met.exclude(_in_error(Side.LEFT), _in_error(Side.RIGHT)))
+    patients = list(met.exclude(*entered_in_error()))
     index: dict[object, list[Patient]] = {}
     for patient in patients:
         for key in _keys(person_of(patient)):
             index.setdefault(key, []).append(patient)
     return [_likeliest(person, index) for person in people]
+
+
+def entered_in_error() -> tuple[Exists, Exists]:
+    """Whether both hips of a patient stand as entered in error, as conditions of a query of patients."""
+    return _in_error(Side.LEFT), _in_error(Side.RIGHT)
 
 
 def _in_error(side: Side) -> Exists:
@@ -187,6 +211,8 @@ def _names(one: Person, other: Person) -> list[_Part]:
         parts.append((25, _("same family name")))
     elif family >= 0.88:
         parts.append((17, _("similar family name")))
+    elif family >= 0.6 and _sounds_alike(one.family_name, other.family_name):
+        parts.append((14, _("family name that sounds the same")))
     elif one.family_name and other.family_name:
         parts.append((-15, ""))
     if not (one.given_name and other.given_name):
@@ -195,6 +221,8 @@ def _names(one: Person, other: Person) -> list[_Part]:
         parts.append((20, _("same given name")))
     elif given >= 0.88:
         parts.append((13, _("similar given name")))
+    elif given >= 0.6 and _sounds_alike(one.given_name, other.given_name):
+        parts.append((10, _("given name that sounds the same")))
     elif (
         one.given_name[:1].casefold() == other.given_name[:1].casefold()
         and min(len(one.given_name), len(other.given_name)) < 3
@@ -203,6 +231,10 @@ def _names(one: Person, other: Person) -> list[_Part]:
     else:
         parts.append((-20, ""))
     return parts
+
+
+def _sounds_alike(one: str, other: str) -> bool:
+    return len(sound(one)) > 1 and sound(one) == sound(other)
 
 
 def _births(one: Person, other: Person) -> list[_Part]:
@@ -218,23 +250,21 @@ def _births(one: Person, other: Person) -> list[_Part]:
 
 
 def _addresses(one: Person, other: Person) -> list[_Part]:
+    """One point of contact; a household shares both, so two are not counted twice."""
     if one.email and one.email.strip().lower() == other.email.strip().lower():
         return [(20, _("same e-mail address"))]
+    if one.telephone and one.telephone == other.telephone:
+        return [(15, _("same telephone"))]
     return []
-
-
-_GERMAN: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
-
-
-def _folded(name: str) -> tuple[str, str]:
-    """The name without accents, and with ä as ae: both are met in the same registry."""
-    lower = " ".join(name.casefold().replace("-", " ").replace("'", "").split())
-    plain = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c))
-    return plain, lower.translate(_GERMAN)
 
 
 def _alike(one: str, other: str) -> float:
     """0 to 1; an empty name is like no other."""
     if not one or not other:
         return 0.0
-    return max(JaroWinkler.similarity(a, b) for a in _folded(one) for b in _folded(other))
+    return max(JaroWinkler.similarity(a, b) for a in folded(one) for b in folded(other))
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether these are one name, accents and umlauts written as it may be."""
+    return bool(set(folded(one)) & set(folded(other)))
