@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
 from django.core.exceptions import ImproperlyConfigured
 
@@ -81,6 +82,11 @@ app.conf.update(
             "task": "monitoring.tasks.drop_forgotten_drafts",
             "schedule": 6 * 3600.0,
             "options": {"expires": 3600},
+        },
+        "look for duplicates": {
+            "task": "monitoring.tasks.search_duplicates",
+            "schedule": crontab(minute=20, hour="0-5"),  # once a night; later hours where the first was missed
+            "options": {"expires": 3000},
         },
         "take the census": {
             "task": "monitoring.tasks.take_census",

@@ -18,6 +18,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("", include("monitoring.web.urls_worklist")),
+    path("", include("monitoring.web.urls_merging")),
     path("", include("monitoring.web.urls_patient")),
     path("", include("monitoring.web.urls_review")),
     path("", include("monitoring.web.urls_protocol")),

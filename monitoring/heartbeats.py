@@ -44,6 +44,11 @@ def beat(name: str, now: datetime | None = None) -> Beat:
     return Beat(name, finished_at, behind, late=overdue or behind > 0)
 
 
+def last_finished(name: str) -> datetime | None:
+    """When the run last came to its end, for runs that nobody waits for."""
+    return Heartbeat.objects.filter(name=name).values_list("finished_at", flat=True).first()
+
+
 def sweep_heartbeat() -> Beat:
     return beat("sweep")
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from patients import access
 
-from . import account_mail, census, dead_man, drafts, pipeline, staff_notices, status
+from . import account_mail, census, dead_man, drafts, merging, pipeline, staff_notices, status
 from .imports import waiting
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,11 @@ def take_census() -> None:
 def drop_forgotten_drafts() -> None:
     with access.system_run("draft keeping"):
         drafts.drop_forgotten(now=timezone.now())
+
+
+@shared_task(name="monitoring.tasks.search_duplicates", soft_time_limit=840, time_limit=870)
+def search_duplicates() -> None:
+    merging.search_where_due(timezone.now())
 
 
 @shared_task(name="monitoring.tasks.save_waiting_imports")

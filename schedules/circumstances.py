@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Q
 
-from patients.models import Clinic, ContactWish, SymptomReport
+from patients.duplicates import entered_in_error
+from patients.models import Clinic, ContactWish, Patient, SymptomReport
 from patients.models.patient import Channel
 
 from .eligibility import Eligibility
@@ -64,6 +65,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
     written = _written(ids)
     appointments = _appointments(ids, reminders)
     snoozed = _snoozed(ids)
+    no_person = _nobodys(ids)
     wishes = wishes_of({reminder.clinic_id for reminder in reminders})
     checks = [reminder for reminder in reminders if reminder.step == Reminder.Step.SYMPTOM_CHECK]
     known = _hips_known({reminder.patient_id for reminder in checks}, now)
@@ -78,6 +80,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
             snoozed_until=snoozed.get(reminder.patient_id),
             wishes=wishes[reminder.clinic_id],
             known=known,
+            no_person=reminder.patient_id in no_person,
         )
         for reminder in reminders
     }
@@ -94,6 +97,7 @@ def _case(
     snoozed_until: date | None,
     wishes: Wishes,
     known: Collection[int],
+    no_person: bool = False,
 ) -> Eligibility:
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
@@ -118,11 +122,19 @@ def _case(
         mail_stopped=clinic.mail_stopped,
         symptoms_known=reminder.step == Reminder.Step.SYMPTOM_CHECK and all(plan.hip_id in known for plan in plans),
         at_any_hour=clinic.synthetic,
+        no_person=no_person,
         held=wishes.held,
         mail_from=wishes.hours[0],
         mail_until=wishes.hours[1],
     )
     return _about_appointment(case, reminder, appointments) if reminder.appointment_id else case
+
+
+def _nobodys(patient_ids: Collection[int]) -> set[int]:
+    """Those of which another record speaks for the person, or both hips of which stand as entered in error."""
+    found = Patient.objects.filter(pk__in=patient_ids).order_by()
+    merged = found.filter(merged_into__isnull=False).values_list("id", flat=True)
+    return set(merged.union(found.filter(*entered_in_error()).values_list("id", flat=True)))
 
 
 def _about_appointment(case: Eligibility, reminder: Reminder, appointments: Iterable[Appointment]) -> Eligibility:

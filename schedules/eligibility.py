@@ -15,6 +15,7 @@ class Reason(StrEnum):
     """Why a mail does not go out now, in the words that are stored; pages translate them."""
 
     DEAD = _("The patient has died.")
+    NOT_A_PERSON = _("The record was merged into another or entered in error.")
     NOT_ENROLLED = _("The patient is not enrolled yet.")
     NOT_FOLLOWED = _("No follow-up is asked for.")
     PURPOSE_MET = _("A follow-up took place or its date moved, so this mail has no purpose any more.")
@@ -91,6 +92,7 @@ class Eligibility:
     is_news: bool = False
     symptoms_known: bool = False
     at_any_hour: bool = False
+    no_person: bool = False  # the record was merged into another, or both hips stand as entered in error
     held: bool = False  # an unusual number of mails waits for a person
     mail_from: time = MAIL_FROM
     mail_until: time = MAIL_UNTIL
@@ -131,6 +133,8 @@ def _refusal(case: Eligibility) -> Reason | None:
     """The mail serves no purpose, whoever it could be sent to."""
     if not case.alive:
         return Reason.DEAD
+    if case.no_person:
+        return Reason.NOT_A_PERSON
     if case.enrolled_on > case.today:
         return Reason.NOT_ENROLLED
     if case.about_appointment:

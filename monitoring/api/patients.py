@@ -25,7 +25,7 @@ from .entry import READING, Registry, check_scope, viewer_of
 from .facts import asks_for_a_decision, facts_from, facts_of, find_fact, placed
 from .idempotency import etag_of, once
 from .listing import TEXT, Listing, listed
-from .problems import Changed, Conflict
+from .problems import Changed, Conflict, Merged
 from .schema import IDEMPOTENCY_KEY, IF_MATCH, OF_ONE, OF_WRITING
 from .serializers import (
     ContactWishIn,
@@ -151,12 +151,16 @@ def _refuse_duplicates(clinic: Clinic, data: dict[str, Any], looked_at: set[int]
 
 
 def _of_a_patient(handler: Callable[..., Response]) -> Callable[..., Response]:
-    """Hands the handler the patient of the address: 404 where the token does not see one."""
+    """Hands the handler the patient of the address: 404 where the token does not see one, 307 to the record that
+    speaks for the person where this one was merged into another."""
 
     @wraps(handler)
     def handled(view: Any, request: Request, pk: int, **rest: Any) -> Response:
         needed = view.needs if request.method in READING else view.needs_to_write
-        return handler(view, request, access.patient_for(viewer_of(request), pk, needed), **rest)
+        patient = access.patient_for(viewer_of(request), pk, needed)
+        if patient.merged_into_id is not None:
+            raise Merged(request.path.replace(f"/patients/{pk}", f"/patients/{patient.merged_into_id}", 1))
+        return handler(view, request, patient, **rest)
 
     return handled
 

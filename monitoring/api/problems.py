@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 Entries = list[dict[str, Any]]
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
+    307: "Part of another record",
     400: "The request cannot be read",
     401: "No valid token",
     403: "Not allowed",
@@ -46,6 +47,17 @@ class Conflict(APIException):
     def __init__(self, detail: str, entries: Entries) -> None:
         super().__init__(detail)
         self.entries = entries
+
+
+class Merged(APIException):
+    """This record was merged; `address` is the same of the record that speaks for the person now."""
+
+    status_code = status.HTTP_307_TEMPORARY_REDIRECT
+    default_detail = "This record is part of another one now; Location names it."
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
 
 
 class Changed(APIException):
@@ -98,6 +110,8 @@ def as_problem(error: Exception, context: dict[str, Any]) -> Response:
         log.error("%s %s failed, request %s", request.method, request.path, request.request_id, exc_info=error)
         return problem(500, "The fault is ours. It is in the log under the request's id.", request)
     made = problem(answer.status_code, _detail(error), request, getattr(error, "entries", None))
+    if isinstance(error, Merged):
+        made["Location"] = error.address
     for name in ("WWW-Authenticate", "Retry-After", "Allow"):
         if name in answer.headers:
             made[name] = answer[name]

@@ -61,6 +61,7 @@ _NAMES: Final[Mapping[str, Any]] = {
     "national_id_kind": "",
     "clinic": "Northside Hip Clinic",
     "died_on": None,
+    "merged_into": None,
     "death_source": "",
     "email_bounced_on": None,
     "synthetic": False,

@@ -23,6 +23,7 @@ from .throttling import PerMinute
 
 ASSESS = settings.BASE_DIR / "docs" / "assess.schema.json"
 _MEANINGS = {
+    307: "Merged into another record, which Location names.",
     400: "The body or a header cannot be read.",
     401: "No valid token.",
     403: "The token lacks a scope.",
@@ -41,8 +42,8 @@ def refusals(*codes: int) -> dict[tuple[int, str], OpenApiResponse]:
 
 
 OF_READING = refusals(401, 403, 429)
-OF_ONE = refusals(401, 403, 404, 429)
-OF_WRITING = refusals(400, 401, 403, 404, 409, 412, 413, 415, 422, 429)
+OF_ONE = refusals(307, 401, 403, 404, 429)
+OF_WRITING = refusals(307, 400, 401, 403, 404, 409, 412, 413, 415, 422, 429)
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "maxLength": 80, "pattern": "^[!-~]+$"},

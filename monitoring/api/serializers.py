@@ -54,7 +54,7 @@ class PatientOut(serializers.ModelSerializer[Patient]):
         fields = (
             "id", "clinic", "record_number", "family_name", "given_name", "born_on", "sex", "national_id",
             "national_id_kind", "email", "email_bounced_on", "telephone", "address", "language", "next_of_kin",
-            "enrolled_on", "died_on", "death_source", "synthetic", "contact_wishes", "version",
+            "enrolled_on", "died_on", "death_source", "merged_into", "synthetic", "contact_wishes", "version",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -154,7 +154,8 @@ def _load_known(clinic: Clinic, record_numbers: Iterable[str]) -> dict[str, Know
     """By record number in capitals. Withdrawn and superseded facts count: an import does not bring them back."""
     wanted = {number.upper() for number in record_numbers}
     found = Patient.objects.filter(clinic=clinic).alias(number=Upper("record_number")).filter(number__in=wanted)
-    patients = {patient.pk: patient for patient in found.order_by().select_related("clinic")}
+    by_number = {one.record_number.upper(): _living(one) for one in found.order_by().select_related("clinic")}
+    patients = {patient.pk: patient for patient in by_number.values()}
     known = {pk: Known(patient) for pk, patient in patients.items()}
     undone = _load_undone(known)
     facts = {key for taken in undone.values() for key in taken.facts}
@@ -169,7 +170,14 @@ def _load_known(clinic: Clinic, record_numbers: Iterable[str]) -> dict[str, Know
         if pk not in undone or allowed or how != undone[pk].wish:
             known[pk].email_wish = allowed
     _load_endings(known, undone)
-    return {patients[pk].record_number.upper(): entry for pk, entry in known.items()}
+    return {number: known[patient.pk] for number, patient in by_number.items()}
+
+
+def _living(patient: Patient) -> Patient:
+    """The record that speaks for the person: another one where this was merged."""
+    while patient.merged_into is not None:
+        patient = patient.merged_into
+    return patient
 
 
 def _load_undone(patient_ids: Iterable[int]) -> dict[int, TakenBack]:

@@ -79,11 +79,15 @@ def _admit(request: HttpRequest, token: str, purpose: Purpose, view: Page) -> Ht
 def _open(request: HttpRequest, link: Link, token: str, view: Page) -> HttpResponse:
     now = timezone.now()
     clinic = _clinic(link.clinic_id)
-    people = Patient.objects.filter(pk=link.patient_id, clinic=link.clinic_id).select_related("clinic")
+    people = Patient.objects.filter(pk=link.patient_id, clinic=link.clinic_id).select_related(
+        "clinic", "merged_into__clinic"
+    )
     patient = people.first()
     mails = Reminder.objects.filter(pk=link.reminder_id, patient=link.patient_id, clinic=link.clinic_id)
     if clinic is None or patient is None or not mails.exists():
         return closed("unknown", clinic, status=404)
+    while patient.merged_into is not None:  # an old mail of a merged record leads to the one that speaks for them
+        patient = patient.merged_into
     with override(patient.language):
         if today_at(clinic, now) > link.expires_on or patient.died_on:
             return closed("expired", clinic, status=410)

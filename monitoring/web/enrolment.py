@@ -70,7 +70,8 @@ def patient_enrol(request: HttpRequest) -> HttpResponse:
 
 def _candidates(viewer: access.Viewer, form: EnrolForm) -> list[Candidate]:
     names = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
-    return find_candidates(viewer.clinic_ids, **{name: form.cleaned_data[name] for name in names})
+    said = {name: form.cleaned_data[name] for name in names}
+    return find_candidates(viewer.clinic_ids, **said, telephone=str(form.cleaned_data.get("telephone") or ""))
 
 
 def _enrol(request: HttpRequest, form: EnrolForm) -> Patient:

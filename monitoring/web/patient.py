@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +24,7 @@ from schedules.guideline.protocol import Protocol
 from schedules.models import Plan, ProtocolVersion, Reminder, ReminderEvent
 
 from .. import audit
+from ..merging import merges_of
 from ..models import AuditEntry, ReviewCase, Snooze
 from . import timeline
 from .banner import banner_of
@@ -96,7 +97,7 @@ def frame_of(
         "patient": patient,
         "banner": banner_of(patient, today, wishes),
         "alerts": [_alert(case, patient, today) for case in cases],
-        "actions": _actions(patient) if may_record else [],
+        "actions": _actions(patient) if may_record and patient.merged_into_id is None else [],
         "may_record": may_record,
         "may_decide": viewer.may(Permission.DECIDE, patient.clinic_id),
         "tabs": _tabs(patient, tab, with_audit=may_see_looks(viewer, patient)),
@@ -173,6 +174,7 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
         "timeline": drawing,
         "whatif_form": WhatIfForm(initial={"as_of": chart.today}),
         "stale": chart.is_stale,
+        "merges": merges_of(person),
     }
     return render(request, template, context)
 
@@ -275,7 +277,8 @@ def _visits(request: HttpRequest, chart: Chart) -> dict[str, Any]:
             url = fact_url(chart.patient.pk, fact.key)
             shown = {"url": url, "side": side.value if side else "", "name": name_of(fact), "words": words_of(fact)}
             of_visit[fact.visit_id].append(shown | {"stands": chart.stands(fact)})
-    paged = _paged(request, list(Visit.objects.filter(patient=chart.patient).order_by("-on", "-id")))
+    visits = Visit.objects.filter(Q(patient=chart.patient) | Q(pk__in=[pk for pk in of_visit if pk]))  # merged ones too
+    paged = _paged(request, list(visits.order_by("-on", "-id")))
     rows = [{"visit": visit, "facts": sorted(of_visit[visit.pk], key=_right_first)} for visit in paged["rows"]]
     return paged | {"rows": rows}
 

@@ -89,6 +89,7 @@ def _rows(page: list[Patient]) -> list[dict[str, Any]]:
             "clinician": one.responsible.name if one.responsible else "",
             "right": hips.get(one.pk, {}).get("right", _("Not evaluated yet")),
             "left": hips.get(one.pk, {}).get("left", _("Not evaluated yet")),
+            "merged": one.merged_into_id is not None,
             "died": day_words(one.died_on) if one.died_on else "",
         }
         for one in page
@@ -97,7 +98,12 @@ def _rows(page: list[Patient]) -> list[dict[str, Any]]:
 
 def _actions(viewer: Viewer) -> list[dict[str, str]]:
     may = viewer.may_anywhere(Permission.RECORD)
-    return [{"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary"}] if may else []
+    if not may:
+        return []
+    return [
+        {"text": _("Possible duplicates"), "url": reverse("duplicates")},
+        {"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary"},
+    ]
 
 
 def _empty(query: str) -> dict[str, Any]:

@@ -90,6 +90,8 @@ class Samples:
     saved: int = 1  # an import that can be undone
     person: int = 1  # a member of staff
     clinic: int = 1
+    other: int = 2  # another patient of the same clinic
+    merge: int = 1
     tokens: dict[str, str] = field(default_factory=dict)  # of the links in a patient's mail, by purpose
 
 
@@ -153,6 +155,8 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "fact_withdraw": lambda samples: [reverse("fact_withdraw", args=[samples.patient, samples.fact])],
     "fact_correct": lambda samples: [reverse("fact_correct", args=[samples.patient, samples.fact])],
     "patient_tab": _tabs("patient_tab", _patient_tabs, of_patient=True),
+    "patient_merge": lambda samples: [reverse("patient_merge", args=[samples.patient, samples.other])],
+    "merge": lambda samples: [reverse("merge", args=[samples.merge])],
     "review_case": lambda samples: [reverse("review_case", args=[samples.case])],
     "messages_tab": _tabs("messages_tab", _message_tabs),
     "dashboard_section": _tabs("dashboard_section", _dashboard_sections),

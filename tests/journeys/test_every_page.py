@@ -31,6 +31,7 @@ def full(registry, actor):
     from monitoring.imports import batch
     from monitoring.models import ReviewCase
     from patients import access, recording
+    from patients.duplicate_search import search_duplicates
     from patients.models import Imaging, Patient, SymptomReport
     from patients.vocabulary import EndReason, Side
     from schedules import appointments, links
@@ -67,6 +68,16 @@ def full(registry, actor):
         in_a_week = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=7)
         booked = appointments.book(painful.pk, appointments.Wanted(starts_at=in_a_week), by=actor)
         draft = _draft(access.viewer_for(made.admin))
+        twin = recording.enrol_patient(
+            made.clinic,
+            by=actor,
+            enrolled_on=made.today,
+            record_number="T-2",
+            family_name=painful.family_name,
+            given_name=painful.given_name,
+        )
+        proposed = recording.propose_merge(painful.pk, twin.pk, by=actor, reason="the same passport")
+        search_duplicates(made.clinic.pk)
         made.samples = addresses.Samples(
             unmeasured.pk,
             case.pk,
@@ -77,6 +88,8 @@ def full(registry, actor):
             saved=saved.pk,
             person=made.coordinator.pk,
             clinic=made.clinic.pk,
+            other=late.pk,
+            merge=proposed.pk,
             tokens=tokens,
         )
         made.painful, made.late = painful, late

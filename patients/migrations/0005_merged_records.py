@@ -15,7 +15,7 @@ PATIENT = "patients_patient (id, clinic_id)"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('patients', '0003_patient_languages'),
+        ('patients', '0004_auditor_and_research_roles'),
     ]
 
     operations = [
