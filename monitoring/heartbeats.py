@@ -35,6 +35,11 @@ def finished(name: str, now: datetime, *, behind: int = 0, note: str = "") -> No
     Heartbeat.objects.update_or_create(name=name, defaults={"finished_at": now, "behind": behind, "note": note[:200]})
 
 
+def under_way(name: str, *, behind: int) -> None:
+    """A long run has so many things still to do."""
+    Heartbeat.objects.filter(name=name).update(behind=behind)
+
+
 def beat(name: str, now: datetime | None = None) -> Beat:
     """The run's heartbeat; late when it never ended, ended too long ago, or left something behind."""
     row = Heartbeat.objects.filter(name=name).first()

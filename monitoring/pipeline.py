@@ -1,69 +1,40 @@
-"""Pipeline: from facts to plans, flags, reviews and reminders, for one patient or a thousand, in one transaction.
+"""Pipeline: when patients are evaluated: as soon as something is recorded of them, and when time changes the answer.
 
-Recording evaluates its patient at once; the sweep evaluates those whose answer changes with time or is stale.
+A sweep is a row with shares, each a chunk of patients of one clinic. Any number of workers take shares, each in a
+transaction of its own, so a sweep whose workers die goes on where it was and nobody is evaluated twice.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Sum
 from django.utils import timezone
 
 from patients import access
 from patients.changes import Actor, Change
-from patients.models import Clinic, Patient
+from patients.models import Clinic
 from patients.prepared import rows_of
-from patients.reading import Chart, read_charts
 from patients.recording import today_at
-from patients.rows import add_rows, put_rows
-from schedules import adoption, reminders
-from schedules.guideline.evaluation import Answer, evaluate
-from schedules.guideline.protocol import Protocol
-from schedules.plans import WINDOW_FIELDS, HipPlan, PatientWindow, reconcile_plans
+from schedules import adoption
 
-from . import heartbeats, review
-from .flags import HipFindings, reconcile_flags
-from .models import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation
+from . import heartbeats
+from .evaluating import Counts, evaluate_patients, evaluate_recorded
+from .models import EvaluationRun, PatientEvaluation, SweepShare
 
+__all__ = ["Counts", "EvaluationRun", "deferred", "evaluate_patients", "on_change", "sweep", "take_turn"]
 log = logging.getLogger(__name__)
 CHUNK = 500
-SWEEP_LOCK = 0x48495057  # "HIPW"
+NAME = "sweep"
+PLANNING = 0x48495057  # "HIPW": held by whoever plans a sweep
+FAILED = "The evaluation failed; it is tried again."
 _deferred: ContextVar[set[int] | None] = ContextVar("deferred", default=None)
-
-
-@dataclass
-class Counts:
-    """What a run did."""
-
-    patients: int = 0
-    changed: int = 0
-    failed: int = 0
-
-    def __iadd__(self, other: "Counts") -> "Counts":
-        self.patients += other.patients
-        self.changed += other.changed
-        self.failed += other.failed
-        return self
-
-
-@dataclass
-class _Outcome:
-    """The answers of one chunk, turned into the rows to be stored and what each reconciler wants."""
-
-    now: datetime
-    plans: dict[int, HipPlan | None] = field(default_factory=dict)
-    findings: dict[int, HipFindings] = field(default_factory=dict)
-    windows: dict[int, PatientWindow | None] = field(default_factory=dict)
-    hips: dict[int, dict[str, Any]] = field(default_factory=dict)
-    patients: list[dict[str, Any]] = field(default_factory=list)
-    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
-    failed: list[int] = field(default_factory=list)
 
 
 def on_change(change: Change) -> None:
@@ -80,27 +51,10 @@ def on_change(change: Change) -> None:
     now = timezone.now()
     try:
         with transaction.atomic():
-            _evaluate_recorded(change.patient_id, change.by, now)
+            evaluate_recorded(change.patient_id, change.by, now)
     except Exception:
         log.exception("evaluation of patient %s failed after %s", change.patient_id, change.act)
-        PatientEvaluation.objects.filter(patient=change.patient_id).update(
-            error="The evaluation failed; it is tried again."
-        )
-
-
-def _evaluate_recorded(patient_id: int, by: Actor, now: datetime) -> None:
-    outcome = _evaluate([patient_id], now)
-    changed = _changed_hips(outcome)
-    run = EvaluationRun.objects.create(
-        kind="recording",
-        actor=by.name[:120],
-        started_at=now,
-        finished_at=now,
-        patients=len(outcome.patients) + len(outcome.failed),
-        changed=bool(changed),
-        failed=len(outcome.failed),
-    )
-    _store(outcome, changed, run)
+        PatientEvaluation.objects.filter(patient=change.patient_id).update(error=FAILED)
 
 
 @contextmanager
@@ -129,223 +83,186 @@ def _chunks(ids: list[int]) -> Iterator[list[int]]:
         yield ids[start : start + CHUNK]
 
 
-def _finish(run: EvaluationRun, counts: Counts, now: datetime) -> None:
+def _finish(run: EvaluationRun, counts: Counts, now: datetime | None) -> None:
     run.finished_at = now
     run.patients, run.changed, run.failed = counts.patients, counts.changed, counts.failed
     run.save(update_fields=["finished_at", "patients", "changed", "failed"])
 
 
-def evaluate_patients(patient_ids: Iterable[int], *, run: EvaluationRun, now: datetime) -> Counts:
-    """Evaluate these patients as of their clinics' today and reconcile all that follows. Runs in the caller's
-    transaction, which must see their clinics; a patient whose evaluation fails is counted and left stale."""
-    outcome = _evaluate(list(patient_ids), now)
-    changed = _changed_hips(outcome)
-    _store(outcome, changed, run)
-    return Counts(
-        patients=len(outcome.patients) + len(outcome.failed),
-        changed=len({hip["patient_id"] for hip in changed}),
-        failed=len(outcome.failed),
-    )
+# ---- Who is due
+
+_DUE = """
+SELECT clinic.id AS clinic_id, due.patient_id
+  FROM unnest(%(clinics)s::bigint[], %(days)s::date[], %(protocols)s::text[]) AS clinic(id, today, protocol)
+ CROSS JOIN LATERAL (
+       SELECT patient_id FROM monitoring_unevaluated WHERE clinic_id = clinic.id
+        UNION SELECT patient_id FROM monitoring_patientevaluation
+               WHERE clinic_id = clinic.id AND next_change_on <= clinic.today
+        UNION SELECT patient_id FROM monitoring_patientevaluation
+               WHERE clinic_id = clinic.id AND protocol < clinic.protocol
+        UNION SELECT patient_id FROM monitoring_patientevaluation
+               WHERE clinic_id = clinic.id AND protocol > clinic.protocol) AS due
+"""
+_EVERYBODY = "SELECT clinic_id, id AS patient_id FROM patients_patient WHERE clinic_id = ANY(%(clinics)s::bigint[])"
+_SHARE_OUT = """
+INSERT INTO monitoring_sweepshare (run_id, clinic_id, patient_ids, evaluated, changed, failed)
+SELECT %(run)s, clinic_id, array_agg(patient_id ORDER BY patient_id), 0, 0, 0
+  FROM (SELECT clinic_id, patient_id, row_number() OVER (PARTITION BY clinic_id ORDER BY patient_id) - 1 AS place
+          FROM ({whom}) AS whom) AS placed
+ GROUP BY clinic_id, place / %(size)s
+ ORDER BY clinic_id, place / %(size)s
+RETURNING cardinality(patient_ids)
+"""
+_COUNT = f"SELECT count(*) FROM ({_DUE}) AS due"  # noqa: S608
+_SHARE_OUT_DUE, _SHARE_OUT_ALL = _SHARE_OUT.format(whom=_DUE), _SHARE_OUT.format(whom=_EVERYBODY)
 
 
-def _evaluate(patient_ids: Collection[int], now: datetime) -> _Outcome:
-    """The answers for these patients as of their clinics' today. Nothing is written."""
-    outcome = _Outcome(now)
-    protocols: dict[date, Protocol] = {}
-    for chart in read_charts(patient_ids):
-        today = now.astimezone(chart.zone).date()
-        if today not in protocols:
-            protocols[today] = adoption.protocol_in_force(today)
-        try:
-            answer = evaluate(chart.record, protocols[today], today)
-        except Exception:
-            log.exception("the guideline failed on patient %s", chart.patient_id)
-            outcome.failed.append(chart.patient_id)
-            continue
-        _collect(outcome, chart, answer)
-    return outcome
-
-
-def _collect(outcome: _Outcome, chart: Chart, answer: Answer) -> None:
-    whole = answer.to_json()
-    outcome.answers[chart.patient_id] = whole
-    windows: list[PatientWindow] = []
-    for hip, plain in zip(answer.hips, whole["hips"], strict=True):
-        hip_id = chart.hip_ids[hip.side.value]
-        window = hip.window
-        outcome.hips[hip_id] = _hip_evaluation(chart, hip_id, plain)
-        outcome.findings[hip_id] = HipFindings(
-            chart.clinic_id, chart.patient_id, hip_id, tuple(_finding(finding) for finding in plain["findings"])
-        )
-        if window is None:
-            outcome.plans[hip_id] = None
-            continue
-        cycle_on = window.anchor_on or chart.record.enrolled_on
-        fields = {name: getattr(window, name) for name in WINDOW_FIELDS}
-        fields |= {
-            "pathway": plain["pathway"],
-            "interval_months": hip.interval_months,
-            "because": hip.because[:300],
-            "protocol": answer.protocol,
-        }
-        outcome.plans[hip_id] = HipPlan(chart.clinic_id, chart.patient_id, hip_id, cycle_on, fields)
-        windows.append(
-            PatientWindow(
-                chart.patient_id, chart.clinic_id, cycle_on, window.opens_on, window.due_on, window.overdue_on
-            )
-        )
-    outcome.windows[chart.patient_id] = min(windows, key=lambda window: (window.due_on, window.cycle_on), default=None)
-    changes = [hip.next_change_on for hip in answer.hips if hip.next_change_on]
-    outcome.patients.append(
-        {
-            "patient_id": chart.patient_id,
-            "clinic_id": chart.clinic_id,
-            "record_version": chart.record_version,
-            "protocol": answer.protocol,
-            "as_of": answer.as_of,
-            "due_on": answer.due_on,
-            "next_change_on": min(changes, default=None),
-            "evaluated_at": outcome.now,
-            "error": "",
-        }
-    )
-
-
-def _finding(plain: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(clinics: list[Clinic], now: datetime) -> dict[str, Any]:
+    """What day it is in each clinic, and which protocol is in force there."""
+    days = [today_at(clinic, now) for clinic in clinics]
+    in_force = {day: str(adoption.protocol_in_force(day)) for day in set(days)}
     return {
-        **plain,
-        "since": date.fromisoformat(plain["since"]),
-        "act_by": date.fromisoformat(plain["act_by"]) if plain["act_by"] else None,
-        "step": plain.get("step", ""),
-        "because": plain["because"][:400],
+        "clinics": [clinic.pk for clinic in clinics],
+        "days": days,
+        "protocols": [in_force[day] for day in days],
     }
 
 
-_SAME = (
-    "pathway",
-    "phase",
-    "size_band",
-    "volume_percent",
-    "symptomatic",
-    "interval_months",
-    "status",
-    "next_change_on",
-)
+def count_due(clinics: list[Clinic], now: datetime) -> int:
+    """How many patients of these clinics have an answer that no longer holds: never evaluated, stale, due to change,
+    or under another protocol. By indexes; it takes no longer the more patients there are."""
+    return int(rows_of(_COUNT, _conditions(clinics, now))[0][0])
 
 
-def _hip_evaluation(chart: Chart, hip_id: int, plain: Mapping[str, Any]) -> dict[str, Any]:
-    window = plain["window"] or {}
-    return {
-        "hip_id": hip_id,
-        "patient_id": chart.patient_id,
-        "clinic_id": chart.clinic_id,
-        "because": plain["because"][:300],
-        "answer": plain,
-        **{name: plain[name] for name in _SAME},
-        **{name: window.get(name) for name in ("anchor_on", "opens_on", "due_on", "overdue_on", "gap_on")},
-    }
+# ---- Sharing out
 
 
-_ANSWERS = "SELECT hip_id, answer::json FROM monitoring_hipevaluation WHERE hip_id = ANY(%s::bigint[])"
-
-
-def _changed_hips(outcome: _Outcome) -> list[dict[str, Any]]:
-    """The evaluations that differ from what is stored of their hips."""
-    if not outcome.hips:
-        return []
-    before = dict(rows_of(_ANSWERS, [list(outcome.hips)]))
-    return [hip for pk, hip in outcome.hips.items() if before.get(pk) != hip["answer"]]
-
-
-def _store(outcome: _Outcome, changed: list[dict[str, Any]], run: EvaluationRun) -> None:
-    """Write what differs from what is stored, and that it was looked at."""
-    if outcome.failed:
-        PatientEvaluation.objects.filter(patient__in=outcome.failed).update(
-            error="The guideline could not be applied; see the log."
+def plan_sweep(now: datetime, *, actor: Actor | None = None, everything: bool = False) -> int:
+    """Share out who is due, or everybody, unless a sweep is under way. Returns how many shares it has made."""
+    with access.system_run(NAME) as viewer:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [PLANNING])
+            if cursor.fetchone() != (True,) or SweepShare.objects.filter(done_at__isnull=True).exists():
+                return 0
+        heartbeats.started(NAME, now)
+        run = EvaluationRun.objects.create(
+            kind="all" if everything else NAME, actor=(actor or viewer.actor).name[:120], started_at=now, planned=0
         )
-    if not outcome.patients:
-        return
-    put_rows(HipEvaluation, changed, key=("hip_id",))
-    put_rows(PatientEvaluation, outcome.patients, key=("patient_id",))
-    reconcile_plans(outcome.plans)
-    reconcile_flags(outcome.findings, outcome.now)
-    review.reconcile_cases(outcome.findings, outcome.now)
-    reminders.reconcile_reminders(outcome.windows, actor=Actor(name=run.actor), now=outcome.now)
-    add_rows(EvaluationReceipt, _receipts(outcome, {hip["patient_id"] for hip in changed}, run))
+        clinics = list(access.clinics_for(viewer).order_by("id"))
+        asked = _conditions(clinics, now) | {"run": run.pk, "size": CHUNK}
+        shares = rows_of(_SHARE_OUT_ALL if everything else _SHARE_OUT_DUE, asked)
+        run.planned = sum(size for (size,) in shares)
+        run.save(update_fields=["planned"])
+    return len(shares)
 
 
-def _receipts(outcome: _Outcome, patient_ids: Collection[int], run: EvaluationRun) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": run.pk,
-            **{name: patient[name] for name in ("clinic_id", "patient_id", "record_version", "protocol", "as_of")},
-            "answer": outcome.answers[patient["patient_id"]],
-            "at": outcome.now,
-        }
-        for patient in outcome.patients
-        if patient["patient_id"] in patient_ids
-    ]
+_STILL_DUE = """
+SELECT patient.id FROM patients_patient AS patient
+  LEFT JOIN monitoring_patientevaluation AS answer ON answer.patient_id = patient.id
+ WHERE patient.id = ANY(%(patients)s::bigint[])
+   AND (%(everybody)s OR answer.patient_id IS NULL OR answer.record_version < patient.record_version
+        OR answer.next_change_on <= %(today)s OR answer.protocol <> %(protocol)s
+        OR EXISTS (SELECT FROM monitoring_unevaluated AS missed WHERE missed.patient_id = patient.id))
+ ORDER BY patient.id
+   FOR NO KEY UPDATE OF patient SKIP LOCKED
+"""
 
 
-def behind(clinic: Clinic, now: datetime) -> QuerySet[Patient]:
-    """The clinic's patients whose stored answer no longer holds: never evaluated, stale, or due to change."""
-    today = today_at(clinic, now)
-    protocol = str(adoption.protocol_in_force(today))
-    return Patient.objects.filter(clinic=clinic).filter(
-        Q(evaluation__isnull=True)
-        | Q(evaluation__record_version__lt=F("record_version"))
-        | Q(evaluation__next_change_on__lte=today)
-        | ~Q(evaluation__protocol=protocol)
-    )
+def work_share(now: datetime) -> Counts | None:
+    """Evaluate one share that nobody works on, in one transaction; None where there is none.
+
+    Whoever is being recorded just now is passed over: that recording evaluates them.
+    """
+    with access.system_run(NAME):
+        free = SweepShare.objects.filter(done_at__isnull=True).order_by("id")
+        share = free.select_related("run", "clinic").select_for_update(skip_locked=True, of=("self",)).first()
+        if share is None:
+            return None
+        access.bind_clinics([share.clinic_id])
+        counts = _evaluate_share(share, now)
+        share.evaluated, share.changed, share.failed = counts.patients, counts.changed, counts.failed
+        share.done_at = timezone.now()
+        share.save(update_fields=["done_at", "evaluated", "changed", "failed"])
+    return counts
+
+
+def _evaluate_share(share: SweepShare, now: datetime) -> Counts:
+    today = today_at(share.clinic, now)
+    asked = {
+        "patients": share.patient_ids,
+        "everybody": share.run.kind == "all",
+        "today": today,
+        "protocol": str(adoption.protocol_in_force(today)),
+    }
+    ids = [pk for (pk,) in rows_of(_STILL_DUE, asked)]
+    try:
+        with transaction.atomic():
+            return evaluate_patients(ids, run=share.run, now=now)
+    except Exception:
+        log.exception("a share of %s patients failed; each is evaluated by itself", len(ids))
+    counts = Counts()
+    for pk in ids:
+        counts += _evaluate_alone(pk, share.run, now)
+    return counts
+
+
+def _evaluate_alone(patient_id: int, run: EvaluationRun, now: datetime) -> Counts:
+    """One patient whose fault must not keep others from being evaluated."""
+    try:
+        with transaction.atomic():
+            return evaluate_patients([patient_id], run=run, now=now)
+    except Exception:
+        log.exception("evaluation of patient %s failed in a sweep", patient_id)
+        PatientEvaluation.objects.filter(patient=patient_id).update(error=FAILED)
+        return Counts(patients=1, failed=1)
+
+
+def finish_sweeps(now: datetime) -> int:
+    """Sum up the sweeps of which every share is done, or say how far they are. Returns how many shares are left."""
+    with access.system_run(NAME) as viewer:
+        open_runs = EvaluationRun.objects.filter(planned__isnull=False, finished_at__isnull=True)
+        left = SweepShare.objects.filter(done_at__isnull=True).count()
+        for run in open_runs.select_for_update(skip_locked=True).order_by("id"):
+            shares = SweepShare.objects.filter(run=run)
+            done = shares.aggregate(patients=Sum("evaluated"), changed=Sum("changed"), failed=Sum("failed"))
+            counts = Counts(**{name: total or 0 for name, total in done.items()})
+            if shares.filter(done_at__isnull=True).exists():
+                heartbeats.under_way(NAME, behind=max((run.planned or 0) - counts.patients, 0))
+                _finish(run, counts, None)
+                continue
+            finished_at = timezone.now()
+            _finish(run, counts, finished_at)
+            shares.delete()
+            clinics = list(access.clinics_for(viewer).order_by("id"))
+            heartbeats.finished(NAME, finished_at, behind=count_due(clinics, now))
+    return left
 
 
 def sweep(now: datetime, *, actor: Actor | None = None, everything: bool = False) -> Counts:
     """Evaluate every patient whose answer changes with time or is stale; with `everything`, all of them.
 
-    Chunks are transactions of their own, so a sweep that dies goes on where it was. Only one runs at a time.
+    Other workers may help; what was left of a sweep whose workers died is done as well.
     """
-    name = "sweep"
+    plan_sweep(now, actor=actor, everything=everything)
     counts = Counts()
-    with _only_one(SWEEP_LOCK) as alone:
-        if not alone:
-            return counts
-        with access.system_run(name) as viewer:
-            heartbeats.started(name, now)
-            run = EvaluationRun.objects.create(
-                kind="all" if everything else "sweep", actor=(actor or viewer.actor).name, started_at=now
-            )
-            clinics = list(access.clinics_for(viewer).order_by("id"))
-        for clinic in clinics:
-            counts += _sweep_clinic(clinic, run, now, everything=everything)
-        with access.system_run(name):
-            left = sum(behind(clinic, now).count() for clinic in clinics)
-            finished_at = timezone.now()
-            _finish(run, counts, finished_at)
-            heartbeats.finished(name, finished_at, behind=left)
+    while (done := work_share(now)) is not None:
+        counts += done
+    finish_sweeps(now)
     return counts
 
 
-def _sweep_clinic(clinic: Clinic, run: EvaluationRun, now: datetime, *, everything: bool) -> Counts:
-    counts, last = Counts(), 0
-    while True:
-        with access.system_run("sweep", [clinic.pk]):
-            waiting = Patient.objects.filter(clinic=clinic) if everything else behind(clinic, now)
-            ids = list(waiting.filter(id__gt=last).order_by("id").values_list("id", flat=True)[:CHUNK])
-            if not ids:
-                return counts
-            locked = Patient.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True, skip_locked=True)
-            counts += evaluate_patients(locked.values_list("id", flat=True), run=run, now=now)
-            last = ids[-1]
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one worker did: how many shares it made for a new sweep, and how many are left for anybody."""
+
+    planned: int
+    left: int
+    counts: Counts
 
 
-@contextmanager
-def _only_one(key: int) -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
-        row = cursor.fetchone()
-        alone = bool(row and row[0])
-        try:
-            yield alone
-        finally:
-            if alone:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+def take_turn(seconds: float) -> Turn:
+    """Plan a sweep unless one is under way, and work on it for so long at most."""
+    planned, counts, until = plan_sweep(timezone.now()), Counts(), time.monotonic() + seconds
+    while time.monotonic() < until and (done := work_share(timezone.now())) is not None:
+        counts += done
+    return Turn(planned, finish_sweeps(timezone.now()), counts)

@@ -10,14 +10,20 @@ from patients import access
 from . import account_mail, census, dead_man, drafts, merging, pipeline, staff_notices, status
 from .imports import waiting
 
+MOST_HELPERS = 8
 log = logging.getLogger(__name__)
 
 
 @shared_task(name="monitoring.tasks.sweep")
 def sweep() -> None:
+    """Sweep for a third of a minute; ask for another turn when there is more, and others to help with much of it."""
     began = timezone.now()
-    pipeline.sweep(began)
+    turn = pipeline.take_turn(seconds=20)
+    log.info("sweep: %s", turn)
     dead_man.tell_if_swept(since=began)
+    if turn.left and turn.counts.patients:
+        for _ in range(min(max(turn.planned - 1, 1), MOST_HELPERS)):
+            sweep.apply_async(expires=60)
 
 
 @shared_task(name="monitoring.tasks.take_census")

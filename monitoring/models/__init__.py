@@ -3,7 +3,7 @@
 from .account import AccountMail, Invitation, KeptForm
 from .audit import AuditEntry
 from .census import Census
-from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation
+from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation, SweepShare, Unevaluated
 from .flag import Flag
 from .heartbeat import Heartbeat
 from .imports import ImportBatch, ImportMapping, ImportRow
@@ -40,6 +40,8 @@ __all__ = [
     "SavedView",
     "Snooze",
     "StaffNotice",
+    "SweepShare",
     "SystemFigure",
+    "Unevaluated",
     "VisitDraft",
 ]

@@ -1,5 +1,6 @@
 """Evaluations: what the guideline says of each patient and hip now, and the receipts of how it came to say so."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -8,23 +9,68 @@ from patients.models import Clinic, Hip, Patient
 
 
 class EvaluationRun(models.Model):
-    """One run: a recording, a sweep, a new protocol. `finished_at` empty: it died or still works."""
+    """One run: a recording, a sweep, a new protocol. `finished_at` empty: it died or still works.
+
+    `planned`: of a sweep, how many patients it shared out; the counts then say how far it is.
+    """
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=24)  # recording, sweep, all
     actor = models.CharField(max_length=120)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
+    planned = models.PositiveIntegerField(null=True)
     patients = models.PositiveIntegerField(default=0)
     changed = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["kind", "-id"], name="runs_by_kind")]
+        indexes = [
+            models.Index(fields=["kind", "-id"], name="runs_by_kind"),
+            models.Index(
+                fields=["id"], condition=Q(planned__isnull=False, finished_at__isnull=True), name="sweeps_under_way"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class SweepShare(models.Model):
+    """Patients of one clinic that one worker evaluates in one transaction. A sweep that has finished has none."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(EvaluationRun, on_delete=models.PROTECT, related_name="shares")
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    patient_ids = ArrayField(models.BigIntegerField())
+    done_at = models.DateTimeField(null=True)
+    evaluated = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["id"], condition=Q(done_at__isnull=True), name="shares_to_do")]
+
+    def __str__(self) -> str:
+        return f"{len(self.patient_ids)} patients of run {self.run_id}"
+
+
+class Unevaluated(models.Model):
+    """A patient whose record has a version that no evaluation has seen.
+
+    PostgreSQL adds the row with every new version of a record, whoever writes it; evaluating takes it away.
+    """
+
+    patient = models.OneToOneField(Patient, on_delete=models.PROTECT, primary_key=True, related_name="+")
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["clinic", "patient"], name="unevaluated_by_clinic")]
+
+    def __str__(self) -> str:
+        return str(self.patient_id)
 
 
 class PatientEvaluation(models.Model):
@@ -46,6 +92,7 @@ class PatientEvaluation(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["clinic", "next_change_on"], name="evaluations_to_change"),
+            models.Index(fields=["clinic", "protocol"], name="evaluations_by_protocol"),
             models.Index(fields=["patient"], condition=~Q(error=""), name="evaluations_failed"),
         ]
 

@@ -16,7 +16,7 @@ from patients.models import Clinic, Membership, Patient, Role, User
 from patients.recording import today_at
 from schedules import adoption
 
-from .. import pipeline
+from .. import evaluating
 from ..models import EvaluationRun
 from .correspondence import moment
 from .lives import Setting, live
@@ -64,7 +64,7 @@ def simulate(order: Order, *, processes: int = 1, progress: Progress = lambda do
         if not Clinic.objects.get(pk=order.clinic_id).synthetic:
             raise RealPatientsHere("Simulated patients belong into a clinic that is marked as synthetic.")
         run = EvaluationRun.objects.create(kind=RUN, actor=viewer.actor.name, started_at=timezone.now())
-    counts = pipeline.Counts()
+    counts = evaluating.Counts()
     for done in _work(list(_chunks(order, processes)), run.pk, processes):
         counts += done
         progress(counts.patients)
@@ -80,7 +80,7 @@ def _chunks(order: Order, processes: int) -> Iterator[Order]:
         yield replace(order, first=order.first + start, patients=min(size, order.patients - start))
 
 
-def _work(chunks: list[Order], run_id: int, processes: int) -> Iterator[pipeline.Counts]:
+def _work(chunks: list[Order], run_id: int, processes: int) -> Iterator[evaluating.Counts]:
     if processes == 1 or len(chunks) == 1:
         for chunk in chunks:
             yield _write_chunk(chunk, run_id)
@@ -106,7 +106,7 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _write_chunk(order: Order, run_id: int) -> pipeline.Counts:
+def _write_chunk(order: Order, run_id: int) -> evaluating.Counts:
     """Live the chunk outside a transaction, then write and evaluate it in one."""
     with _without_collecting():
         counts = _live_and_write(order, run_id)
@@ -114,7 +114,7 @@ def _write_chunk(order: Order, run_id: int) -> pipeline.Counts:
     return counts
 
 
-def _live_and_write(order: Order, run_id: int) -> pipeline.Counts:
+def _live_and_write(order: Order, run_id: int) -> evaluating.Counts:
     with access.system_run(RUN, [order.clinic_id]):
         clinic = Clinic.objects.get(pk=order.clinic_id)
         protocol = adoption.protocol_in_force(order.as_of)
@@ -124,7 +124,7 @@ def _live_and_write(order: Order, run_id: int) -> pipeline.Counts:
     with access.system_run(RUN, [order.clinic_id]) as viewer:
         ids = write_lives(lives, clinic, by=viewer.actor, staff=staff, as_of=order.as_of)
         run = EvaluationRun.objects.get(pk=run_id)
-        return pipeline.evaluate_patients(ids, run=run, now=_now(order.as_of, clinic))
+        return evaluating.evaluate_patients(ids, run=run, now=_now(order.as_of, clinic))
 
 
 def _now(as_of: date, clinic: Clinic) -> datetime:

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.core.exceptions import PermissionDenied
 
-from monitoring import pipeline, review
+from monitoring import evaluating, pipeline, review
 from monitoring.models import EvaluationReceipt, EvaluationRun, Flag, HipEvaluation, PatientEvaluation, ReviewCase
 from patients import access, recording
 from patients.models import Decision, Imaging, SymptomReport
@@ -137,7 +137,7 @@ def test_a_fault_in_a_rule_does_not_block_recording_and_is_tried_again(watched, 
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "evaluate", broken)
+        patched.setattr(evaluating, "evaluate", broken)
         recording.record_facts(watched.pk, pain(), by=actor)
     assert SymptomReport.objects.filter(patient=watched).count() == 2
     assert PatientEvaluation.objects.get(patient=watched).error
