@@ -286,6 +286,10 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": ALLAUTH_TRUSTED_PROXY_COUNT,
 }
+# Networks that may be called though they are private, such as 10.20.0.0/16; and a CA of one's own for them.
+OUTGOING_ALLOWED = env.list("OUTGOING_ALLOWED", default=[])
+OUTGOING_CA = env("OUTGOING_CA", default="")
+
 API_CALLS_A_MINUTE = env.int("API_CALLS_A_MINUTE", default=600)  # of one token
 API_ANONYMOUS_CALLS_A_MINUTE = env.int("API_ANONYMOUS_CALLS_A_MINUTE", default=300)  # of one address
 SPECTACULAR_SETTINGS = {
