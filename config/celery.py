@@ -73,6 +73,11 @@ app.conf.update(
             "schedule": 12 * 3600.0,
             "options": {"expires": 3600},
         },
+        "tell other systems of flags and reviews": {
+            "task": "monitoring.tasks.send_webhooks",
+            "schedule": 30.0,
+            "options": {"expires": 28},
+        },
         "save imports": {
             "task": "monitoring.tasks.save_waiting_imports",
             "schedule": 60.0,

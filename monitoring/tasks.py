@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from patients import access
 
-from . import account_mail, census, dead_man, drafts, merging, pipeline, staff_notices, status
+from . import account_mail, census, dead_man, drafts, merging, pipeline, staff_notices, status, webhook_delivery
 from .imports import waiting
 
 MOST_HELPERS = 8
@@ -65,3 +65,9 @@ def send_account_mail() -> None:
 @shared_task(name="monitoring.tasks.drop_old_account_mail")
 def drop_old_account_mail() -> None:
     account_mail.drop_old(now=timezone.now())
+
+
+@shared_task(name="monitoring.tasks.send_webhooks")
+def send_webhooks() -> None:
+    if tally := webhook_delivery.deliver_due():
+        log.info("webhooks: %s", ", ".join(f"{count} {state}" for state, count in sorted(tally.items())))

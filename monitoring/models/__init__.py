@@ -13,6 +13,7 @@ from .staff_notice import NoticeChoice, StaffNotice
 from .system_figure import SystemFigure
 from .tokens import ApiToken, IdempotentReply
 from .visit_draft import VisitDraft
+from .webhook import WebhookDelivery, WebhookEndpoint
 from .worklist import ContactAttempt, SavedView, Snooze
 
 __all__ = [
@@ -44,4 +45,6 @@ __all__ = [
     "SystemFigure",
     "Unevaluated",
     "VisitDraft",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -21,9 +21,9 @@ from patients.models import Clinic, Patient
 
 from .. import audit, audit_search
 from ..models import AuditEntry
+from ..spreadsheets import harmless
 from .administration import may_audit, sections_of
 from .entry import signed_in
-from .exports import harmless
 from .forms.audit import AuditForm
 from .history import HistoryRow, history_row
 from .worklist_filters import with_query
