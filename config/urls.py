@@ -3,8 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config import health, metrics, styleguide
+from config import health, metrics, sign_in_notes, styleguide
 from monitoring.web import mail_events, system
+
+sign_in_notes.connect()  # wherever somebody can sign in
 
 handler500 = "config.faults.server_error"
 

@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from . import joining
+from . import joining, second_step
 
 urlpatterns = [
     path("invitation/", joining.invitation, name="invitation"),
+    path("second-step/", second_step.page, name="second_step"),
 ]

@@ -28,6 +28,11 @@ def decrypt(kept: str) -> str:
         raise Unreadable("This was encrypted with a key that is not among ENCRYPTION_KEYS.") from wrong
 
 
+def is_encrypted(kept: str) -> bool:
+    """Whether it looks like what `encrypt` returns; secrets kept before there was encryption do not."""
+    return kept.startswith("gAAAA")
+
+
 def renew(kept: str) -> str:
     """The same text encrypted with the first key. Raises Unreadable."""
     try:

@@ -1,0 +1,160 @@
+"""Second step: required by role, set up before anything else, kept encrypted, asked for at the next sign-in."""
+
+from io import StringIO
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, hotp_value, yield_hotp_counters_from_time
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+
+from monitoring import secrecy
+from monitoring.models import AuditEntry
+
+PASSWORD = "correct horse battery"
+SECRET = "JBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture(autouse=True)
+def required(settings, db):
+    settings.MFA_REQUIRED = True
+    cache.clear()
+
+
+def enter(user, client=None):
+    browser = client or Client()
+    answer = browser.post("/account/login/", {"login": user.email, "password": PASSWORD})
+    return browser, answer
+
+
+def code(secret=SECRET):
+    counter = next(iter(yield_hotp_counters_from_time()))
+    return f"{hotp_value(secret, counter):06d}"
+
+
+@pytest.mark.parametrize("role", ["clinician", "admin"])
+def test_who_decides_or_administers_is_led_to_the_set_up_and_nowhere_else(clinic, make_user, role):
+    browser, _answer = enter(make_user(clinic, role))
+    for path in ("/", "/review/", "/patients/", "/tokens/", "/notifications/"):
+        assert browser.get(path).url == "/account/second-step/", path
+    assert browser.get("/account/second-step/").status_code == 200
+    by_htmx = browser.get("/", headers={"HX-Request": "true"})
+    assert by_htmx.status_code == 401 and by_htmx["HX-Redirect"] == "/account/second-step/"
+
+
+def test_a_coordinator_may_do_without(clinic, make_user):
+    browser, _answer = enter(make_user(clinic, "coordinator"))
+    assert browser.get("/").status_code == 200
+
+
+def test_nobody_is_led_anywhere_where_the_settings_do_not_ask(clinic, make_user, settings):
+    settings.MFA_REQUIRED = False
+    browser, _answer = enter(make_user(clinic, "clinician"))
+    assert browser.get("/").status_code == 200
+
+
+def test_a_new_account_has_the_days_of_grace_that_the_settings_give(clinic, make_user, settings):
+    settings.MFA_GRACE_DAYS = 3
+    browser, _answer = enter(make_user(clinic, "clinician"))
+    assert browser.get("/").status_code == 200
+
+
+def test_an_app_is_set_up_right_after_signing_in_and_its_secret_is_encrypted(
+    clinic, make_user, django_capture_on_commit_callbacks
+):
+    browser, _answer = enter(make_user(clinic, "clinician"))
+    page = browser.get("/account/2fa/totp/activate/")
+    secret = page.context["form"].secret
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = browser.post("/account/2fa/totp/activate/", {"code": code(secret)})
+    assert answer.status_code == 302 and "recovery" in answer.url
+    kept = Authenticator.objects.get(type="totp").data["secret"]
+    assert secret not in kept and secrecy.decrypt(kept) == secret
+    assert secrecy.is_encrypted(Authenticator.objects.get(type="recovery_codes").data["seed"])
+    assert browser.get("/").status_code == 200
+    assert AuditEntry.objects.filter(act="add_second_step").exists()
+
+
+@pytest.fixture
+def careful(clinic, make_user):
+    """A clinician with an app."""
+    user = make_user(clinic, "clinician")
+    TOTP.activate(user, SECRET)
+    return user
+
+
+def test_the_password_alone_opens_nothing_then(careful):
+    browser, answer = enter(careful)
+    assert answer.url.startswith("/account/2fa/authenticate/")
+    assert browser.get("/").url.startswith("/account/login/")
+
+
+def test_the_figures_of_the_app_open_it_once(careful):
+    browser, _answer = enter(careful)
+    figures = code()
+    assert browser.post("/account/2fa/authenticate/", {"code": figures}).status_code == 302
+    assert browser.get("/").status_code == 200
+    again, _answer = enter(careful)
+    assert again.post("/account/2fa/authenticate/", {"code": figures}).status_code == 200, (
+        "overheard figures are worth nothing"
+    )
+    assert AuditEntry.objects.filter(act="second_step_failed", user_id=careful.pk).exists()
+
+
+def test_guessing_the_figures_is_stopped(careful):
+    browser, _answer = enter(careful)
+    for n in range(11):
+        answer = browser.post("/account/2fa/authenticate/", {"code": f"{n:06d}"})
+    assert "Too many" in answer.content.decode()
+
+
+def test_a_recovery_code_opens_it_once(careful):
+    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+
+    first = RecoveryCodes.activate(careful).generate_codes()[0]
+    browser, _answer = enter(careful)
+    assert browser.post("/account/2fa/authenticate/", {"code": first}).status_code == 302
+    again, _answer = enter(careful)
+    assert again.post("/account/2fa/authenticate/", {"code": first}).status_code == 200
+
+
+def test_the_last_second_step_of_who_needs_one_stays(careful):
+    browser, _answer = enter(careful)
+    browser.post("/account/2fa/authenticate/", {"code": code()})
+    browser.post("/account/2fa/totp/deactivate/")
+    assert Authenticator.objects.filter(user=careful, type="totp").exists()
+
+
+def test_a_key_can_be_replaced_without_anybody_setting_up_anew(careful, settings):
+    kept = Authenticator.objects.get(type="totp").data["secret"]
+    settings.ENCRYPTION_KEYS = ["a new key, long enough to be one", *settings.ENCRYPTION_KEYS]
+    call_command("reencrypt_secrets", stdout=StringIO())
+    settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
+    renewed = Authenticator.objects.get(type="totp").data["secret"]
+    assert renewed != kept and secrecy.decrypt(renewed) == SECRET
+
+
+def test_secrets_from_before_there_was_encryption_are_read_and_then_encrypted(careful):
+    factor = Authenticator.objects.get(type="totp")
+    factor.data["secret"] = SECRET
+    factor.save()
+    assert TOTP(factor).validate_code(code())
+    call_command("reencrypt_secrets", stdout=StringIO())
+    factor.refresh_from_db()
+    assert secrecy.decrypt(factor.data["secret"]) == SECRET
+
+
+def test_the_demonstration_does_not_ask_and_a_server_does():
+    import os
+    import subprocess
+    import sys
+
+    from tests.config.test_compose import environment_of
+    from tests.conftest import PROJECT
+
+    asked = "from django.conf import settings; print(settings.MFA_REQUIRED)"
+    for environment, wanted in ((environment_of("web"), "True"), ({"HIPWATCH_ENV": "development"}, "False")):
+        known = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "config.settings", **environment}
+        reply = subprocess.run([sys.executable, "-c", asked], cwd=PROJECT, env=known, capture_output=True, text=True)
+        assert reply.stdout.strip() == wanted, reply.stderr
