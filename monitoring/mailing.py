@@ -1,13 +1,14 @@
 """Mailing: what mail must know of monitoring (snoozes, symptoms) and what monitoring hears of mail (its heartbeat)."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db.models import QuerySet
 
 from patients.access import Viewer
-from schedules import bounce_mailbox, circumstances, delivery
-from schedules.models import Reminder
+from schedules import bounce_mailbox, circumstances, delivery, mail_server
+from schedules.models import MailServer, Reminder
 
 from . import heartbeats
 from .models import HipEvaluation, Snooze
@@ -53,8 +54,23 @@ def messages_in(tab: str, viewer: Viewer, today: date, *, clinic: int | None = N
     return rows.order_by("-send_on", "-id")
 
 
+@dataclass(frozen=True, slots=True)
+class ServerTrouble:
+    """The mail server refuses everything, and so many mails of the viewer's clinics wait for it."""
+
+    server: MailServer
+    waiting: int
+
+
+def server_trouble(viewer: Viewer, now: datetime) -> ServerTrouble | None:
+    row = mail_server.trouble()
+    if row is None:
+        return None
+    return ServerTrouble(row, delivery.waiting(now).filter(clinic__in=viewer.clinic_ids).count())
+
+
 def on_run(now: datetime, behind: int) -> None:
-    heartbeats.finished("mail", now, behind=behind, note="The mail server cannot be reached." if behind else "")
+    heartbeats.finished("mail", now, behind=behind, note="The mail server refuses everything." if behind else "")
 
 
 def on_poll(now: datetime, tally: bounce_mailbox.Tally) -> None:

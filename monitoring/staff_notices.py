@@ -5,15 +5,11 @@ is not sent again that day: the next digest says everything that is still open. 
 """
 
 import logging
-import os
-import random
-import secrets
-import socket
 import time as clocks
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
@@ -25,8 +21,17 @@ from patients import access
 from patients.changes import Actor
 from patients.models import Clinic, Membership, User
 from patients.recording import today_at
-from schedules import rehearsal
-from schedules.channels import AFTER_DOT, Channel, Ending, Outcome, default_channel
+from schedules import mail_server, rehearsal
+from schedules.channels import Channel, Ending, Outcome, default_channel
+from schedules.leases import (
+    DRAIN_FOR,
+    LEASE,
+    MOST_ATTEMPTS,
+    WORKER_DIED,
+    after_failure,
+    after_server_fault,
+    owner_name,
+)
 
 from . import audit
 from .digest import MORNING, Digest, Section, contents_of
@@ -40,12 +45,7 @@ RUN = "digest"
 BY = Actor.system(RUN)
 UNTIL = time(17)  # a digest that an outage kept back helps until the working day ends
 SATURDAY = 5
-LEASE = timedelta(seconds=AFTER_DOT + 300)
-DRAIN_FOR = 15.0
-MOST_ATTEMPTS = 3
-BACK_OFF = (timedelta(minutes=5), timedelta(minutes=30))
 
-WORKER_DIED = _("The worker stopped while this mail was on its way; it may or may not have arrived.")
 DAY_OVER = _("The day was over before it could be sent.")
 SWITCHED_OFF = _("Switched off by its reader.")
 NO_ROLE = _("Its reader does not work here any more.")
@@ -115,10 +115,15 @@ def part_wanted(digest: Digest, wanted: str) -> Digest:
 
 
 def send_due(channel: Channel | None = None, *, seconds: float = DRAIN_FOR, clock: Clock = timezone.now) -> Tally:
-    """Plan and send the digests of every clinic where it is time, for at most `seconds`, over one connection."""
+    """Plan and send the digests of every clinic where it is time, for at most `seconds`, over one connection.
+
+    Nothing while the mail server is left alone.
+    """
     recover(now=clock())
-    channel = channel or default_channel()
-    owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
+    trouble = mail_server.trouble()
+    if trouble is not None and clock() < trouble.ask_again_at:
+        return Tally(unreachable=trouble.said)
+    channel, owner = channel or default_channel(), owner_name()
     tally, until = Tally(), clocks.monotonic() + seconds
     try:
         for clinic in _clinics(clock()):
@@ -206,9 +211,9 @@ def _store(notice: StaffNotice, outcome: Outcome, owner: str, now: datetime, tal
             case Ending.UNREACHABLE:  # not this mail's fault: it does not count
                 tally.unreachable = outcome.reason
                 held.attempts -= 1
-                _put_off(held, now + timedelta(seconds=random.uniform(30, 90)), outcome.reason)
-            case Ending.TRY_LATER if held.attempts < MOST_ATTEMPTS:
-                _put_off(held, now + BACK_OFF[held.attempts - 1] * random.uniform(0.8, 1.2), outcome.reason)
+                _put_off(held, after_server_fault(now), outcome.reason)
+            case Ending.TRY_LATER | Ending.UNWRITABLE if held.attempts < MOST_ATTEMPTS:
+                _put_off(held, after_failure(held.attempts, now), outcome.reason)
             case _:
                 _settle(held, State.FAILED, now, tally, reason=outcome.reason)
 

@@ -2,11 +2,12 @@
 
 import email
 import email.policy
+import re
 import smtplib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -14,15 +15,22 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
+from .mail import sender_address
+
 SEVEN_BITS = email.policy.compat32.clone(cte_type="7bit", linesep="\r\n")
+START, CLOSING = 354, 421
+TOO_LARGE = 552  # by the size that is told with the sender
 AFTER_DOT = 600.0  # seconds to wait for the answer to a whole mail (RFC 5321, 4.5.3.2.6): giving up early doubles mails
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
 class Ending(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"  # for good
-    TRY_LATER = "try_later"
+    TRY_LATER = "try_later"  # the server puts it off, or was lost over it
     UNREACHABLE = "unreachable"  # the server's fault or ours, not this mail's
+    NOT_TRIED = "not_tried"  # nobody asked a server
+    UNWRITABLE = "unwritable"  # this mail cannot be put into words that a server takes
     IN_DOUBT = "in_doubt"  # handed over, and no answer came
 
 
@@ -30,6 +38,7 @@ class Ending(StrEnum):
 class Outcome:
     """What became of one mail. `address_bad`: the server knows no such mailbox.
 
+    `code`: the server's, where it gave one. `after_recipient`: it had taken the recipient and spoke of the whole mail.
     `provider_id`: the name under which a provider will tell what becomes of the mail later.
     """
 
@@ -37,12 +46,18 @@ class Outcome:
     reason: str = ""
     address_bad: bool = False
     provider_id: str = ""
+    code: int = 0
+    after_recipient: bool = False
 
 
 class Channel(Protocol):
     """A way to hand over mails one after the other. `send` never raises; closing twice has no effect."""
 
     def send(self, message: EmailMessage) -> Outcome: ...
+
+    def is_well(self) -> bool | None:
+        """False where the server takes no mail from us to anybody, None where it cannot be asked."""
+
     def close(self) -> None: ...
 
 
@@ -50,11 +65,22 @@ class InDoubt(Exception):
     """The connection failed after the whole mail was written and before its server answered."""
 
 
+class Stage(IntEnum):
+    """What the server has not answered yet."""
+
+    SENDER = 1
+    RECIPIENT = 2
+    CONTENT = 3
+
+
 class _SMTP(smtplib.SMTP):
-    """smtplib's client, except that a failure after a mail's final dot is told apart from one before it."""
+    """smtplib's client, except that it knows how far a mail came, and tells a failure after its final dot apart.
+
+    Where the server offers it, what comes before a mail is written at once (RFC 2920): two waits a mail, not four.
+    """
 
     after_dot = AFTER_DOT
-    handed_over = False
+    stage = Stage.SENDER
 
     def sendmail(
         self,
@@ -65,34 +91,85 @@ class _SMTP(smtplib.SMTP):
         rcpt_options: Sequence[str] = (),
     ) -> dict[str, tuple[int, bytes]]:
         """Text of eight bits is announced (RFC 6152), and written in seven for a server that takes no other."""
+        self.stage = Stage.SENDER
         self.ehlo_or_helo_if_needed()
         if isinstance(msg, bytes) and not msg.isascii():
             if self.has_extn("8bitmime"):
                 mail_options = (*mail_options, "BODY=8BITMIME")
             else:
                 msg = email.message_from_bytes(msg).as_bytes(policy=SEVEN_BITS)
+        if isinstance(msg, bytes) and len(to_addrs) == 1 and not rcpt_options and self.has_extn("pipelining"):
+            return self._send_pipelined(from_addr, to_addrs[0], msg, mail_options)
         return super().sendmail(from_addr, to_addrs, msg, mail_options, rcpt_options)
 
+    def rcpt(self, recip: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        self.stage = Stage.RECIPIENT
+        return super().rcpt(recip, options)
+
     def data(self, msg: Any) -> tuple[int, bytes]:
-        self.handed_over, usual = False, self.sock.gettimeout() if self.sock else None
+        self.stage = Stage.CONTENT
+        self.putcmd("data")
+        code, said = self.getreply()
+        if code != START:
+            raise smtplib.SMTPDataError(code, said)
+        return self._write(msg)
+
+    def _send_pipelined(
+        self, sender: str, recipient: str, msg: bytes, options: Sequence[str]
+    ) -> dict[str, tuple[int, bytes]]:
+        if self.has_extn("size"):
+            options = (*options, f"size={len(msg)}")
+        lines = (
+            " ".join(("MAIL", f"FROM:{smtplib.quoteaddr(sender)}", *options)),
+            f"RCPT TO:{smtplib.quoteaddr(recipient)}",
+            "DATA",
+        )
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("An address holds a line break.")
+        self.send("\r\n".join(lines) + "\r\n")
+        code, said = self._answer(Stage.SENDER)
+        if code != 250:
+            self.close()  # whatever it makes of the two other commands
+            raise smtplib.SMTPSenderRefused(code, said, sender)
+        taken, words = self._answer(Stage.RECIPIENT)
+        code, said = self._answer(Stage.CONTENT) if taken != CLOSING else (CLOSING, words)
+        if taken not in (250, 251):
+            if code == START:  # it waits for a mail to nobody: it gets an empty one
+                self.send(".\r\n")
+                self.getreply()
+            self._start_over(taken)
+            raise smtplib.SMTPRecipientsRefused({recipient: (taken, words)})
+        if code == START:
+            code, said = self._write(msg)
+        if code != 250:
+            self._start_over(code)
+            raise smtplib.SMTPDataError(code, said)
+        return {}
+
+    def _answer(self, stage: Stage) -> tuple[int, bytes]:
+        self.stage = stage
+        return self.getreply()
+
+    def _start_over(self, code: int) -> None:
+        if code == CLOSING:
+            self.close()
+        else:
+            self._rset()  # type: ignore[attr-defined]  # smtplib's own, which forgives a server that is gone
+
+    def _write(self, msg: bytes) -> tuple[int, bytes]:
+        """The whole mail with its final dot, and what is said of it. Raises InDoubt where nothing is."""
+        text = _LEADING_DOT.sub(b"..", msg)
+        usual = self.sock.gettimeout() if self.sock else None
+        if self.sock:
+            self.sock.settimeout(self.after_dot)
         try:
-            return super().data(msg)
-        except smtplib.SMTPDataError:
-            raise
+            self.send(text + (b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n"))
+            return self.getreply()
         except Exception as fault:
-            if self.handed_over:
-                raise InDoubt(_words(fault)) from fault
-            raise
+            raise InDoubt(_words(fault)) from fault
         finally:
             if self.sock:
                 self.sock.settimeout(usual)
-
-    def send(self, s: Any) -> None:
-        """smtplib writes commands as text; bytes are a mail with its final dot."""
-        if not isinstance(s, str) and self.sock:
-            self.handed_over = True
-            self.sock.settimeout(self.after_dot)
-        super().send(s)
 
 
 class _SMTP_SSL(_SMTP, smtplib.SMTP_SSL):
@@ -100,7 +177,7 @@ class _SMTP_SSL(_SMTP, smtplib.SMTP_SSL):
 
 
 class CarefulBackend(EmailBackend):
-    """Django's SMTP backend over a client that knows whether a mail was handed over."""
+    """Django's SMTP backend over a client that knows how far a mail came."""
 
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
@@ -122,6 +199,23 @@ class BackendChannel:
             outcome = self._open() or self._hand_over(message) or Outcome(Ending.TRY_LATER, "The server hung up.")
         return outcome
 
+    def is_well(self) -> bool | None:
+        """Asked with a mail of ours to ourselves, which is taken back before it is written."""
+        if self._open():
+            return False
+        client = self._client()
+        if client is None:
+            return None
+        try:
+            if client.mail(sender_address())[0] != 250:
+                return False
+            code, _said = client.rcpt(sender_address())
+            client.rset()
+        except (OSError, smtplib.SMTPException):
+            self._drop()
+            return False
+        return not 400 <= code < 500  # whom it refuses for good it does not put off
+
     def close(self) -> None:
         self._served = 0
         with suppress(Exception):
@@ -129,11 +223,17 @@ class BackendChannel:
         if isinstance(self.backend, EmailBackend):
             self.backend.connection = None
 
+    def _client(self) -> _SMTP | None:
+        client = getattr(self.backend, "connection", None)
+        return client if isinstance(client, _SMTP) else None
+
     def _open(self) -> Outcome | None:
         try:
             self.backend.open()
+            if client := self._client():
+                client.ehlo_or_helo_if_needed()
         except (OSError, smtplib.SMTPException) as fault:
-            self.close()
+            self._drop()
             return Outcome(Ending.UNREACHABLE, f"The mail server cannot be reached: {_words(fault)}")
         return None
 
@@ -142,21 +242,18 @@ class BackendChannel:
         served, self._served = self._served, self._served + 1
         try:
             self.backend.send_messages([message])
-        except (OSError, smtplib.SMTPServerDisconnected) as fault:
-            if not isinstance(fault, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused):
-                self._drop()
-                gone = isinstance(fault, smtplib.SMTPServerDisconnected | ConnectionError)
-                return None if served and gone else Outcome(Ending.TRY_LATER, _words(fault))
-            return self._judge(fault)
         except Exception as fault:
-            return self._judge(fault)
+            client = self._client()
+            stage = client.stage if client else Stage.RECIPIENT
+            if served and _is_farewell(fault, stage):
+                self._drop()
+                return None
+            outcome = judge(fault, stage)
+            lost = outcome.code in (0, CLOSING) or outcome.ending == Ending.UNREACHABLE
+            if lost and outcome.ending != Ending.UNWRITABLE:
+                self._drop()
+            return outcome
         return Outcome(Ending.ACCEPTED)
-
-    def _judge(self, fault: Exception) -> Outcome:
-        outcome = judge(fault)
-        if outcome.ending in (Ending.UNREACHABLE, Ending.IN_DOUBT):
-            self._drop()
-        return outcome
 
     def _drop(self) -> None:
         """Forget the connection without a word: its state is not known."""
@@ -167,29 +264,45 @@ class BackendChannel:
         self.close()
 
 
-def judge(fault: Exception) -> Outcome:
-    """What an exception of a mail backend means for the mail."""
+def _is_farewell(fault: Exception, stage: Stage) -> bool:
+    """The server ends the connection and says nothing of the mail."""
+    if isinstance(fault, smtplib.SMTPResponseException):
+        return stage == Stage.SENDER and fault.smtp_code == CLOSING
+    return isinstance(fault, smtplib.SMTPServerDisconnected | ConnectionError)
+
+
+def judge(fault: Exception, stage: Stage = Stage.RECIPIENT) -> Outcome:
+    """What an exception of a mail backend means for the mail. `stage`: how far the mail had come."""
     match fault:
         case InDoubt():
             return Outcome(Ending.IN_DOUBT, f"No answer came after it was handed over: {_words(fault)}")
         case smtplib.SMTPRecipientsRefused():
             code, text = next(iter(fault.recipients.values()))
-            return _by_code(code, _said(code, text), bad_address=is_unknown_mailbox(code, text))
+            return _by_code(code, text, stage, bad_address=is_unknown_mailbox(code, text))
+        case smtplib.SMTPSenderRefused() if fault.smtp_code == TOO_LARGE:
+            return _by_code(fault.smtp_code, fault.smtp_error, Stage.CONTENT, bad_address=False)
         case smtplib.SMTPSenderRefused() if fault.smtp_code >= 500:
-            return Outcome(Ending.UNREACHABLE, f"Our address is refused. {_said(fault.smtp_code, fault.smtp_error)}")
-        case smtplib.SMTPResponseException():
             said = _said(fault.smtp_code, fault.smtp_error)
-            return _by_code(fault.smtp_code, said, bad_address=_enhanced(fault.smtp_error).startswith("5.1."))
+            return Outcome(Ending.UNREACHABLE, f"Our address is refused. {said}", code=fault.smtp_code)
+        case smtplib.SMTPResponseException():
+            bad_address = _enhanced(fault.smtp_error).startswith("5.1.")
+            return _by_code(fault.smtp_code, fault.smtp_error, stage, bad_address=bad_address)
+        case OSError() if not isinstance(fault, smtplib.SMTPException) or isinstance(
+            fault, smtplib.SMTPServerDisconnected
+        ):
+            lost = Ending.UNREACHABLE if stage == Stage.SENDER else Ending.TRY_LATER
+            return Outcome(lost, _words(fault), after_recipient=stage == Stage.CONTENT)
         case _:
-            return Outcome(Ending.TRY_LATER, _words(fault))
+            return Outcome(Ending.UNWRITABLE, _words(fault))
 
 
-def _by_code(code: int, said: str, *, bad_address: bool) -> Outcome:
-    if code == 421:
-        return Outcome(Ending.UNREACHABLE, said)
+def _by_code(code: int, text: bytes | str, stage: Stage, *, bad_address: bool) -> Outcome:
+    said = _said(code, text)
     if 500 <= code < 600:
-        return Outcome(Ending.REJECTED, said, address_bad=bad_address)
-    return Outcome(Ending.TRY_LATER, said)
+        return Outcome(Ending.REJECTED, said, address_bad=bad_address, code=code)
+    if stage == Stage.SENDER:  # it has not even heard whom the mail is for
+        return Outcome(Ending.UNREACHABLE, said, code=code)
+    return Outcome(Ending.TRY_LATER, said, code=code, after_recipient=stage == Stage.CONTENT)
 
 
 def is_unknown_mailbox(code: int, text: bytes | str) -> bool:

@@ -48,6 +48,10 @@ class ProviderChannel:
             return outcome
         return _taken(message.anymail_status)  # type: ignore[attr-defined]  # set by the backend
 
+    def is_well(self) -> bool | None:
+        """A provider takes no mail that is taken back again, so it cannot be asked."""
+        return None
+
     def close(self) -> None:
         with suppress(Exception):
             self.backend.close()
@@ -83,7 +87,7 @@ def judge(fault: Exception) -> Outcome:
         case requests.RequestException():
             return _by_connection(fault)
         case _:
-            return Outcome(Ending.TRY_LATER, type(fault).__name__)
+            return Outcome(Ending.UNWRITABLE, type(fault).__name__)
 
 
 def _by_status(code: int, fault: AnymailAPIError) -> Outcome:
@@ -92,8 +96,8 @@ def _by_status(code: int, fault: AnymailAPIError) -> Outcome:
     if code < 400 or code in ANSWER_LOST:  # below 400: taken, in words that cannot be read
         return Outcome(Ending.IN_DOUBT, said)
     if code in OURS or code in BUSY:
-        return Outcome(Ending.UNREACHABLE, said)
-    return Outcome(Ending.REJECTED if code == TOO_LARGE else Ending.TRY_LATER, said)
+        return Outcome(Ending.UNREACHABLE, said, code=code)
+    return Outcome(Ending.REJECTED if code == TOO_LARGE else Ending.TRY_LATER, said, code=code)
 
 
 def _by_connection(fault: requests.RequestException) -> Outcome:

@@ -37,6 +37,7 @@ from schedules import (
     volume,
 )
 from schedules.ladder import Choice
+from schedules.mail import sender_address
 from schedules.message_plans import Wishes
 from schedules.models import Plan, Reminder, Substitute
 
@@ -141,6 +142,9 @@ class RoughChannel:
         if chance < 0.03 and not self.alone:
             self.year.drain(RoughChannel(self.year, self.at, alone=True), self.at)
         return self.inner.send(message)
+
+    def is_well(self) -> bool | None:
+        return self.inner.is_well()
 
     def close(self) -> None:
         self.inner.close()
@@ -315,6 +319,8 @@ class Year:
         now, rng = self.server.now, Random(f"{self.order.seed}:{address}:{self.server.now}")
         if self.out == "closing":
             return mail_server.CLOSING
+        if address == sender_address():  # only ever asked whether it would be taken
+            return mail_server.KEPT
         if address in self.dead:
             if person := self.at_address.get(address):
                 person.known.bounced.set(now + timedelta(seconds=1), True)

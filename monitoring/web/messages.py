@@ -61,6 +61,7 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         "rows": [_row(row, ahead.get(row.pk), told.get(row.pk), viewer) for row in found],
         "page": page,
         "mail": heartbeats.beat("mail"),
+        "trouble": mailing.server_trouble(viewer, timezone.now()),
         "returned_mail_late": any(beat.late for beat in heartbeats.all_beats() if beat.name == "bounces"),
         "rehearsal": rehearsal.recipient(),
         "held": [

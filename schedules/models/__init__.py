@@ -2,6 +2,7 @@
 
 from .appointment import Appointment, AppointmentEvent, CalendarFeed
 from .delivery_event import DeliveryEvent
+from .mail_server import MailServer
 from .message_plan import MessagePlan
 from .plan import Plan
 from .protocol import ProtocolStep, ProtocolVersion
@@ -13,6 +14,7 @@ __all__ = [
     "AppointmentEvent",
     "CalendarFeed",
     "DeliveryEvent",
+    "MailServer",
     "MessagePlan",
     "Plan",
     "ProtocolStep",

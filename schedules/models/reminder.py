@@ -40,8 +40,9 @@ class Reminder(models.Model):
         UNCERTAIN = "uncertain", _("Uncertain")
 
     # Whether the mail went out can be uncertain; whether it may be tried again never is. What was sent may come back.
+    # A mail that was put off stands as planned until it is known whose fault that was; then it may have failed.
     TRANSITIONS: dict[str, frozenset[str]] = {
-        State.PLANNED: frozenset({State.SENDING, State.REFUSED, State.EXPIRED, State.CANCELLED}),
+        State.PLANNED: frozenset({State.SENDING, State.REFUSED, State.EXPIRED, State.CANCELLED, State.FAILED}),
         State.SENDING: frozenset({State.SENT, State.FAILED, State.PLANNED, State.UNCERTAIN}),
         State.UNCERTAIN: frozenset({State.SENT, State.PLANNED, State.FAILED}),
         State.REFUSED: frozenset({State.PLANNED}),

@@ -3,12 +3,13 @@
 from datetime import date, timedelta
 
 import pytest
-from django.utils import timezone, translation
+from django.utils import formats, timezone, translation
 
 from monitoring.models import AuditEntry
 from monitoring.web import mail_templates
 from patients.models.clinic import PATIENT_LANGUAGES
 from patients.recording import today_at
+from schedules import mail_server
 from schedules.mail import WORDINGS, telling_words, written_out
 from schedules.models import DeliveryEvent, MessagePlan, Reminder
 from tests.schedules.conftest import sink  # noqa: F401  a real mail server
@@ -148,3 +149,16 @@ def test_a_bounce_mailbox_that_is_not_read_is_shown(clinic, make_user, sign_in, 
     assert "mailbox of returned mail" not in client.get("/messages/").content.decode()
     settings.BOUNCE_MAILBOX_URL = "imaps://u:p@mail.example/INBOX"
     assert "The mailbox of returned mail is not read." in client.get("/messages/").content.decode()
+
+
+def test_the_page_says_since_when_the_mail_server_refuses_everything(clinic, make_user, sign_in):
+    client = sign_in(make_user(clinic, "coordinator"))
+    assert "has taken no mail" not in client.get("/messages/").content.decode()
+    row = mail_server.leave_alone("It puts every mail off: 451", now=timezone.now())
+    page = client.get("/messages/").content.decode()
+    assert (
+        f"has taken no mail since {formats.date_format(timezone.localtime(row.refusing_since), 'DATETIME_FORMAT')}"
+        in page
+    )
+    assert "0 mails wait." in page
+    assert "It puts every mail off: 451" in page

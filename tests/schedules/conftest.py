@@ -20,7 +20,11 @@ DUE_ON = NOON.date()
 
 @dataclass
 class Sink:
-    """An SMTP server's side of the story. `answers`: what to say to a recipient or, with "data:", to the whole mail."""
+    """An SMTP server's side of the story.
+
+    `answers`: what to say to a recipient or, with "data:" before it, to the whole mail; to every "ehlo", "mail", "rcpt"
+    and "data". `asked`: how often it was asked whether it would take a mail to its sender.
+    """
 
     port: int = 0
     arrived: list[EmailMessage] = field(default_factory=list)
@@ -30,24 +34,37 @@ class Sink:
     connections: int = 0
     answers: dict[str, str] = field(default_factory=dict)
     close_after: int = 0
+    pipelining: bool = False
+    asked: int = 0
+
+    async def handle_HELO(self, server: Any, session: Any, envelope: Any, hostname: str) -> str:
+        session.host_name = hostname
+        return self.answers.get("ehlo", "250 OK")
 
     async def handle_EHLO(
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         self.connections += 1
         session.host_name = hostname
-        return responses
+        if "ehlo" in self.answers:
+            return [self.answers["ehlo"]]
+        return ["250-PIPELINING", *responses] if self.pipelining else responses
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         if self.close_after and getattr(session, "served", 0) >= self.close_after:  # between two mails, as servers do
             server.transport.abort()
+        if "mail" in self.answers:
+            return self.answers["mail"]
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        self.addressed.append(address)
-        answer = self.answers.get(address, "250 OK")
+        if address == envelope.mail_from:
+            self.asked += 1
+        else:
+            self.addressed.append(address)
+        answer = self.answers.get(address, self.answers.get("rcpt", "250 OK"))
         if answer == "hang up":
             server.transport.abort()
         if answer.startswith("250"):
@@ -55,7 +72,7 @@ class Sink:
         return answer
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        answer = self.answers.get(f"data:{envelope.rcpt_tos[0]}", "250 OK")
+        answer = self.answers.get(f"data:{envelope.rcpt_tos[0]}", self.answers.get("data", "250 OK"))
         if answer == "hang up before keeping":
             server.transport.abort()
             return "421 gone"

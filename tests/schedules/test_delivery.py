@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, transaction
 
 from patients import access, recording
-from schedules import channels, delivery, reminders
+from schedules import channels, claiming, delivery, reminders, storing
 from schedules.circumstances import cases_for, snoozes_from
 from schedules.eligibility import Reason
 from schedules.models import Reminder
@@ -254,11 +254,11 @@ def test_an_expired_lease_becomes_uncertain_and_a_late_answer_still_counts(due, 
     assert delivery.recover_leases(now=NOON + timedelta(seconds=1)) == 1
     due.refresh_from_db()
     assert (due.state, due.reason) == ("uncertain", delivery.WORKER_DIED)
-    errand = delivery.Errand(due, channels.Outcome(channels.Ending.ACCEPTED))
-    delivery._store([errand], delivery.Ahead(), "another", lambda: NOON, delivery.Tally())
+    errand = storing.Errand(due, channels.Outcome(channels.Ending.ACCEPTED))
+    storing.store([errand], "another", now=NOON, by=delivery.BY)
     due.refresh_from_db()
     assert due.state == "uncertain", "another worker's word does not count"
-    delivery._store([errand], delivery.Ahead(), "worker", lambda: NOON, delivery.Tally())
+    storing.store([errand], "worker", now=NOON, by=delivery.BY)
     due.refresh_from_db()
     assert due.state == "sent"
 
@@ -274,6 +274,9 @@ class MeanwhileChannel:
             happens, self.meanwhile = self.meanwhile, None
             happens()
         return self.real.send(message)
+
+    def is_well(self):
+        return self.real.is_well()
 
     def close(self):
         self.real.close()
@@ -315,7 +318,7 @@ def test_what_happens_between_decision_and_claim_counts(happens, clinic, enrol, 
     assert sink.recipients == [first.patient.email]
     second.refresh_from_db()
     assert second.state in ("planned", "refused", "cancelled")
-    assert second.not_before is None or second.not_before - NOON > delivery.RESERVED, "nothing stays reserved"
+    assert second.not_before is None or second.not_before - NOON > claiming.RESERVED, "nothing stays reserved"
 
 
 def test_an_address_that_changes_after_the_decision_is_the_one_written_to(clinic, enrol, follow, channel, sink, actor):
@@ -337,7 +340,7 @@ def test_a_decision_that_has_grown_old_is_made_anew(clinic, enrol, follow, chann
         follow(enrol(clinic))
     times = iter(NOON + timedelta(seconds=3 * turn) for turn in range(100))
     decisions = []
-    monkeypatch.setattr(delivery, "cases_for", lambda rows, now: decisions.append(len(rows)) or cases_for(rows, now))
+    monkeypatch.setattr(claiming, "cases_for", lambda rows, now: decisions.append(len(rows)) or cases_for(rows, now))
     assert delivery.drain(channel, clock=lambda: next(times)).states == {"sent": 3}
     assert decisions == [3, 2, 1, 0]
 
@@ -379,6 +382,9 @@ class DatabaseGoesAway:
             [self.database],
         )
         return outcome
+
+    def is_well(self):
+        return self.channel.is_well()
 
     def close(self):
         self.channel.close()

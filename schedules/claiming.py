@@ -1,0 +1,210 @@
+"""Claiming: which mails may go now, decided on many at a time, and the claim by which a worker takes some of them.
+
+What a decision of a moment ago rests on is looked at once more in the transaction of the claim, under the locks of
+the mail and its patient, so that nothing that happened in between is overlooked.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from patients.changes import Actor
+from patients.models import Clinic
+from patients.recording import today_at
+
+from . import pace, rehearsal, substitutes
+from .circumstances import WRITTEN, cases_for
+from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
+from .leases import LEASE
+from .mail import message_id
+from .message_plans import clinics_with_wishes
+from .models import Reminder
+from .reminders import move
+
+State = Reminder.State
+AHEAD = 200  # mails decided on in one transaction, of which each claim takes its part
+FRESH = timedelta(seconds=2)  # no claim rests on an older decision
+RESERVED = timedelta(seconds=10)  # for which other workers leave alone what this one has decided on
+
+
+@dataclass
+class Ahead:
+    """Mails that may go by a decision of `at`, reserved and not claimed yet."""
+
+    rows: list[Reminder] = field(default_factory=list)
+    at: datetime | None = None
+
+    def is_fresh(self, now: datetime) -> bool:
+        return bool(self.rows) and self.at is not None and now - self.at <= FRESH
+
+
+@dataclass
+class Decided:
+    """How many mails a turn looked at, put off for later, and moved for good by state."""
+
+    looked_at: int = 0
+    later: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+
+
+# ---- Which mails are due
+
+
+def ripe(now: datetime) -> QuerySet[Reminder]:
+    """Planned mails whose day has come in clinics where mail is on, not held, and it is day."""
+    days: dict[date, list[int]] = {}
+    for clinic, wishes in clinics_with_wishes(Clinic.objects.filter(mail_stopped=False)):
+        if not wishes.held and (clinic.synthetic or is_daytime(now, clinic.zone, wishes.hours)):
+            days.setdefault(today_at(clinic, now), []).append(clinic.pk)
+    if not days:
+        return Reminder.objects.none()
+    due = Q()
+    for day, clinic_ids in days.items():
+        due |= Q(clinic__in=clinic_ids, send_on__lte=day)
+    ready = Q(not_before__isnull=True) | Q(not_before__lte=now)
+    return Reminder.objects.filter(due, ready, state=State.PLANNED)
+
+
+def _lock_due(now: datetime, limit: int) -> list[Reminder]:
+    """The next mails that may be due, locked with their patients; what another worker or writer holds is left out.
+
+    The patient's lock keeps two mails to one patient apart, and holds back whoever is recording why none should go.
+    """
+    rows = ripe(now).select_related("patient", "clinic", "appointment")
+    locked = rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
+    return list(locked.order_by("send_on", "id")[:limit])
+
+
+# ---- Deciding
+
+
+def decide_ahead(owner: str, *, least: int, now: datetime, by: Actor) -> tuple[Ahead, Decided]:
+    """Decide on the next mails that are due, keep what is decided against them, and reserve those that may go.
+
+    Reserved: still planned, and left alone by other workers for a moment. For the caller's transaction.
+    """
+    due = _lock_due(now, max(least, AHEAD))
+    cases = cases_for(due, now)
+    verdicts = [(row, decide(cases[row.pk])) for row in due]
+    may_go = _one_a_patient([row for row, verdict in verdicts if verdict.action == Action.SEND])
+    may_go, too_many = pace.within(may_go, now)
+    Reminder.objects.filter(pk__in=[row.pk for row in too_many]).update(not_before=pace.next_minute(now))
+    reserved = [row.pk for row in may_go]
+    Reminder.objects.filter(pk__in=reserved).update(claimed_by=owner, not_before=now + RESERVED)
+    decided = Decided(looked_at=len(due))
+    _store_verdicts([pair for pair in verdicts if pair[1].action != Action.SEND], now, by, decided)
+    return Ahead(may_go, now), decided
+
+
+def _one_a_patient(rows: Sequence[Reminder]) -> list[Reminder]:
+    """The first mail of each patient, in their order."""
+    return list({row.patient_id: row for row in reversed(rows)}.values())[::-1]
+
+
+def _store_verdicts(verdicts: Iterable[tuple[Reminder, Verdict]], now: datetime, by: Actor, decided: Decided) -> None:
+    """Keep every refusal with its reason; what is to wait is asked again when it may be ripe."""
+    alike: dict[Verdict, list[int]] = {}
+    for row, verdict in verdicts:
+        alike.setdefault(verdict, []).append(row.pk)
+    refused: set[int] = set()
+    for verdict, ids in alike.items():
+        if verdict.action == Action.LATER:
+            decided.later += len(ids)
+            Reminder.objects.filter(pk__in=ids).update(reason=verdict.reason, not_before=verdict.not_before)
+        else:
+            to = State.EXPIRED if verdict.action == Action.EXPIRE else State.REFUSED
+            moved = move(ids, to, out_of=[State.PLANNED], at=now, by=by, reason=verdict.reason)
+            decided.states[to] += len(moved)
+            refused |= moved if verdict.reason in CONTACT_REASONS else set()
+    if refused:
+        substitutes.open_for(refused, by=by, at=now)
+
+
+# ---- Claiming
+
+# What happens to a patient's follow-up moves the mail itself. The rest is asked for here: a death, an address or wish
+# that changed, mail that was stopped or held, and another mail to the same patient. The locks are taken first: what
+# is asked then is what those who held them left behind.
+_LOCK = """
+SELECT FROM schedules_reminder r JOIN patients_patient p ON p.id = r.patient_id
+ WHERE r.id = ANY(%(ids)s::bigint[]) AND r.state = 'planned' AND r.claimed_by = %(owner)s
+   FOR NO KEY UPDATE OF r, p SKIP LOCKED
+"""
+_CLAIM = """
+WITH free AS MATERIALIZED (
+    SELECT r.id, p.email, p.language, wanted.message_id
+      FROM unnest(%(ids)s::bigint[], %(message_ids)s::text[]) AS wanted (id, message_id)
+      JOIN schedules_reminder r ON r.id = wanted.id
+      JOIN patients_patient p ON p.id = r.patient_id
+      JOIN patients_clinic c ON c.id = r.clinic_id
+     WHERE r.state = 'planned' AND r.claimed_by = %(owner)s
+       AND p.died_on IS NULL AND p.merged_into_id IS NULL
+       AND p.email_bounced_on IS NULL AND p.email <> '' AND NOT c.mail_stopped
+       AND EXISTS (SELECT FROM patients_contactwish w
+                    WHERE w.patient_id = p.id AND w.channel = 'email' AND w.allowed)
+       AND NOT EXISTS (SELECT FROM schedules_messageplan m WHERE m.clinic_id = c.id AND m.held_at IS NOT NULL)
+       AND NOT EXISTS (SELECT FROM schedules_reminder o
+                        WHERE o.patient_id = p.id AND o.state = ANY(%(written)s::text[])
+                          AND o.decided_at >= %(since)s::timestamptz)
+       FOR NO KEY UPDATE OF r, p SKIP LOCKED
+), claimed AS (
+    UPDATE schedules_reminder r
+       SET state = 'sending', reason = '', not_before = NULL, decided_at = %(now)s, lease_until = %(lease_until)s,
+           attempts = r.attempts + 1, sent_to = COALESCE(NULLIF(%(rehearsal)s, ''), free.email),
+           language = free.language, message_id = free.message_id
+      FROM free WHERE r.id = free.id
+ RETURNING r.id, r.clinic_id, r.attempts, r.sent_to, free.email, free.language
+), told AS (
+    INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
+    SELECT clinic_id, id, %(now)s, 'sending', '', %(by)s FROM claimed
+)
+SELECT id, attempts, sent_to, email, language FROM claimed
+"""
+
+
+def claim(rows: Sequence[Reminder], owner: str, *, since: datetime | None, now: datetime, by: Actor) -> list[Reminder]:
+    """Mark these reserved mails as being sent, unless something has come between `since` they were decided on.
+
+    `since`: None where the caller's transaction decided. They come as they are now: to whom, in which language, at
+    which attempt.
+    """
+    if not rows:
+        return []
+    names = {row.pk: message_id(row) for row in rows}
+    lease_until = now + LEASE
+    asked: dict[str, Any] = {
+        "ids": list(names),
+        "message_ids": list(names.values()),
+        "owner": owner,
+        "written": [str(state) for state in WRITTEN],
+        "since": since,
+        "now": now,
+        "lease_until": lease_until,
+        "rehearsal": rehearsal.recipient(),
+        "by": by.name[:120],
+    }
+    with connection.cursor() as cursor:
+        if since is not None:
+            cursor.execute(_LOCK, asked)
+        cursor.execute(_CLAIM, asked)
+        claimed = {pk: told for pk, *told in cursor.fetchall()}
+    for row in rows:
+        if row.pk in claimed:
+            row.state, row.claimed_by, row.lease_until = State.SENDING, owner, lease_until
+            row.message_id = names[row.pk]
+            row.attempts, row.sent_to, row.patient.email, row.patient.language = claimed[row.pk]
+            row.language = row.patient.language
+    release([row for row in rows if row.pk not in claimed], owner)
+    return [row for row in rows if row.pk in claimed]
+
+
+def release(rows: Sequence[Reminder], owner: str) -> None:
+    """What was reserved and is not claimed waits for nothing any more."""
+    if rows:
+        ids = [row.pk for row in rows]
+        Reminder.objects.filter(pk__in=ids, state=State.PLANNED, claimed_by=owner).update(not_before=None)
