@@ -31,6 +31,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     common = {"version": settings.VERSION, "production": settings.PRODUCTION}
     viewer = getattr(request, "viewer", access.NOBODY)
     common |= {"may_administer": may_administer(viewer), "may_audit": may_audit(viewer)}
+    common["may_research"] = viewer.may_anywhere(access.Permission.RESEARCH)
     if not viewer.clinic_ids:
         return common
     clinics = list(access.clinics_for(viewer))

@@ -51,6 +51,8 @@ SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or [SECRET_KEY, *SECRET_KEY_FALLBACKS]
 if PRODUCTION and min(map(len, ENCRYPTION_KEYS)) < 32:
     raise ImproperlyConfigured("Each of ENCRYPTION_KEYS needs 32 signs or more.")
+# What disguises people in research exports: with another key the same person has another pseudonym and other days.
+RESEARCH_KEY = env("RESEARCH_KEY", default="") or SECRET_KEY
 
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}").rstrip("/")
 SECURE_SITE = PUBLIC_URL.startswith("https://")

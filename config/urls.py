@@ -21,6 +21,7 @@ urlpatterns = [
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("", include("monitoring.web.urls_worklist")),
     path("", include("monitoring.web.urls_merging")),
+    path("", include("monitoring.web.urls_privacy")),
     path("", include("monitoring.web.urls_patient")),
     path("", include("monitoring.web.urls_review")),
     path("", include("monitoring.web.urls_protocol")),
