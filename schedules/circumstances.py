@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 
 from patients.duplicates import entered_in_error
-from patients.models import Clinic, ContactWish, Patient, SymptomReport
+from patients.models import Clinic, Consent, ContactWish, Patient, Purpose, SymptomReport
 from patients.models.patient import Channel
 
 from .eligibility import Eligibility
@@ -68,7 +68,9 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
     no_person = _nobodys(ids)
     wishes = wishes_of({reminder.clinic_id for reminder in reminders})
     checks = [reminder for reminder in reminders if reminder.step == Reminder.Step.SYMPTOM_CHECK]
-    known = _hips_known({reminder.patient_id for reminder in checks}, now)
+    asked_about = {reminder.patient_id for reminder in checks}
+    known = _hips_known(asked_about, now)
+    unasked = _no_checks(asked_about)
     return {
         reminder.pk: _case(
             reminder,
@@ -81,6 +83,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
             wishes=wishes[reminder.clinic_id],
             known=known,
             no_person=reminder.patient_id in no_person,
+            purpose_refused=reminder.step == Reminder.Step.SYMPTOM_CHECK and reminder.patient_id in unasked,
         )
         for reminder in reminders
     }
@@ -98,6 +101,7 @@ def _case(
     wishes: Wishes,
     known: Collection[int],
     no_person: bool = False,
+    purpose_refused: bool = False,
 ) -> Eligibility:
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
@@ -123,6 +127,7 @@ def _case(
         symptoms_known=reminder.step == Reminder.Step.SYMPTOM_CHECK and all(plan.hip_id in known for plan in plans),
         at_any_hour=clinic.synthetic,
         no_person=no_person,
+        purpose_refused=purpose_refused,
         held=wishes.held,
         mail_from=wishes.hours[0],
         mail_until=wishes.hours[1],
@@ -135,6 +140,14 @@ def _nobodys(patient_ids: Collection[int]) -> set[int]:
     found = Patient.objects.filter(pk__in=patient_ids).order_by()
     merged = found.filter(merged_into__isnull=False).values_list("id", flat=True)
     return set(merged.union(found.filter(*entered_in_error()).values_list("id", flat=True)))
+
+
+def _no_checks(patient_ids: Collection[int]) -> set[int]:
+    """Those who do not want to be asked between visits how they are."""
+    if not patient_ids:
+        return set()
+    said = Consent.objects.filter(patient__in=patient_ids, purpose=Purpose.SYMPTOM_CHECK, allowed=False)
+    return set(said.values_list("patient_id", flat=True))
 
 
 def _about_appointment(case: Eligibility, reminder: Reminder, appointments: Iterable[Appointment]) -> Eligibility:

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     TOO_LATE = _("Too late to be of help.")
     SYMPTOMS_KNOWN = _("How the patient is was told lately, or symptoms are known, so nobody need ask.")
     ENOUGH = _("Five mails went out for this follow-up; a person takes over.")
+    PURPOSE_REFUSED = _("The patient does not want to be asked between visits how they are.")
     CONSENT_MISSING = _("The patient has not said that e-mail is wanted.")
     OPTED_OUT = _("The patient does not want e-mail.")
     NO_ADDRESS = _("There is no e-mail address.")
@@ -91,6 +92,7 @@ class Eligibility:
     about_appointment: bool = False
     is_news: bool = False
     symptoms_known: bool = False
+    purpose_refused: bool = False  # the patient wants no mail of this purpose
     at_any_hour: bool = False
     no_person: bool = False  # the record was merged into another, or both hips stand as entered in error
     held: bool = False  # an unusual number of mails waits for a person
@@ -143,6 +145,8 @@ def _refusal(case: Eligibility) -> Reason | None:
         return Reason.NOT_FOLLOWED
     if not case.wanted:
         return Reason.PURPOSE_MET
+    if case.purpose_refused:
+        return Reason.PURPOSE_REFUSED
     if case.symptoms_known:
         return Reason.SYMPTOMS_KNOWN
     if case.sent_in_episode >= MOST_PER_EPISODE:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from patients.models import Patient
 from patients.models.clinic import PATIENT_LANGUAGES
-from patients.models.patient import Channel
+from patients.models.patient import Channel, Purpose
 
 NOTE_LENGTH = 1000
 
@@ -35,11 +35,13 @@ def _yes_or_no(label: Any) -> forms.TypedChoiceField:
 
 
 class WishesForm(forms.Form):
-    """Channels that were never asked about stay so while nothing is chosen."""
+    """Channels and purposes that were never asked about stay so while nothing is chosen."""
 
     email = _yes_or_no(_("May we write you e-mails?"))
     telephone = _yes_or_no(_("May we telephone you?"))
     letter = _yes_or_no(_("May we send you letters?"))
+    symptom_check = _yes_or_no(_("May we ask you between your visits how you are?"))
+    research = _yes_or_no(_("May researchers use what we know about your health, without your name?"))
     language = forms.ChoiceField(label=_("In which language shall we write to you?"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,8 +51,9 @@ class WishesForm(forms.Form):
 
 
 def wishes_of(patient: Patient) -> dict[str, bool]:
-    """Channel -> whether it is wanted, for the channels that the patient was asked about."""
-    return {wish.channel: wish.allowed for wish in patient.contact_wishes.all()}
+    """Channel or purpose -> whether it is wanted, for those that the patient was asked about."""
+    said = {consent.purpose: consent.allowed for consent in patient.consents.all()}
+    return said | {wish.channel: wish.allowed for wish in patient.contact_wishes.all()}
 
 
 def initial_wishes(patient: Patient) -> dict[str, str]:
@@ -59,3 +62,4 @@ def initial_wishes(patient: Patient) -> dict[str, str]:
 
 
 CHANNELS = tuple(channel.value for channel in Channel)
+PURPOSES = tuple(purpose.value for purpose in Purpose)

@@ -11,16 +11,16 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import override
 
 from patients.models.patient import Channel
-from patients.recording import amend_patient, set_contact_wish
+from patients.recording import amend_patient, set_consent, set_contact_wish
 from schedules import links
 from schedules.links import Purpose
 
 from .door import Guest, is_one_click, opened_by, show
-from .forms import CHANNELS, WishesForm, initial_wishes, wishes_of
+from .forms import CHANNELS, PURPOSES, WishesForm, initial_wishes, wishes_of
 
 UNDO_WITHIN_SECONDS = 3600
 HOW = "by the link in a mail"
-Wanted = Mapping[str, Any]  # channel -> bool, "language" -> code; only what is to change
+Wanted = Mapping[str, Any]  # channel or purpose -> bool, "language" -> code; only what is to change
 
 
 @opened_by(Purpose.WISHES)
@@ -63,17 +63,24 @@ def _change(guest: Guest, wanted: Wanted, how: str) -> dict[str, Any]:
     """Make what differs as wanted, and return what it was before. None means: leave it."""
     now_allowed = wishes_of(guest.patient)
     before: dict[str, Any] = {}
-    for channel in CHANNELS:
-        allowed = wanted.get(channel)
-        if allowed is not None and now_allowed.get(channel) != allowed:
-            before[channel] = now_allowed.get(channel, not allowed)  # a channel never asked about cannot be unasked
-            set_contact_wish(guest.patient.pk, by=guest.by, channel=channel, allowed=allowed, how=how, on=guest.today)
+    for asked in (*CHANNELS, *PURPOSES):
+        allowed = wanted.get(asked)
+        if allowed is not None and now_allowed.get(asked) != allowed:
+            before[asked] = now_allowed.get(asked, not allowed)  # what was never asked about cannot be unasked
+            _record(guest, asked, allowed, how)
     language = wanted.get("language")
     if language and language != guest.patient.language:
         before["language"] = guest.patient.language
         amend_patient(guest.patient.pk, by=guest.by, changes={"language": language}, reason=how, now=guest.now)
         guest.patient.refresh_from_db()
     return before
+
+
+def _record(guest: Guest, asked: str, allowed: bool, how: str) -> None:
+    if asked in PURPOSES:
+        set_consent(guest.patient.pk, by=guest.by, purpose=asked, allowed=allowed, how=how, on=guest.today)
+    else:
+        set_contact_wish(guest.patient.pk, by=guest.by, channel=asked, allowed=allowed, how=how, on=guest.today)
 
 
 def _undo(guest: Guest, before: Wanted) -> str:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from patients import access, recording
 from patients.access import Permission
 from patients.duplicates import Candidate, find_candidates
-from patients.models import Clinic, Hip, Membership, Patient, Role, User
+from patients.models import Clinic, Hip, Membership, Patient, Purpose, Role, User
 from patients.recording import RecordingRefused, StaleRecord, today_at
 from patients.vocabulary import EndReason, Side
 
@@ -132,20 +132,21 @@ def patient_contact(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         said = form.cleaned_data
         try:
-            recording.set_contact_wish(
-                person.pk,
-                by=viewer.actor,
-                channel=said["channel"],
-                allowed=said["allowed"] == "yes",
-                how=said["how"],
-                on=today_at(person.clinic, timezone.now()),
-            )
+            _record_wish(person, said["channel"], said["allowed"] == "yes", said["how"], viewer)
         except RecordingRefused as refused:
             refuse(form, refused.problems)
         else:
             messages.success(request, _("The wish is recorded."))
             return redirect("patient_contact", pk=person.pk)
     return form_page(request, person, form, "monitoring/enrol/contact.html", wishes=wish_rows(person))
+
+
+def _record_wish(person: Patient, asked: str, allowed: bool, how: str, viewer: access.Viewer) -> None:
+    on = today_at(person.clinic, timezone.now())
+    if asked in Purpose.values:
+        recording.set_consent(person.pk, by=viewer.actor, purpose=asked, allowed=allowed, how=how, on=on)
+    else:
+        recording.set_contact_wish(person.pk, by=viewer.actor, channel=asked, allowed=allowed, how=how, on=on)
 
 
 def form_page(

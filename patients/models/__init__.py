@@ -17,7 +17,7 @@ from .facts import (
 )
 from .hip import Exposure, Hip
 from .merge import Merge, PossibleDuplicate
-from .patient import ContactWish, Patient
+from .patient import Consent, ContactWish, Patient, Purpose
 from .staff import Membership, Role, User
 
 HIP_FACTS: tuple[type[HipFact], ...] = (
@@ -35,6 +35,7 @@ __all__ = [
     "HIP_FACTS",
     "BmiReading",
     "Clinic",
+    "Consent",
     "ContactWish",
     "Decision",
     "Ending",
@@ -49,6 +50,7 @@ __all__ = [
     "Patient",
     "PossibleDuplicate",
     "Procedure",
+    "Purpose",
     "Role",
     "Score",
     "Staging",

@@ -129,3 +129,34 @@ class ContactWish(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_channel_display()}: {self.allowed}"
+
+
+class Purpose(models.TextChoices):
+    """What, beside care, a patient may agree to."""
+
+    SYMPTOM_CHECK = "symptom_check", _("Being asked how they are between visits")
+    RESEARCH = "research", _("Use for research, without name")
+
+
+@pghistory.track(level=pghistory.Statement, append_only=True)
+class Consent(models.Model):
+    """Whether a patient agrees to a purpose, and how they said so. By which way they are reached is a contact wish.
+
+    Who was never asked may be sent a symptom check, which is care, and is in no research export.
+    """
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="consents")
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    allowed = models.BooleanField()
+    how = models.CharField(max_length=120)
+    on = models.DateField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["patient", "purpose"], name="consent_once_per_purpose"),
+            models.CheckConstraint(condition=Q(purpose__in=Purpose.values), name="consent_purpose_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_purpose_display()}: {self.allowed}"

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from ..changes import Actor
 from ..merging import ALONG, DETAILS, differing_identifiers, refusals
-from ..models import HIP_FACTS, BmiReading, ContactWish, Ending, Exposure, Fact, Hip, HipFact, Merge, Patient
+from ..models import HIP_FACTS, BmiReading, Consent, ContactWish, Ending, Exposure, Fact, Hip, HipFact, Merge, Patient
 from ..plausibility import fact_problems, patient_problems
 from ..reading import read_records
 from ..vocabulary import EndReason
@@ -135,7 +135,8 @@ def _carry_out(merge: Merge, survivor: Patient, merged: Patient, *, by: Actor, n
         "facts": copies,
         "already": already,
         "exposures": _copy_exposures(survivor, merged),
-        "wishes": _later_wishes(survivor, merged),
+        "wishes": _told_last(ContactWish, "channel", survivor, merged),
+        "consents": _told_last(Consent, "purpose", survivor, merged),
         "endings": _end_hips(survivor, merged, by=by, on=today, now=now),
         "until": {model.kind: _last_id(model, survivor) for model in _BY_KIND.values()},
     }
@@ -238,17 +239,19 @@ def _copy_exposures(survivor: Patient, merged: Patient) -> list[int]:
     return made
 
 
-def _later_wishes(survivor: Patient, merged: Patient) -> dict[str, Any]:
-    """By channel the wish that was told last holds; of the same day, the refusal. What changed, as it was."""
-    mine = {wish.channel: wish for wish in ContactWish.objects.filter(patient=survivor)}
+def _told_last(model: type[ContactWish] | type[Consent], of: str, survivor: Patient, merged: Patient) -> dict[str, Any]:
+    """Of each channel or purpose what was told last holds; of the same day, the refusal. What changed, as it was."""
+    rows: Any = model._default_manager
+    mine = {getattr(said, of): said for said in rows.filter(patient=survivor)}
     changed: dict[str, Any] = {}
-    for wish in ContactWish.objects.filter(patient=merged).order_by("channel"):
-        own = mine.get(wish.channel)
-        if own and ((own.on, not own.allowed) >= (wish.on, not wish.allowed) or own.allowed == wish.allowed):
+    for said in rows.filter(patient=merged).order_by(of):
+        name = getattr(said, of)
+        own = mine.get(name)
+        if own and ((own.on, not own.allowed) >= (said.on, not said.allowed) or own.allowed == said.allowed):
             continue
-        changed[wish.channel] = {"allowed": own.allowed, "how": own.how, "on": str(own.on)} if own else None
-        told = {"allowed": wish.allowed, "how": wish.how, "on": wish.on, "clinic": survivor.clinic}
-        ContactWish.objects.update_or_create(patient=survivor, channel=wish.channel, defaults=told)
+        changed[name] = {"allowed": own.allowed, "how": own.how, "on": str(own.on)} if own else None
+        told = {"allowed": said.allowed, "how": said.how, "on": said.on, "clinic": survivor.clinic}
+        rows.update_or_create(patient=survivor, **{of: name}, defaults=told)
     return changed
 
 
@@ -368,7 +371,9 @@ def _restore_details(merge: Merge, survivor: Patient) -> dict[str, Any]:
 
 
 def _restore_wishes(merge: Merge, survivor: Patient, today: date) -> None:
-    """As they were; a channel that was never asked about cannot be unasked, so it is closed until somebody asks."""
+    """As they were; what was never asked about cannot be unasked, so it is a no until somebody asks."""
+    never = {"allowed": False, "how": WISH_UNDONE, "on": today}
     for channel, wish in merge.wrote["wishes"].items():
-        told = wish or {"allowed": False, "how": WISH_UNDONE, "on": today}
-        ContactWish.objects.filter(patient=survivor, channel=channel).update(**told)
+        ContactWish.objects.filter(patient=survivor, channel=channel).update(**(wish or never))
+    for purpose, said in merge.wrote.get("consents", {}).items():
+        Consent.objects.filter(patient=survivor, purpose=purpose).update(**(said or never))

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..changes import Actor
-from ..models import Clinic, ContactWish, Exposure, Hip, Patient
+from ..models import Clinic, Consent, ContactWish, Exposure, Hip, Patient
 from ..plausibility import patient_problems
 from ..vocabulary import Side
 from .common import (
@@ -157,6 +157,21 @@ def set_contact_wish(patient_id: int, *, by: Actor, channel: str, allowed: bool,
         reason=how.strip(),
     )
     return wish
+
+
+@transaction.atomic
+def set_consent(patient_id: int, *, by: Actor, purpose: str, allowed: bool, how: str, on: date) -> Consent:
+    """Whether the patient agrees to a purpose from `on`. Told of a merged record it is the survivor's."""
+    patient = lock_patient(patient_id)
+    while patient.merged_into_id is not None:
+        patient = lock_patient(patient.merged_into_id)
+    if not how.strip():
+        raise RecordingRefused({"how": [_("Say how the patient told you.")]})
+    before = {c.purpose: c.allowed for c in Consent.objects.filter(patient=patient, purpose=purpose)}
+    told = {"clinic": patient.clinic, "allowed": allowed, "how": how.strip(), "on": on}
+    consent, _created = Consent.objects.update_or_create(patient=patient, purpose=purpose, defaults=told)
+    tell(patient, "set_consent", by, before=before, after={purpose: allowed}, reason=how.strip(), clinical=False)
+    return consent
 
 
 @transaction.atomic

@@ -8,10 +8,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from phonenumber_field.formfields import PhoneNumberField
 
-from patients.models import Clinic, ContactWish, Patient, User
+from patients.models import Clinic, Consent, ContactWish, Patient, User
 from patients.models.choices import CONDITIONS
 from patients.models.clinic import PATIENT_LANGUAGES
-from patients.models.patient import Channel, Sex
+from patients.models.patient import Channel, Purpose, Sex
 
 from .section import day
 
@@ -96,13 +96,16 @@ class EditForm(PersonForm):
 
 
 class WishForm(forms.Form):
-    """One contact wish."""
+    """One contact wish, or one consent: `channel` is either."""
 
     use_required_attribute = False
 
-    channel = forms.ChoiceField(label=_("Channel"), choices=Channel.choices)
+    channel = forms.ChoiceField(
+        label=_("What was asked about"),
+        choices=[(_("Ways to reach the patient"), Channel.choices), (_("Purposes"), Purpose.choices)],
+    )
     allowed = forms.ChoiceField(
-        label=_("The patient wants to be reached so"),
+        label=_("The patient wants it"),
         choices=[("yes", _("yes")), ("no", _("no"))],
         widget=forms.RadioSelect,
     )
@@ -117,6 +120,10 @@ def initial_of(patient: Patient) -> dict[str, Any]:
 
 
 def wish_rows(patient: Patient) -> list[dict[str, Any]]:
-    """Every channel with what is known of the patient's wish."""
-    known = {wish.channel: wish for wish in ContactWish.objects.filter(patient=patient)}
-    return [{"channel": channel, "words": words, "wish": known.get(channel)} for channel, words in Channel.choices]
+    """Every channel and purpose with what is known of the patient's wish."""
+    known: dict[str, ContactWish | Consent] = {
+        **{wish.channel: wish for wish in ContactWish.objects.filter(patient=patient)},
+        **{said.purpose: said for said in Consent.objects.filter(patient=patient)},
+    }
+    asked = [*Channel.choices, *Purpose.choices]
+    return [{"channel": name, "words": words, "wish": known.get(name)} for name, words in asked]
