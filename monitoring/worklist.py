@@ -11,24 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import (
-    Case,
-    CharField,
-    Count,
-    DateTimeField,
-    Exists,
-    F,
-    IntegerField,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-    When,
-)
+from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast, Coalesce
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 
 from patients import access
@@ -36,13 +20,13 @@ from patients.access import Viewer
 from patients.models import ContactWish, Patient
 from patients.models.patient import Channel
 from patients.vocabulary import Action
-from schedules.circumstances import INSTEAD_OF_FOLLOW_UP
 from schedules.models import Appointment, Substitute
 from schedules.substitutes import ripe_on
 
 from .escalation import LATE, escalated_to
-from .models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze
+from .models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze, Standing
 from .patient_search import search_patients
+from .standings import beyond, first_of, mark_of
 
 TABS = {
     "reviews": _("New symptoms and reviews"),
@@ -55,6 +39,7 @@ TABS = {
     "snoozed": _("Snoozed"),
     "all": _("All"),
 }
+# As in standing_sql.INCOMPLETE, by which the tab is kept.
 INCOMPLETE_ACTIONS = (
     Action.ASSESS_CONTRALATERAL_HIP,
     Action.BASELINE_MRI,
@@ -65,17 +50,6 @@ INCOMPLETE_ACTIONS = (
     Action.REPEAT_VIEWS,
     Action.SECOND_READING,
 )
-# The pathways in which a joint can still be saved, or is being lost, come first.
-RISK = {
-    "symptomatic": 0,
-    "large_lesion": 1,
-    "post_decompression": 2,
-    "collapse": 3,
-    "work_up": 4,
-    "observation": 5,
-    "not_assessed": 6,
-}
-NO_RISK = 9
 OPEN = ("open", "due")
 MISSED_SHOWN = timedelta(days=120)
 PAGE = 50
@@ -109,105 +83,80 @@ def _snoozes(today: date, **conditions: Any) -> QuerySet[Snooze]:
     return Snooze.objects.filter(patient=OuterRef("pk"), ended_at__isnull=True, until__gt=today, **conditions)
 
 
-def _booked(today: date) -> QuerySet[Appointment]:
-    """What stands from today on in place of the follow-up: nobody has to be asked to come any more."""
-    return Appointment.objects.filter(
-        patient=OuterRef("pk"),
-        state__in=Appointment.STANDING,
-        purpose__in=INSTEAD_OF_FOLLOW_UP,
-        starts_at__date__gte=today,
-    )
-
-
-def _calls(today: date) -> QuerySet[Substitute]:
-    """The calls in the place of mails that nothing holds back today."""
-    return Substitute.objects.filter(
-        ripe_on(today), patient=OuterRef("pk"), channel=Substitute.Way.CALL, state=Substitute.State.OPEN
-    )
-
-
-def mail_impossible() -> Q:
-    """E-mail cannot reach them: no address, bounced, not wished, or consent missing."""
-    wished = ContactWish.objects.filter(patient=OuterRef("pk"), channel=Channel.EMAIL, allowed=True)
-    return Q(email="") | Q(email_bounced_on__isnull=False) | ~Q(Exists(wished))
+def _not_snoozed(today: date) -> Q:
+    return Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today)
 
 
 def belonging_to(tab: str, today: date) -> Q:
-    """Whom the tab holds. Raises KeyError for a tab that does not exist."""
+    """Whom the tab holds, said of standings. Raises KeyError for a tab that does not exist."""
     TABS[tab]
-    snoozed = Q(Exists(_snoozes(today)))
-    if tab == "reviews":
-        return Q(Exists(_open_cases()))
-    if tab == "snoozed":
-        return snoozed
-    if tab == "overdue":
-        return Q(Exists(_hips(status__in=LATE))) & ~snoozed
-    if tab == "due":
-        late = Q(Exists(_hips(status__in=LATE)))
-        return Q(Exists(_hips(status__in=OPEN))) & ~late & ~snoozed & ~Q(Exists(_booked(today)))
-    if tab == "never_started":
-        return Q(Exists(_hips(status__isnull=False, anchor_on__isnull=True))) & ~snoozed
-    if tab == "incomplete":
-        flags = Flag.objects.filter(patient=OuterRef("pk"), closed_at__isnull=True, action__in=INCOMPLETE_ACTIONS)
-        return Q(Exists(flags)) & ~snoozed
-    if tab == "calls":
-        return Q(Exists(_calls(today)))
-    if tab == "unreachable":
-        return mail_impossible() & Q(Exists(_hips(status__isnull=False))) & ~snoozed
-    return Q()
+    here = _not_snoozed(today)
+    return {
+        "reviews": Q(review_rank__isnull=False),
+        "overdue": Q(late=True) & here,
+        "due": Q(open=True, late=False) & here & (Q(booked_at__isnull=True) | Q(booked_at__date__lt=today)),
+        "never_started": Q(never_started=True) & here,
+        "incomplete": Q(incomplete=True) & here,
+        "calls": Q(call_from__lte=today),
+        "unreachable": Q(no_mail=True, followed=True) & here,
+        "snoozed": Q(snoozed_until__gt=today),
+        "all": Q(),
+    }[tab]
+
+
+def order_of(tab: str) -> str:
+    """The column by which a tab is ordered: those at risk first and then the longest late, or whose day comes first."""
+    return {"reviews": "review_rank", "calls": "call_until", "snoozed": "snoozed_until"}.get(tab, "rank")
 
 
 def patients_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> QuerySet[Patient]:
-    """The tab's patients, those at risk first and then the longest late. Raises KeyError for no such tab."""
-    patients = _filtered(viewer, filters, today).filter(belonging_to(tab, today))
-    if tab == "reviews":
-        risk: Any = Case(When(Exists(_open_cases(urgency="URGENT")), then=0), default=1, output_field=IntegerField())
-        day: Any = _open_cases().order_by(F("act_by").asc(nulls_last=True), "id").values("act_by")[:1]
-    elif tab == "calls":
-        risk, day = Value(0, output_field=IntegerField()), _calls(today).order_by("until").values("until")[:1]
-    elif tab == "snoozed":
-        risk, day = Value(0, output_field=IntegerField()), _snoozes(today).values("until")[:1]
-    else:
-        risk, day = _risk(), _hips(due_on__isnull=False).order_by("due_on").values("due_on")[:1]
-    ordered = patients.annotate(risk=risk, day=Subquery(day))
-    return ordered.order_by("risk", F("day").asc(nulls_last=True), "id")
+    """The tab's patients in its order, with their standing. Raises KeyError for no such tab."""
+    standings = _filtered(viewer, filters, today).filter(belonging_to(tab, today))
+    patients = Patient.objects.filter(standing__in=standings).select_related("standing")
+    return patients.order_by(f"standing__{order_of(tab)}", "id")
 
 
-def _risk() -> Subquery:
-    rank = Case(
-        *(When(pathway=name, then=order) for name, order in RISK.items()), default=NO_RISK, output_field=IntegerField()
+def _filtered(viewer: Viewer, filters: Filters, today: date) -> QuerySet[Standing]:
+    clinics = _clinics(viewer, filters)
+    standings = (
+        Standing.objects.filter(clinic=clinics[0]) if len(clinics) == 1 else Standing.objects.filter(clinic__in=clinics)
     )
-    hips = _hips().order_by().values("patient").annotate(least=Min(rank))
-    return Subquery(hips.values("least"), output_field=IntegerField())
+    return _narrowed(standings, viewer, filters, today)
 
 
-def _filtered(viewer: Viewer, filters: Filters, today: date) -> QuerySet[Patient]:
-    patients = access.patients_for(viewer)
-    if filters.clinic:
-        patients = patients.filter(clinic=filters.clinic)
+def _clinics(viewer: Viewer, filters: Filters) -> list[int]:
+    return [pk for pk in viewer.clinic_ids if filters.clinic in (None, pk)]
+
+
+def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, today: date) -> QuerySet[Standing]:
+    """Without those whom the filters leave out. Standings and patients have the same key."""
     if filters.clinician:
-        patients = patients.filter(responsible=filters.clinician)
+        standings = standings.filter(patient__responsible=filters.clinician)
     if filters.language:
-        patients = patients.filter(language=filters.language)
+        standings = standings.filter(patient__language=filters.language)
     if filters.pathway:
-        patients = patients.filter(Exists(_hips(pathway=filters.pathway)))
+        standings = standings.filter(Exists(_hips(pathway=filters.pathway)))
     if filters.late is not None:
         due_before = today - timedelta(days=filters.late)
-        patients = patients.filter(Exists(_hips(status__isnull=False, due_on__lte=due_before)))
+        standings = standings.filter(Exists(_hips(status__isnull=False, due_on__lte=due_before)))
     if filters.owner:
         latest = ContactAttempt.objects.filter(patient=OuterRef("pk"), undone_at__isnull=True).order_by("-at", "-id")
-        patients = patients.annotate(left_to=Subquery(latest.values("owner")[:1])).filter(
+        standings = standings.alias(left_to=Subquery(latest.values("owner")[:1])).filter(
             Q(left_to=filters.owner)
             | Q(Exists(_open_cases(assigned_to=filters.owner)))
             | Q(Exists(_snoozes(today, owner=filters.owner)))
         )
     if filters.overdue_from:
-        patients = patients.filter(Exists(_hips(status__in=LATE, overdue_on__gte=filters.overdue_from)))
+        standings = standings.filter(Exists(_hips(status__in=LATE, overdue_on__gte=filters.overdue_from)))
+    patients = access.patients_for(viewer)
     if filters.escalated_to:
-        patients = patients.filter(escalated_to(filters.escalated_to, viewer.clinic_ids, today))
+        escalated = patients.filter(escalated_to(filters.escalated_to, viewer.clinic_ids, today))
+        standings = standings.filter(patient__in=escalated)
     if filters.promised_by:
-        patients = _with_promise_kept_open(patients, filters.promised_by, today)
-    return search_patients(patients, filters.search) if filters.search else patients
+        standings = standings.filter(patient__in=_with_promise_kept_open(patients, filters.promised_by, today))
+    if filters.search:
+        standings = standings.filter(patient__in=search_patients(patients, filters.search).order_by().values("pk"))
+    return standings
 
 
 def _with_promise_kept_open(patients: QuerySet[Patient], user_id: int, today: date) -> QuerySet[Patient]:
@@ -240,17 +189,10 @@ def _with_promise_kept_open(patients: QuerySet[Patient], user_id: int, today: da
 
 
 def counts(viewer: Viewer, filters: Filters, today: date) -> dict[str, int]:
-    """Length of each tab's list, in one query."""
-    seen = _filtered(viewer, filters, today).order_by()
-    parts = [
-        seen.filter(belonging_to(tab, today))
-        .annotate(tab=Value(tab, output_field=CharField()))
-        .values("tab")
-        .annotate(length=Count("pk"))
-        .values_list("tab", "length")
-        for tab in TABS
-    ]
-    return dict.fromkeys(TABS, 0) | dict(parts[0].union(*parts[1:], all=True))
+    """Length of each tab's list, in one query that reads each standing once."""
+    lengths = {tab: Count("pk", filter=belonging_to(tab, today)) for tab in TABS if tab != "all"}
+    found: dict[str, int] = _filtered(viewer, filters, today).aggregate(**lengths, all=Count("pk"))
+    return {tab: found[tab] for tab in TABS}
 
 
 @dataclass(slots=True)
@@ -292,14 +234,19 @@ class Page:
 
 
 def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: str = "", size: int = PAGE) -> Page:
-    """One page of a tab, by the mark where the last one ended; a fixed number of queries for any number of rows."""
-    patients = patients_in(tab, viewer, filters, today).select_related("clinic", "responsible")
-    if after:
-        patients = patients.filter(_beyond(after))
-    found = list(patients[: size + 1])
+    """One page of a tab, by the mark where the last one ended; a fixed number of queries for any number of rows.
+
+    The page is read off the index in the list's order, clinic by clinic, so the last costs what the first does.
+    """
+    order, clinics = order_of(tab), _clinics(viewer, filters)
+    standings = _narrowed(
+        Standing.objects.filter(belonging_to(tab, today), beyond(order, after)), viewer, filters, today
+    )
+    found = first_of(standings, clinics, order, size + 1)
     more = len(found) > size
     found = found[:size]
-    return Page(rows_for(found, today), after=_mark(found[-1]) if more else "")
+    patients = [standing.patient for standing in found]
+    return Page(rows_for(patients, today), after=mark_of(order, found[-1]) if more else "")
 
 
 def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> list[tuple[int, int]]:
@@ -309,53 +256,70 @@ def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> lis
 
 def rows_of(viewer: Viewer, patient_ids: Sequence[int], today: date) -> list[Row]:
     """What the worklist says of these patients, in their order; nothing of those whom the viewer does not see."""
-    found = access.patients_for(viewer).select_related("clinic", "responsible").in_bulk(patient_ids)
+    seen = access.patients_for(viewer).select_related("clinic", "responsible", "standing")
+    found = seen.in_bulk(patient_ids)
     return rows_for([found[pk] for pk in patient_ids if pk in found], today)
 
 
-def _mark(patient: Any) -> str:
-    return f"{patient.risk}~{patient.day.isoformat() if patient.day else ''}~{patient.pk}"
-
-
-def _beyond(mark: str) -> Q:
-    """Rows behind the mark in the order (risk, day with empty last, id). A mark that is none begins anew."""
-    try:
-        risk_text, day_text, pk_text = mark.split("~")
-        risk, day, pk = int(risk_text), parse_date(day_text), int(pk_text)
-    except ValueError:
-        return Q()
-    if day is None:
-        return Q(risk__gt=risk) | Q(risk=risk, day__isnull=True, id__gt=pk)
-    later = Q(day__gt=day) | Q(day__isnull=True) | Q(day=day, id__gt=pk)
-    return Q(risk__gt=risk) | (Q(risk=risk) & later)
-
-
 def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
-    """What the worklist says of these patients, in their order. Eight queries."""
-    ids = [patient.pk for patient in patients]
+    """What the worklist says of these patients, in their order.
+
+    Three queries, and one more for each of: reviews, findings, snoozes, calls and wishes that any of them has. The
+    standing, which is to be loaded with the patients, says who has any.
+    """
     rows = {patient.pk: Row(patient) for patient in patients}
+    ids = list(rows)
     hips = HipEvaluation.objects.filter(patient__in=ids).select_related("hip").defer("answer")
     for hip in hips.annotate(window=F("answer__window")):
         rows[hip.patient_id].hips[hip.hip.side] = hip
-    cases = ReviewCase.objects.filter(patient__in=ids, state=ReviewCase.State.OPEN).select_related("hip", "assigned_to")
-    for case in cases.order_by(F("act_by").asc(nulls_last=True), "id"):
-        rows[case.patient_id].cases.append(case)
-    for flag in Flag.objects.filter(patient__in=ids, closed_at__isnull=True).select_related("hip"):
-        rows[flag.patient_id].flags.append(flag)
+    _add_cases(rows)
+    _add_flags(rows)
     _add_contacts(rows, ids)
     _add_appointments(rows, ids, today)
-    running = Snooze.objects.filter(patient__in=ids, ended_at__isnull=True, until__gt=today)
-    for snooze in running.select_related("owner"):
-        rows[snooze.patient_id].snooze = snooze
-    calls = Substitute.objects.filter(ripe_on(today), patient__in=ids, channel=Substitute.Way.CALL, state="open")
-    for call in calls.select_related("reminder").order_by("until", "id"):
-        rows[call.patient_id].calls.append(call)
-    wishes: dict[int, bool] = dict(
-        ContactWish.objects.filter(patient__in=ids, channel=Channel.EMAIL).values_list("patient", "allowed")
-    )
-    for pk, row in rows.items():
-        row.no_mail = _why_no_mail(row.patient, wishes.get(pk))
+    _add_promises(rows, today)
+    _add_ways(rows, today)
     return list(rows.values())
+
+
+def _where(rows: Mapping[int, Row], holds: Any) -> list[int]:
+    return [pk for pk, row in rows.items() if holds(row.patient.standing)]
+
+
+def _add_cases(rows: Mapping[int, Row]) -> None:
+    if ids := _where(rows, lambda standing: standing.review_rank is not None):
+        cases = ReviewCase.objects.filter(patient__in=ids, state=ReviewCase.State.OPEN)
+        for case in cases.select_related("hip", "assigned_to").order_by(F("act_by").asc(nulls_last=True), "id"):
+            rows[case.patient_id].cases.append(case)
+
+
+def _add_flags(rows: Mapping[int, Row]) -> None:
+    """Where something is missing, or a case has gone to administrators and its finding says since when."""
+    ids = set(_where(rows, lambda standing: standing.incomplete))
+    ids |= {pk for pk, row in rows.items() if any(case.level == ReviewCase.Level.ADMIN for case in row.cases)}
+    if ids:
+        for flag in Flag.objects.filter(patient__in=ids, closed_at__isnull=True).select_related("hip"):
+            rows[flag.patient_id].flags.append(flag)
+
+
+def _add_promises(rows: Mapping[int, Row], today: date) -> None:
+    if ids := _where(rows, lambda standing: standing.snoozed_until and standing.snoozed_until > today):
+        running = Snooze.objects.filter(patient__in=ids, ended_at__isnull=True, until__gt=today)
+        for snooze in running.select_related("owner"):
+            rows[snooze.patient_id].snooze = snooze
+
+
+def _add_ways(rows: Mapping[int, Row], today: date) -> None:
+    """The calls in the place of mails that nothing holds back today, and why mail cannot go."""
+    if ids := _where(rows, lambda standing: standing.call_from and standing.call_from <= today):
+        calls = Substitute.objects.filter(ripe_on(today), patient__in=ids, channel=Substitute.Way.CALL, state="open")
+        for call in calls.select_related("reminder").order_by("until", "id"):
+            rows[call.patient_id].calls.append(call)
+    unwritten = _where(rows, lambda standing: standing.no_mail)
+    if asked := [pk for pk in unwritten if rows[pk].patient.email and not rows[pk].patient.email_bounced_on]:
+        refused = ContactWish.objects.filter(patient__in=asked, channel=Channel.EMAIL, allowed=False)
+        declined = set(refused.values_list("patient", flat=True))
+    for pk in unwritten:
+        rows[pk].no_mail = _why_no_mail(rows[pk].patient, declined=pk in (declined if asked else ()))
 
 
 def _add_contacts(rows: Mapping[int, Row], ids: list[int]) -> None:
@@ -385,12 +349,12 @@ def _add_appointments(rows: Mapping[int, Row], ids: list[int], today: date) -> N
             one.appointment = None
 
 
-def _why_no_mail(patient: Patient, wish: bool | None) -> str:
+def _why_no_mail(patient: Patient, *, declined: bool) -> str:
     if not patient.email:
         return "no_address"
     if patient.email_bounced_on:
         return "bounced"
-    return {None: "no_consent", False: "declined", True: ""}[wish]
+    return "declined" if declined else "no_consent"
 
 
 def today_for(viewer: Viewer, now: datetime, clinic: int | None = None) -> date:

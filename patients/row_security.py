@@ -107,6 +107,17 @@ def never_delete(tables: Iterable[str]) -> migrations.RunPython:
     return migrations.RunPython(forwards, backwards)
 
 
+def only_read(tables: Iterable[str]) -> migrations.RunPython:
+    """The application's role may read these tables or views and no more: something else writes them."""
+    names = list(tables)
+
+    def forwards(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        for table in names:
+            schema_editor.execute(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {table} FROM {_quoted(schema_editor)}")
+
+    return migrations.RunPython(forwards, migrations.RunPython.noop)
+
+
 def tie(table: str, columns: str, to: str, name: str) -> migrations.RunSQL:
     """A foreign key over several columns, so that a row cannot name one thing's parent and another's child."""
     return migrations.RunSQL(

@@ -10,6 +10,7 @@ from .imports import ImportBatch, ImportMapping, ImportRow
 from .patient_link import PatientLinkUse
 from .review import CaseNote, ReviewCase
 from .staff_notice import NoticeChoice, StaffNotice
+from .standing import Standing
 from .system_figure import SystemFigure
 from .tokens import ApiToken, IdempotentReply
 from .visit_draft import VisitDraft
@@ -41,6 +42,7 @@ __all__ = [
     "SavedView",
     "Snooze",
     "StaffNotice",
+    "Standing",
     "SweepShare",
     "SystemFigure",
     "Unevaluated",

@@ -1,10 +1,12 @@
 """Finding words: actions, pathways, stages of evidence and risk factors as people read them."""
 
 import re
-from datetime import date
+from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.utils.formats import date_format
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from patients.vocabulary import Action
@@ -100,6 +102,14 @@ _ISO_DATE: Final = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 
 def day_words(day: date) -> str:
     """A date as this language writes it: 27 Mar 2026."""
+    if isinstance(day, datetime):  # equal moments are different days elsewhere
+        return date_format(day, "DATE_FORMAT")
+    return _day_words(day, get_language())
+
+
+@lru_cache(maxsize=8192)
+def _day_words(day: date, language: str | None) -> str:
+    """Pages full of dates name the same ones again and again; `language` is part of what is remembered."""
     return date_format(day, "DATE_FORMAT")
 
 

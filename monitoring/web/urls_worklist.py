@@ -10,6 +10,7 @@ urlpatterns = [
     path("worklist/views/", worklist_views.views, name="worklist_views"),
     path("worklist/views/<int:pk>/remove/", worklist_views.remove, name="worklist_view_remove"),
     path("worklist/undo/<int:pk>/", worklist.undo, name="worklist_undo"),
+    path("worklist/<int:pk>/act/", worklist.act, name="worklist_act"),
     path("worklist/<int:pk>/outcome/", worklist.outcome, name="worklist_outcome"),
     path("worklist/<int:pk>/snooze/", worklist.snooze, name="worklist_snooze"),
     path("worklist/<int:pk>/unsnooze/", worklist.unsnooze, name="worklist_unsnooze"),

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_time
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
@@ -54,13 +54,12 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
     acted = request.GET.get("acted", "")
     rows = [
-        {"row": words, "owners": staff.everyone.get(words.clinic_id, ())}
-        | (_undoable(row, viewer) if str(words.pk) == acted else {})
-        for words, row in zip(words_for(page.rows, tab, today), page.rows, strict=True)
+        {"row": words} | (_undoable(words.row, viewer) if str(words.pk) == acted else {})
+        for words in words_for(page.rows, tab, today)
     ]
     context = (
         _list_context(viewer, tab, narrowing, counts)
-        | _row_context(viewer, tab, narrowing, today)
+        | _row_context(viewer, tab, narrowing)
         | {
             "rows": rows,
             "shown": len(page.rows),
@@ -160,18 +159,32 @@ def _empty(kind: str, title: str, text: str, *actions: dict[str, str]) -> dict[s
     }
 
 
-def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing, today: date) -> dict[str, Any]:
-    """What every row's forms need."""
+def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing) -> dict[str, Any]:
+    """What every row needs."""
     return {
         "tab": tab,
+        "me": viewer.actor.user_id,
+        "row_query": narrowing.query(tab=tab),
+        "several_clinics": len(viewer.clinic_ids) > 1,
+        "label": {
+            "hip": _("Hip"),
+            "why": _("Why"),
+            "late": _("Late"),
+            "next": pgettext("who acts next", "Next"),
+            "last": _("Last contact"),
+            "outcome": _("Outcome"),
+        },
+    }
+
+
+def _form_context(viewer: Viewer, today: date) -> dict[str, Any]:
+    """What the forms of a row need beside."""
+    return {
         "outcomes": ContactAttempt.Outcome.choices,
         "purposes": Appointment.Purpose.choices,
-        "me": viewer.actor.user_id,
         "chosen_owner": viewer.actor.user_id,
         "next_on": suggested_next(today),
         "today": today,
-        "row_query": narrowing.query(tab=tab),
-        "several_clinics": len(viewer.clinic_ids) > 1,
     }
 
 
@@ -322,19 +335,37 @@ def owner_of(text: str) -> User | None:
 
 
 def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
-    """The context of a row by itself, as on the list from which the request came."""
+    """The context of a row by itself, as on the list from which the request came, and of its forms."""
     viewer = access.viewer_of(request)
     staff = staff_for(viewer)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
     tab = tab_of(request)
-    patient = access.patient_for(viewer, patient.pk)
-    row = worklist.rows_for([patient], today)[0]
-    return _row_context(viewer, tab, narrowing, today) | {
-        "row": row_words(row, tab, today),
-        "owners": staff.everyone.get(patient.clinic_id, ()),
-        "narrowing": narrowing,
-    }
+    (row,) = worklist.rows_of(viewer, [patient.pk], today)
+    return (
+        _row_context(viewer, tab, narrowing)
+        | _form_context(viewer, today)
+        | {
+            "row": row_words(row, tab, today),
+            "owners": staff.everyone.get(patient.clinic_id, ()),
+            "narrowing": narrowing,
+            "back_url": narrowing.url(tab),
+        }
+    )
+
+
+def _render_row(request: HttpRequest, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    row = {name: context[name] for name in ("row", "acted", "undo_url") if name in context}
+    return render(request, "monitoring/worklist/rows.html", context | {"rows": [row]}, status=status)
+
+
+@signed_in
+@require_GET
+def act(request: HttpRequest, pk: int) -> HttpResponse:
+    """The forms of a row: alone where it is opened on the list, as a page without scripts."""
+    patient = access.patient_for(access.viewer_of(request), pk)
+    page = "forms.html" if request.htmx else "row_page.html"  # type: ignore[attr-defined]
+    return render(request, f"monitoring/worklist/{page}", _one_row(request, patient))
 
 
 def tab_of(request: HttpRequest) -> str:
@@ -356,7 +387,7 @@ def _answer(
         context["moved_tabs"] = _tabs(
             context["tab"], narrowing, worklist.counts(viewer, narrowing.filters, context["today"])
         )
-    response = render(request, "monitoring/worklist/row.html", context)
+    response = _render_row(request, context)
     return trigger_client_event(response, "announce", {"value": told})
 
 
@@ -378,10 +409,10 @@ def _refused(request: HttpRequest, patient: Patient, problems: Problems, *, whic
         "which": which,
         "chosen_owner": int(owner) if owner.isascii() and owner.isdecimal() else context["me"],
         "errors": [{"text": text, "id": f"row-{patient.pk}-{field}"} for field, text in problems.items()],
-        "back_url": context["narrowing"].url(context["tab"]),
     }
-    page = "row.html" if request.htmx else "row_page.html"  # type: ignore[attr-defined]
-    return render(request, f"monitoring/worklist/{page}", context, status=422)
+    if request.htmx:  # type: ignore[attr-defined]
+        return _render_row(request, context, status=422)
+    return render(request, "monitoring/worklist/row_page.html", context, status=422)
 
 
 @signed_in

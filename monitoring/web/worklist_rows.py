@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,6 +18,7 @@ from ..escalation import Rung, steps_of
 from ..models import ContactAttempt, HipEvaluation, ReviewCase
 from ..outreach import longest_snooze
 from ..worklist import OPEN, Row
+from .badges import status_badge, urgency_badge
 from .finding_words import ACTIONS, PATHWAYS, day_words, with_dates
 from .symptom_clock import SymptomClock, symptom_clock
 
@@ -33,12 +38,15 @@ class Why:
     sides: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RowWords:
     """A row of the table. All but the ids and dates are words ready to be shown."""
 
+    row: Row
     id: str
     pk: int
+    url: str
+    act_url: str  # of its forms
     name: str
     born: str
     number: str
@@ -53,15 +61,51 @@ class RowWords:
     since: str
     last: str
     last_second: str
-    telephone: str
-    telephone_link: str
-    mail: str
     snoozed_until: date | None
     latest_snooze: date
 
     @property
     def identifiers(self) -> str:
         return f"{self.born}, {self.number}"
+
+    @property
+    def select(self) -> str:
+        return _("Select %(name)s") % {"name": self.name}
+
+    @property
+    def badge(self) -> SafeString | str:
+        if self.why.urgency:
+            return urgency_badge(self.why.urgency)
+        return status_badge(self.why.status) if self.why.status else ""
+
+    # Only the forms of a row ask for these.
+
+    @cached_property
+    def telephone(self) -> str:
+        return telephone_of(self.row.patient)
+
+    @cached_property
+    def telephone_link(self) -> str:
+        return self.row.patient.telephone.as_rfc3966 if self.row.patient.telephone else ""
+
+    @cached_property
+    def mail(self) -> str:
+        return mail_words(self.row)
+
+
+def address(name: str, pk: int) -> str:
+    """As `reverse`, which looks through all routes each time; a page has a hundred of these."""
+    before, after = _around(name, get_script_prefix())
+    return f"{before}{pk}{after}"
+
+
+@lru_cache(maxsize=32)
+def _around(name: str, script_prefix: str) -> tuple[str, str]:
+    before, _number, after = reverse(name, args=[_ANY]).partition(str(_ANY))
+    return before, after
+
+
+_ANY = 987654321
 
 
 def words_for(rows: Iterable[Row], tab: str, today: date) -> list[RowWords]:
@@ -78,8 +122,11 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
     who, since = _next(row, shown, today)
     last, second = _last_contact(row)
     return RowWords(
+        row=row,
         id=f"row-{patient.pk}",
         pk=patient.pk,
+        url=address("patient", patient.pk),
+        act_url=address("worklist_act", patient.pk),
         name=patient.display_name,
         born=day_words(patient.born_on) if patient.born_on else _("birth date unknown"),
         number=patient.record_number,
@@ -94,9 +141,6 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
         since=since,
         last=last,
         last_second=second,
-        telephone=telephone_of(patient),
-        telephone_link=patient.telephone.as_rfc3966 if patient.telephone else "",
-        mail=mail_words(row),
         snoozed_until=row.snooze.until if row.snooze else None,
         latest_snooze=today + longest_snooze(any(hip.status == "gap" for hip in row.hips.values())),
     )

@@ -145,6 +145,7 @@ def _message_tabs() -> list[str]:
 SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "account_reset_password_from_key": lambda samples: [reverse("account_reset_password_from_key", args=["1", "x-y"])],
     "worklist_tab": _tabs("worklist_tab", _worklist_tabs),
+    "worklist_act": _of_patient("worklist_act"),
     "patient": _of_patient("patient"),
     "visit_new": _of_patient("visit_new"),
     "patient_edit": _of_patient("patient_edit"),

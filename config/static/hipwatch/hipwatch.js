@@ -3,6 +3,7 @@
    data-row                 a row that j and k move to; Enter opens its [data-open] (or first link), x ticks its check box
    data-key="o"             this control answers the key: in the current row first, else anywhere on the page
    data-focus               on <details>: opening it moves to its first field; elsewhere: takes focus after a swap
+   data-arrives="/address"  on a part of a row: what it shows is fetched when the row is gone to, or its menu opened
    data-then="next"         on a form in a row: once it is saved, go on to the next row
    data-announce            its text is read out when it arrives
    data-dialog="id"         opens that <dialog>; data-close closes the one it is in
@@ -56,6 +57,31 @@
     if (!row.hasAttribute("tabindex")) row.tabIndex = -1;
     row.focus();
     row.scrollIntoView({ block: "nearest" });
+    for (const part of all("[data-arrives]", row)) fetchPart(part);
+  };
+  const focusFirst = (menu) => find(fields, menu)?.focus({ preventScroll: true });
+  // What a row holds only when it is worked on. Until it is here, and without scripts, a link stands in its place.
+  const fetchPart = async (part) => {
+    const address = part.dataset.arrives;
+    part.removeAttribute("data-arrives");
+    part.setAttribute("aria-busy", "true");
+    const menu = part.closest("details");
+    try {
+      const answer = await fetch(address, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
+      if (answer.redirected) { if (menu?.open) location.assign(find("a", part)?.href ?? answer.url); return; }
+      if (!answer.ok) throw new Error(String(answer.status));
+      part.innerHTML = await answer.text();
+      window.htmx?.process(part);
+      prepare(part);
+      if (!menu?.open) return;
+      if (part.closest("[data-row]")?.contains(document.activeElement)) focusFirst(menu);
+      part.scrollIntoView({ block: "nearest" });
+    } catch {
+      part.dataset.arrives = address;
+      if (menu?.open) showFault(find("#toast-fault")?.dataset.unreachable);
+    } finally {
+      part.removeAttribute("aria-busy");
+    }
   };
   const step = (by) => {
     const list = rows();
@@ -124,7 +150,9 @@
     if (!(menu instanceof HTMLDetailsElement) || !menu.open) return;
     for (const other of all("details.menu[open]")) if (other !== menu && !other.contains(menu)) other.open = false;
     find(".sheet", menu)?.scrollIntoView({ block: "nearest" });
-    if (menu.hasAttribute("data-focus")) find(fields, menu)?.focus({ preventScroll: true });
+    const awaited = find(".sheet[data-arrives]", menu);
+    if (awaited) fetchPart(awaited);
+    if (menu.hasAttribute("data-focus")) focusFirst(menu);
   }, true);
 
   /* ---- Selection and the bulk bar ----------------------------------------------------------------------------------- */

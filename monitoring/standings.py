@@ -1,0 +1,92 @@
+"""Standings: walking the lists in their order without sorting them, and whether what is kept is what follows."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Func, IntegerField, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.lookups import GreaterThan
+
+from .models import Standing
+from .standing_sql import COLUMNS
+
+FIELDS = ("patient__clinic", "patient__responsible")
+
+
+class _Together(Func):
+    """Columns compared as one, which an index over them can follow."""
+
+    function = "ROW"
+    output_field = IntegerField()
+
+
+def mark_of(order: str, standing: Standing) -> str:
+    """Where a page ended: the value by which the list is ordered, and the patient."""
+    value = getattr(standing, order)
+    return f"{value.isoformat() if isinstance(value, date) else value}~{standing.pk}"
+
+
+def beyond(order: str, mark: str) -> Q:
+    """Standings behind the mark in the list's order. A mark that is none begins anew."""
+    try:
+        text, pk = mark.split("~")
+        value: Any = int(text) if order.endswith("rank") else date.fromisoformat(text)
+        last = (value, int(pk))
+    except ValueError:
+        return Q()
+    if not (0 <= last[1] < 2**63) or (isinstance(value, int) and not 0 <= value < 2**31):
+        return Q()
+    here = _Together(F(order), F("patient_id"))
+    return Q(GreaterThan(here, _Together(*(Value(one) for one in last))))
+
+
+def first_of(standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int) -> list[Standing]:
+    """The first of these standings in the order of the list, with patient, clinic and clinician.
+
+    Of one clinic they lie in an index in this order. Of several the first of each clinic are taken and then the first
+    of all: nothing longer than a page of each is ever sorted.
+    """
+    if len(clinics) == 1:
+        here = standings.filter(clinic=clinics[0]).order_by(order, "patient_id")
+        return list(_loaded(here)[:size])
+    keys = _first_keys(standings, clinics, order, size)
+    found = {standing.pk: standing for standing in _loaded(Standing.objects.filter(pk__in=keys))}
+    return [found[pk] for pk in keys]
+
+
+def _loaded(standings: QuerySet[Standing]) -> QuerySet[Standing]:
+    return standings.select_related(*FIELDS)
+
+
+def _first_keys(standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int) -> list[int]:
+    ofclinic = standings.filter(clinic=RawSQL("asked.clinic", ())).order_by(order, "patient_id")
+    inner, values = ofclinic.values_list("patient_id", order)[:size].query.sql_with_params()
+    statement = (
+        f"SELECT found.* FROM unnest(%s::bigint[]) asked (clinic), LATERAL ({inner}) found (patient, place)"  # noqa: S608
+        " ORDER BY found.place, found.patient LIMIT %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(clinics), *values, size])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def differing(clinic_id: int) -> list[int]:
+    """The clinic's patients whose kept standing is not what follows from the facts; there should be none."""
+    columns = ", ".join(COLUMNS)
+    kept, follows = (
+        f"SELECT {columns} FROM {table} WHERE clinic_id = %(clinic)s"  # noqa: S608 - names of our own
+        for table in ("monitoring_standing", "monitoring_standing_now")
+    )
+    differ = f"({kept} EXCEPT {follows}) UNION ALL ({follows} EXCEPT {kept})"
+    statement = f"SELECT DISTINCT patient_id FROM ({differ}) d ORDER BY 1"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"clinic": clinic_id})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def refresh(patient_ids: Sequence[int]) -> None:
+    """Make these patients' standings what follows from the facts now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT refresh_standings(%s::bigint[])", [list(patient_ids)])

@@ -1,0 +1,21 @@
+"""Badges: the components of a status and of an urgency as ready HTML, each rendered once in each language."""
+
+from functools import lru_cache
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+
+
+def status_badge(status: str) -> SafeString:
+    return _rendered("status", status, get_language())
+
+
+def urgency_badge(urgency: str) -> SafeString:
+    return _rendered("urgency", urgency, get_language())
+
+
+@lru_cache(maxsize=512)
+def _rendered(kind: str, code: str, language: str | None) -> SafeString:
+    """`language` is part of what is remembered; the component is rendered in the one that is active."""
+    return render_to_string(f"components/{kind}_badge.html", {kind: code})
