@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "config.second_step.RequireSecondStep",
     "axes.middleware.AxesMiddleware",
+    "config.gate.Gate",
 ]
 
 ROOT_URLCONF = "config.urls"

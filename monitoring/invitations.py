@@ -20,7 +20,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext, override
 
 from patients import access
-from patients.access import Permission, Viewer
+from patients.access import Viewer
 from patients.changes import Actor, Change, announce
 from patients.models import Clinic, Membership, Role, User
 
@@ -45,7 +45,7 @@ def invite(*, by: Viewer, clinic: Clinic, email: str, name: str, roles: Sequence
     Raises PermissionDenied, and ValidationError by field: for an address that is none, one's own, or already invited,
     for no role or one that is held already.
     """
-    by.check(Permission.ADMINISTER, clinic.pk)
+    access.enter_as_administrator(by, clinic.pk)
     email, name = email.strip().lower(), " ".join(name.split())
     wanted = [role for role in Role if role in roles]
     _check(by, clinic, email, name, wanted)
@@ -97,7 +97,7 @@ def resend(invitation: Invitation, *, by: Viewer, now: datetime) -> None:
 
     Raises PermissionDenied, and InvitationClosed when it was answered or taken back meanwhile.
     """
-    by.check(Permission.ADMINISTER, invitation.clinic_id)
+    access.enter_as_administrator(by, invitation.clinic_id)
     held = _held_open(invitation.pk)
     held.nonce, held.expires_at = secrets.token_hex(16), now + GOOD_FOR
     held.save()
@@ -108,7 +108,7 @@ def resend(invitation: Invitation, *, by: Viewer, now: datetime) -> None:
 @transaction.atomic
 def revoke(invitation: Invitation, *, by: Viewer, now: datetime) -> None:
     """Take it back: its link opens nothing more. Raises PermissionDenied, InvitationClosed."""
-    by.check(Permission.ADMINISTER, invitation.clinic_id)
+    access.enter_as_administrator(by, invitation.clinic_id)
     held = _held_open(invitation.pk)
     held.revoked_at = now
     held.save()
@@ -117,7 +117,7 @@ def revoke(invitation: Invitation, *, by: Viewer, now: datetime) -> None:
 
 def open_for(viewer: Viewer) -> QuerySet[Invitation]:
     """Invitations nobody has answered yet, also those whose link is too old, in the clinics the viewer administers."""
-    mine = Invitation.objects.filter(clinic__in=viewer.clinics_where(Permission.ADMINISTER))
+    mine = Invitation.objects.filter(clinic__in=access.administered_clinics(viewer).values("id"))
     waiting = mine.filter(accepted_at__isnull=True, revoked_at__isnull=True)
     return waiting.select_related("clinic", "invited_by").order_by("-invited_at", "-id")
 

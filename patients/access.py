@@ -151,6 +151,20 @@ def administered_clinics(viewer: Viewer) -> QuerySet[Clinic]:
     return Clinic.objects.filter(id__in=viewer.clinics_where(Permission.ADMINISTER))
 
 
+def enter_administered_clinics(viewer: Viewer) -> None:
+    """Let a superuser's transaction see what belongs to the clinics, such as invitations; it opens no door here."""
+    if viewer.superuser:
+        bind_clinics({*viewer.clinic_ids, *administered_clinics(viewer).values_list("id", flat=True)})
+
+
+def enter_as_administrator(viewer: Viewer, clinic_id: int) -> None:
+    """Let the transaction write what belongs to a clinic that the viewer administers. Raises PermissionDenied."""
+    if not administered_clinics(viewer).filter(pk=clinic_id).exists():
+        raise PermissionDenied("You do not administer this clinic.")
+    bind_clinics({*viewer.clinic_ids, *viewer.clinics_where(Permission.ADMINISTER), clinic_id})
+    enter_administered_clinics(viewer)
+
+
 def patients_for(viewer: Viewer) -> QuerySet[Patient]:
     return Patient.objects.filter(clinic_id__in=viewer.clinic_ids)
 

@@ -40,6 +40,7 @@ def administrator(request: HttpRequest) -> Viewer:
     viewer = access.viewer_of(request)
     if not may_administer(viewer):
         raise PermissionDenied(_("Only administrators open this page."))
+    access.enter_administered_clinics(viewer)
     return viewer
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,13 +14,13 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from patients import access
 from patients.access import Viewer
 from patients.models import Clinic, Membership, Role, User
 
-from .. import staff_roles, staffing
+from .. import invitations, staff_roles
 from .administration import administrator, sections_of
 from .entry import signed_in
 from .forms.staff import ReasonForm, RolesForm, StaffForm
@@ -60,19 +60,33 @@ def staff_list(request: HttpRequest) -> HttpResponse:
     url = reverse("staff")
     context = {
         "tabs": sections_of(viewer, "staff"),
-        "actions": [{"text": _("Add staff"), "url": reverse("staff_new"), "kind": "primary"}] if mine else [],
+        "actions": [{"text": _("Invite staff"), "url": reverse("staff_new"), "kind": "primary"}] if mine else [],
         "query": kept.get("q", ""),
         "clinic": kept.get("clinic", ""),
         "clinics": list(mine.values()) if len(mine) > 1 else [],
         "state": kept.get("state", ""),
         "states": [{"code": code, "name": name} for code, name in STATES.items()],
         "narrowed": bool(kept),
+        "invitations": [] if kept or after else _invitations(viewer),
         "rows": _rows(page, set(mine)),
         "total": total,
         "first_url": with_query(url, kept) if after else "",
         "next_url": with_query(url, {**kept, "after": str(page[-1].pk)}) if more else "",
     }
     return render(request, "monitoring/administration/staff.html", context)
+
+
+def _invitations(viewer: Viewer) -> list[dict[str, Any]]:
+    """Who has not answered yet, those first who were invited last."""
+    now = timezone.now()
+    return [
+        {
+            "invitation": one,
+            "roles": ", ".join(str(Role(role).label) for role in one.roles),
+            "old": one.expires_at <= now,
+        }
+        for one in invitations.open_for(viewer)[:PAGE]
+    ]
 
 
 def _found(viewer: Viewer, kept: dict[str, str]) -> QuerySet[User]:
@@ -133,40 +147,40 @@ def _factors_of(users: list[User]) -> dict[int, str]:
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def staff_new(request: HttpRequest) -> HttpResponse:
-    """Take somebody into a clinic. A new account's first password is on the answer, and never again."""
+    """Invite somebody into a clinic by mail; they hold the roles once they accept."""
     viewer = administrator(request)
     clinics = access.administered_clinics(viewer).order_by("name", "id")
     form = StaffForm(request.POST or None, clinics=clinics, initial={"clinic": request.GET.get("clinic")})
-    context: dict[str, Any] = {"tabs": sections_of(viewer, "staff"), "form": form}
     if form.is_valid():
         given = form.cleaned_data
         try:
-            user, password = _take_in(viewer, **given)
-        except (ValidationError, PermissionDenied) as refused:
-            form.add_error(None, refused.messages if isinstance(refused, ValidationError) else str(refused))
+            invited = invitations.invite(by=viewer, now=timezone.now(), **given)
+        except ValidationError as refused:
+            for name, faults in refused.error_dict.items():
+                form.add_error(name if name in form.fields else None, faults)
         else:
-            if not password:
-                messages.success(
-                    request, _("%(name)s works in %(clinic)s now.") % {"name": user, "clinic": given["clinic"]}
-                )
-                return redirect("staff_person", user.pk)
-            return render(
-                request, "monitoring/administration/staff_made.html", context | {"made": user, "password": password}
-            )
+            words = {"name": invited.name, "clinic": given["clinic"]}
+            messages.success(request, _("%(name)s is invited to %(clinic)s; the link is on its way.") % words)
+            return redirect("staff")
+    context = {"tabs": sections_of(viewer, "staff"), "form": form}
     return render(request, "monitoring/administration/staff_new.html", context, status=422 if form.is_bound else 200)
 
 
-def _take_in(viewer: Viewer, *, name: str, email: str, clinic: Clinic, roles: list[Role]) -> tuple[User, str]:
-    """Raises PermissionDenied for oneself, ValidationError for who works there already or whose account is closed."""
-    known = User.objects.filter(email__iexact=email.strip()).first()
-    if known is not None:
-        if known.pk == viewer.actor.user_id:
-            raise PermissionDenied(_("Nobody changes their own rights. Ask another administrator."))
-        if not known.is_active:
-            raise ValidationError(_("This person's account is deactivated; it must be opened again first."))
-        if staff_roles.roles_in(known, clinic.pk):
-            raise ValidationError(_("This person works in the clinic already; change the roles on their page."))
-    return staffing.add_staff(by=viewer.actor, clinic=clinic, email=email, name=name, roles=roles)
+@signed_in
+@require_POST
+def invitation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send an invitation again, with a new link, or take it back."""
+    viewer = administrator(request)
+    one = get_object_or_404(invitations.open_for(viewer), pk=pk)
+    again = request.POST.get("act") == "resend"
+    try:
+        (invitations.resend if again else invitations.revoke)(one, by=viewer, now=timezone.now())
+    except invitations.InvitationClosed:
+        messages.info(request, _("The invitation was answered or taken back meanwhile."))
+    else:
+        words = _("A new link is on its way to %(name)s.") if again else _("The invitation of %(name)s opens nothing.")
+        messages.success(request, words % {"name": one.name})
+    return redirect("staff")
 
 
 @signed_in

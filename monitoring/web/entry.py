@@ -19,13 +19,18 @@ def signed_in(view: View[P]) -> View[P]:
     def entered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)
-        if "HX-Request" in request.headers:
-            answer = HttpResponse(status=401)
-            answer["HX-Redirect"] = redirect_to_login(_page_of(request)).url
-            return answer
-        return redirect_to_login(request.get_full_path())
+        return sent_to_sign_in(request)
 
     return cast(View[P], entered)
+
+
+def sent_to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """The way to the sign-in page and back, of the whole page where htmx asked for a part of it."""
+    if "HX-Request" in request.headers:
+        answer = HttpResponse(status=401)
+        answer["HX-Redirect"] = redirect_to_login(_page_of(request)).url
+        return answer
+    return redirect_to_login(request.get_full_path())
 
 
 def _page_of(request: HttpRequest) -> str:

@@ -167,6 +167,7 @@ def case_page(request: HttpRequest, pk: int) -> HttpResponse:
     form = DecisionForm(request.POST or None, initial={"on": today})
     status = 200
     if request.method == "POST":
+        viewer.check(Permission.DECIDE, case.clinic_id)
         following = _next_after(viewer, case)
         try:
             if form.is_valid():
@@ -263,6 +264,7 @@ def _column(chart: Chart, side: Side, today: date) -> dict[str, Any]:
 def assign(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     case = _case(viewer, pk)
+    viewer.check(Permission.WORK, case.clinic_id)
     form = AssignForm(request.POST, clinicians=review.clinicians_of(case.clinic_id).values_list("pk", flat=True))
     if form.is_valid():
         review.assign_case(case, to=form.cleaned_data["who"], viewer=viewer)
@@ -278,6 +280,7 @@ def assign(request: HttpRequest, pk: int) -> HttpResponse:
 def opinion(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     case = _case(viewer, pk)
+    viewer.check(Permission.WORK, case.clinic_id)
     form = OpinionForm(request.POST, clinicians=review.clinicians_of(case.clinic_id).values_list("pk", flat=True))
     if form.is_valid():
         who = form.cleaned_data["who"]
@@ -293,6 +296,7 @@ def opinion(request: HttpRequest, pk: int) -> HttpResponse:
 def comment(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     case = _case(viewer, pk)
+    viewer.check(Permission.WORK, case.clinic_id)
     try:
         review.comment(case, text=request.POST.get("text", "")[:2000], viewer=viewer)
     except review.CaseRefused as refused:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("administration/staff/", administration_staff.staff_list, name="staff"),
     path("administration/staff/new/", administration_staff.staff_new, name="staff_new"),
     path("administration/staff/<int:pk>/", administration_staff.person, name="staff_person"),
+    path("administration/staff/invitations/<int:pk>/", administration_staff.invitation, name="staff_invitation"),
     path("administration/clinics/", administration_clinics.clinic_list, name="clinics"),
     path("administration/clinics/new/", administration_clinics.clinic_new, name="clinic_new"),
     path("administration/clinics/<int:pk>/", administration_clinics.clinic_edit, name="clinic_edit"),

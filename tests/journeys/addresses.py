@@ -48,6 +48,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "mail_template_html": "a mail, looked at inside the page of its template",
     "token_revoke": "takes POST only",
     "webhook_act": "takes POST only",
+    "staff_invitation": "takes POST only",
     "administration": "leads on to the first page of the administration",
     "audit_file": "a file",
     "notifications_preview_html": "a mail, looked at inside the page of its preview",

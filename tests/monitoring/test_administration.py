@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
-from monitoring import audit, clinics, staff_roles
+from monitoring import audit, clinics, invitations, staff_roles
 from monitoring.models import AuditEntry
 from patients import access
 from patients.changes import Actor
@@ -198,5 +198,25 @@ def test_an_auditor_reads_the_audit_and_administers_nothing(clinic, make_user, s
 
 def test_who_only_takes_out_research_sees_no_patient(clinic, patient, make_user, sign_in):
     browser = sign_in(make_user(clinic, "research"))
-    assert patient.family_name not in browser.get("/patients/").content.decode()
-    assert browser.get(f"/patients/{patient.pk}/").status_code == 404
+    for path in ("/patients/", f"/patients/{patient.pk}/", "/worklist/all/"):
+        assert browser.get(path).status_code == 403
+    assert patient.family_name not in browser.get("/").content.decode()
+
+
+def test_an_administrator_invites_sends_again_and_takes_back(clinic, admin, sign_in):
+    browser, new = sign_in(admin), {"name": "Eva Lund", "email": "eva@clinic.example", "clinic": clinic.pk}
+    assert browser.post("/administration/staff/new/", new).status_code == 422, "without a role"
+    assert browser.post("/administration/staff/new/", {**new, "roles": ["clinician"]}).status_code == 302
+    page = browser.get("/administration/staff/").content.decode()
+    assert "Eva Lund" in page and "1 invitation without an answer" in page
+    pk = invitations.open_for(access.viewer_for(admin)).get().pk
+    for act in ("resend", "revoke"):
+        assert browser.post(f"/administration/staff/invitations/{pk}/", {"act": act}).status_code == 302
+    assert not invitations.open_for(access.viewer_for(admin)).exists()
+
+
+def test_a_superuser_invites_the_first_administrator_of_a_new_clinic(other_clinic, superuser, sign_in):
+    new = {"name": "Eva Lund", "email": "eva@clinic.example", "clinic": other_clinic.pk, "roles": ["admin"]}
+    browser = sign_in(superuser)
+    assert browser.post("/administration/staff/new/", new).status_code == 302
+    assert "Eva Lund" in browser.get("/administration/staff/").content.decode()

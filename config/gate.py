@@ -1,0 +1,43 @@
+"""Gate: the one place where a page is refused to whoever may not open it, by the table of `monitoring.routes`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
+
+from monitoring import routes
+from monitoring.web.entry import sent_to_sign_in
+from patients import access
+
+
+class Gate:
+    """Stands before every view. The API has a door of its own, since its callers are tokens."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        """None lets the view answer. Raises PermissionDenied, and ImproperlyConfigured for a route without a row."""
+        name = request.resolver_match.view_name if request.resolver_match else ""
+        if request.path.startswith("/api/v1"):
+            return None
+        row = routes.row_of(name)
+        if row is None:
+            raise ImproperlyConfigured(f"The route {name!r} has no row in monitoring/routes.py: who may open it?")
+        needed, user = row.needed(str(request.method)), request.user
+        if routes.Special.ANYONE in needed:
+            return None
+        if not user.is_authenticated:
+            return sent_to_sign_in(request)
+        if not routes.may(
+            access.viewer_of(request), needed, signed_in=True, builds_pages=bool(getattr(user, "is_staff", False))
+        ):
+            raise PermissionDenied(_("Your role does not allow this."))
+        return None
