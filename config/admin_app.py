@@ -8,6 +8,6 @@ class RegistryAdminConfig(SimpleAdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        from config import admin_site
+        from config import admin_site, gate  # noqa: F401 the gate's check of the routes
 
         admin_site.register_all()

@@ -27,7 +27,16 @@ else:
     AnyAdmin = ModelAdmin
 
 OWN_APPS = ("patients", "schedules", "monitoring")
-SECRET = {"password", "nonce", "digest", "token", "secret", "content", "key", "data"}  # fields that no page shows
+SECRET = (
+    "password",
+    "nonce",
+    "digest",
+    "token",
+    "secret",
+    "content",
+    "key",
+    "data",
+)  # in names of fields no page shows
 SHORT = (models.CharField, models.EmailField, models.SlugField)
 
 
@@ -56,7 +65,7 @@ class RegistryAdmin(AdminSite):
 
 
 def _is_shown(field: "models.Field[Any, Any]") -> bool:
-    return field.name not in SECRET and not isinstance(field, models.BinaryField)
+    return not any(word in field.name for word in SECRET) and not isinstance(field, models.BinaryField)
 
 
 def _columns(model: type[models.Model]) -> list[str]:

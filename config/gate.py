@@ -1,10 +1,12 @@
 """Gate: the one place where a page is refused to whoever may not open it, by the table of `monitoring.routes`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.translation import gettext as _
 
 from monitoring import routes
@@ -41,3 +43,21 @@ class Gate:
         ):
             raise PermissionDenied(_("Your role does not allow this."))
         return None
+
+
+@register
+def every_route_has_a_row(**_options: Any) -> list[CheckMessage]:
+    """So that a page nobody has thought of is found before anybody asks for it."""
+    return [
+        Error(f"The route {name!r} has no row: say in monitoring/routes.py who may open it.", id="hipwatch.E101")
+        for name in sorted(set(_names(get_resolver().url_patterns)))
+        if routes.row_of(name) is None and name not in routes.CALLS
+    ]
+
+
+def _names(patterns: Sequence[URLPattern | URLResolver], within: str = "") -> Iterator[str]:
+    for one in patterns:
+        if isinstance(one, URLResolver):
+            yield from _names(one.url_patterns, f"{one.namespace}:" if one.namespace else within)
+        elif one.name:
+            yield f"{within}{one.name}"

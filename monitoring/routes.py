@@ -43,11 +43,11 @@ ANYONE, ACCOUNT, SUPERUSER, STYLE = Special
 READ, RECORD, WORK, DECIDE, IMPORT, ADMINISTER, AUDIT, RESEARCH = Permission
 
 PAGES: Final[dict[str, Row]] = {
-    **_rows(("healthz", "readyz", "set_language", "mail_events"), ANYONE),
+    **_rows(("healthz", "readyz", "metrics", "set_language", "mail_events"), ANYONE),
     **_rows(("invitation", "patient_check", "patient_wishes", "patient_stop", "calendar_feed"), ANYONE),
     **_rows(("api_docs", "api_schema", "api_schema_yaml"), ANYONE),
     **_rows(("worklist", "notifications", "search"), ACCOUNT),
-    **_rows(("second_step", "profile", "own_sessions", "kept_form", "stay_signed_in"), ACCOUNT),
+    **_rows(("second_step", "profile", "own_sessions", "kept_form", "stay_signed_in"), ACCOUNT),  # some are to come
     "styleguide": Row((STYLE,), (STYLE,)),
     # The registry
     **_rows(("worklist_tab", "worklist_export", "worklist_views", "worklist_view_remove", "worklist_bulk"), READ),
@@ -56,6 +56,7 @@ PAGES: Final[dict[str, Row]] = {
     **_rows(("patient_audit", "patient_audit_file"), AUDIT, DECIDE),
     **_rows(("patient_enrol", "patient_edit", "patient_contact", "patient_death", "hip_end"), RECORD),
     **_rows(("visit_new", "visit_draft", "visit_draft_discard", "fact_withdraw", "fact_correct"), RECORD),
+    **_rows(("duplicates", "patient_merge", "merge"), RECORD),
     **_rows(("hip_reopen", "finding_decide"), DECIDE),
     "patient_letter": Row((WORK,), (WORK,)),
     "reviews": Row((READ,), (READ,)),
@@ -81,7 +82,7 @@ PAGES: Final[dict[str, Row]] = {
     ),
     "clinic_new": Row((SUPERUSER,), (SUPERUSER,)),
     **_rows(("audit_search", "audit_file"), AUDIT, SUPERUSER),
-    **_rows(("tokens", "token_revoke"), ADMINISTER),
+    **_rows(("tokens", "token_revoke", "webhooks", "webhook_act", "system"), ADMINISTER),
 }
 
 CALLS: Final[dict[str, Row]] = {

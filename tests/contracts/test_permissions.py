@@ -36,7 +36,9 @@ ACTOR = Actor(name="Ada Okoye")
 METHODS = ("GET", "POST")
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", "worklist_view_remove"}
-NOWHERE_TO_BE_FOUND = {"letters_pdf", "letters_back", "worklist_view_remove", "message_resolve"}  # made-up rows
+NOWHERE_TO_BE_FOUND = {  # asked for rows that are made up
+    "letters_pdf", "letters_back", "worklist_view_remove", "message_resolve", "patient_merge", "merge", "webhook_act",
+}  # fmt: skip
 FINER = {"protocol_step", "protocol_draft"}  # who had a hand in a version does not review it
 
 
@@ -125,6 +127,9 @@ ARGUMENTS = {
     "worklist_tab": lambda t: ["all"],
     "worklist_undo": lambda t: [t.attempt],
     "worklist_view_remove": lambda t: [1],
+    "patient_merge": lambda t: [t.patient.pk, t.patient.pk],
+    "merge": lambda t: [0],
+    "webhook_act": lambda t: [0, "stop"],
     "patient_tab": lambda t: [t.patient.pk, "history"],
 }
 OF_NO_CLINIC = {  # what they are asked for is the same in every clinic
