@@ -51,7 +51,7 @@ PAGES: Final[dict[str, Row]] = {
     "styleguide": Row((STYLE,), (STYLE,)),
     # The registry
     **_rows(("worklist_tab", "worklist_export", "worklist_views", "worklist_view_remove", "worklist_bulk"), READ),
-    **_rows(("worklist_outcome", "worklist_undo", "worklist_snooze", "worklist_unsnooze"), WORK),
+    **_rows(("worklist_act", "worklist_outcome", "worklist_undo", "worklist_snooze", "worklist_unsnooze"), WORK),
     **_rows(("patients", "patient", "patient_tab", "patient_whatif", "patient_print"), READ),
     **_rows(("patient_audit", "patient_audit_file"), AUDIT, DECIDE),
     **_rows(("patient_enrol", "patient_edit", "patient_contact", "patient_death", "hip_end"), RECORD),
@@ -59,6 +59,7 @@ PAGES: Final[dict[str, Row]] = {
     **_rows(("duplicates", "patient_merge", "merge"), RECORD),
     **_rows(("hip_reopen", "finding_decide"), DECIDE),
     "patient_letter": Row((WORK,), (WORK,)),
+    "research": Row((RESEARCH,), (RESEARCH,)),
     "reviews": Row((READ,), (READ,)),
     "review_case": Row((READ,), (DECIDE,)),
     **_rows(("review_assign", "review_opinion", "review_comment"), WORK),
