@@ -162,6 +162,7 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "fact_withdraw": lambda samples: [reverse("fact_withdraw", args=[samples.patient, samples.fact])],
     "fact_correct": lambda samples: [reverse("fact_correct", args=[samples.patient, samples.fact])],
     "patient_tab": _tabs("patient_tab", _patient_tabs, of_patient=True),
+    "patient_everything": _of_patient("patient_everything"),
     "patient_merge": lambda samples: [reverse("patient_merge", args=[samples.patient, samples.other])],
     "merge": lambda samples: [reverse("merge", args=[samples.merge])],
     "review_case": lambda samples: [reverse("review_case", args=[samples.case])],
