@@ -7,7 +7,7 @@ from django.db.models import Model, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -41,7 +41,10 @@ class Newest(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Any:
         """A cursor is the position of a row; whatever else was made up is refused before it reaches a query."""
-        found = super().decode_cursor(request)
+        try:
+            found = super().decode_cursor(request)
+        except NotFound:
+            raise ParseError("This cursor is none of ours.") from None
         position = "0" if found is None or found.position is None else str(found.position)
         if not (position.isascii() and position.isdecimal() and len(position) < 19):
             raise ParseError("This cursor is none of ours.")

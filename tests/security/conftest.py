@@ -54,3 +54,16 @@ def _remark(world: Any) -> None:
     day = world.today - timedelta(days=3)
     read = Imaging(on=day, modality="XR", views=["AP_PELVIS"], report=REMARK)
     world.fact = recording.record_facts(world.marked.pk, [(Side.LEFT, read)], by=world.actor).facts[0].key
+
+
+@pytest.fixture
+def issue_token() -> Any:
+    """`issue_token(clinic, *scopes)`: a token of these scopes, of all unless told, and its secret."""
+    from monitoring.api import tokens
+    from patients.changes import Actor
+
+    def issue(clinic: Any, *scopes: str) -> Any:
+        wanted = scopes or ("read", "record", "work", "decide")
+        return tokens.issue(name="lab", clinic=clinic, scopes=wanted, days=1, by=Actor(name="Ada Okoye"))
+
+    return issue
