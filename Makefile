@@ -52,7 +52,7 @@ PRODUCTION := HIPWATCH_ENV=production SECRET_KEY=only-for-this-check-0123456789-
 	DATABASE_OWNER_URL=postgresql://hipwatch_owner@localhost/hipwatch REDIS_URL=redis://localhost/0 \
 	EMAIL_URL=smtp+tls://localhost:587
 
-check: install-dev ## Style, types, import contract, migrations, deployment settings, translations, templates
+check: install-dev ## Style, types, imports, migrations, deployment settings, translations, templates, secrets
 	$(RUN_PYTHON) -m ruff check .
 	$(RUN_PYTHON) -m ruff format --check .
 	$(RUN_PYTHON) -m mypy
@@ -62,6 +62,7 @@ check: install-dev ## Style, types, import contract, migrations, deployment sett
 	@$(PRODUCTION) $(RUN_PYTHON) manage.py check --deploy --fail-level WARNING
 	$(RUN_PYTHON) .ci/catalogues.py
 	$(RUN_PYTHON) -m djlint --lint --quiet --ignore H015,H020 $(TEMPLATES)
+	$(RUN_PYTHON) .ci/supply_chain.py secrets
 	@echo "All checks passed."
 
 TEMPLATES := patients schedules monitoring config
@@ -72,6 +73,21 @@ format: install-dev ## Let ruff put the source in order
 
 translations: install-dev ## Compile the catalogues of */locale after a .po was edited
 	$(RUN_PYTHON) .ci/catalogues.py --write
+
+# ---- Supply chain
+
+.PHONY: audit licences sbom
+audit: install-dev ## Faults that bandit finds, licences, and known faults of packages (needs the advisories of PyPI)
+	$(RUN_PYTHON) .ci/supply_chain.py bandit
+	$(RUN_PYTHON) .ci/supply_chain.py licences
+	$(RUN_PYTHON) .ci/supply_chain.py advisories
+
+licences: install-dev ## Write docs/licences.md; fails if something under GPL or AGPL would run in production
+	$(RUN_PYTHON) .ci/supply_chain.py licences --write
+
+sbom: install-dev ## What runs in production as CycloneDX, to FILE (sbom.json)
+	@$(RUN_PYTHON) .ci/supply_chain.py sbom > "$(or $(FILE),sbom.json)"
+	@echo "$(or $(FILE),sbom.json)"
 
 # ---- Keeping
 

@@ -105,8 +105,8 @@ def main(write: bool) -> int:
             catalogue.with_suffix(".mo").write_bytes(compiled(strings(catalogue)))
         for fault in faults(catalogue):
             wrong += 1
-            print(f"{catalogue.relative_to(PROJECT)}: {fault}")  # noqa: T201
-    print(f"{len(catalogues)} catalogues, {wrong} faults")  # noqa: T201
+            print(f"{catalogue.relative_to(PROJECT)}: {fault}")
+    print(f"{len(catalogues)} catalogues, {wrong} faults")
     return 1 if wrong else 0
 
 

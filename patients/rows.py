@@ -72,7 +72,7 @@ def _upsert(
 ) -> str:
     values = {column: f'excluded."{column}"' for column in columns if column not in key} | dict(but)
     sets = ", ".join(f'"{column}" = {value}' for column, value in values.items())
-    return f"{_insert(model, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
+    return f"{_insert(model, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"  # nosec B608  # our columns
 
 
 @lru_cache(maxsize=64)

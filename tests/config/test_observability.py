@@ -236,7 +236,7 @@ def test_health_says_that_the_database_is_away(view, db):
 
 def test_the_outside_watch_hears_of_a_sweep_that_ended(asked_sites, settings, db):
     host, seen = asked_sites
-    settings.DEAD_MAN_URL = f"http://{host}/ping"
+    settings.DEAD_MAN_URL, settings.OUTGOING_ALLOWED = f"http://{host}/ping", ["127.0.0.0/8"]
     heartbeats.finished("sweep", NOW)
     assert dead_man.tell_if_swept(NOW - timedelta(minutes=1))
     assert seen == [("/ping", "")]
@@ -244,7 +244,7 @@ def test_the_outside_watch_hears_of_a_sweep_that_ended(asked_sites, settings, db
 
 def test_the_outside_watch_hears_nothing_of_a_sweep_that_died_or_left_somebody(asked_sites, settings, db):
     host, seen = asked_sites
-    settings.DEAD_MAN_URL = f"http://{host}/ping"
+    settings.DEAD_MAN_URL, settings.OUTGOING_ALLOWED = f"http://{host}/ping", ["127.0.0.0/8"]
     heartbeats.finished("sweep", NOW - timedelta(hours=1))
     assert not dead_man.tell_if_swept(NOW)
     heartbeats.finished("sweep", NOW, behind=3)
@@ -253,7 +253,7 @@ def test_the_outside_watch_hears_nothing_of_a_sweep_that_died_or_left_somebody(a
 
 
 def test_an_outside_watch_that_is_away_harms_nothing(settings, db):
-    settings.DEAD_MAN_URL = "http://127.0.0.1:9/"
+    settings.DEAD_MAN_URL, settings.OUTGOING_ALLOWED = "http://127.0.0.1:9/", ["127.0.0.0/8"]
     heartbeats.finished("sweep", NOW)
     assert not dead_man.tell_if_swept(NOW)
 
