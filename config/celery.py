@@ -68,6 +68,11 @@ app.conf.update(
             "schedule": 60.0,  # a worker is woken for each; this finds what it missed
             "options": {"expires": 55},
         },
+        "forget forms that were kept for their hour": {
+            "task": "monitoring.tasks.drop_kept_forms",
+            "schedule": 900.0,
+            "options": {"expires": 850},
+        },
         "forget old mail about accounts": {
             "task": "monitoring.tasks.drop_old_account_mail",
             "schedule": 12 * 3600.0,

@@ -14,6 +14,8 @@ from monitoring import heartbeats, review
 from monitoring.web.administration import may_administer, may_audit
 from patients import access
 
+from .sessions import left_for_page
+
 NAVIGATION = [
     ("worklist", gettext_noop("Worklist")),
     ("patients", gettext_noop("Patients")),
@@ -30,6 +32,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     """Nothing but the version for people who have not signed in."""
     common = {"version": settings.VERSION, "production": settings.PRODUCTION}
     viewer = getattr(request, "viewer", access.NOBODY)
+    common |= left_for_page(request)
     common |= {"may_administer": may_administer(viewer), "may_audit": may_audit(viewer)}
     common["may_research"] = viewer.may_anywhere(access.Permission.RESEARCH)
     if not viewer.clinic_ids:

@@ -19,7 +19,15 @@ from patients.models import Membership, Role, User
 
 FREE = frozenset({Role.COORDINATOR})  # who holds no other role may do without; and does well to have one
 _OPEN = frozenset(  # what somebody may open who has yet to set it up
-    {"second_step", "account_logout", "account_login", "account_reauthenticate", "set_language", "session"}
+    {
+        "second_step",
+        "account_logout",
+        "account_login",
+        "account_reauthenticate",
+        "set_language",
+        "session",
+        "kept_forms",
+    }
 )
 
 

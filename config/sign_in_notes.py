@@ -21,6 +21,7 @@ from patients.models import User
 
 from . import devices
 from .accounts import address_of, typed_address
+from .sessions import begin
 
 STRANGER = "somebody at the sign-in page"
 
@@ -65,6 +66,7 @@ def _noting(act: str) -> Any:
 
 def _signed_in(sender: Any, request: HttpRequest, user: User, response: HttpResponse, **more: Any) -> None:
     """Audit it, tell the owner of a browser that was never here, and let this one be known next time."""
+    begin(request, timezone.now())
     methods = [record["method"] for record in request.session.get("account_authentication_methods", [])]
     record_authentication(request, user, method="signed_in", reauthenticated=True)  # who has just come in is confirmed
     audit.note(_by(user, request), "sign_in", object=f"user-{user.pk}", after={"by": methods, **_where(request)})

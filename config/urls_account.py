@@ -2,9 +2,12 @@
 
 from django.urls import path
 
-from . import joining, second_step
+from . import joining, second_step, sessions
 
 urlpatterns = [
     path("invitation/", joining.invitation, name="invitation"),
+    path("session/", sessions.session, name="session"),
+    path("kept/", sessions.kept, name="kept_forms"),
+    path("kept/<int:pk>/discard/", sessions.drop, name="kept_form_drop"),
     path("second-step/", second_step.page, name="second_step"),
 ]

@@ -7,7 +7,18 @@ from django.utils import timezone
 
 from patients import access
 
-from . import account_mail, census, dead_man, drafts, merging, pipeline, staff_notices, status, webhook_delivery
+from . import (
+    account_mail,
+    census,
+    dead_man,
+    drafts,
+    kept_forms,
+    merging,
+    pipeline,
+    staff_notices,
+    status,
+    webhook_delivery,
+)
 from .imports import waiting
 
 MOST_HELPERS = 8
@@ -60,6 +71,11 @@ def send_digests() -> None:
 @shared_task(name="monitoring.tasks.send_account_mail", soft_time_limit=840, time_limit=870)
 def send_account_mail() -> None:
     account_mail.send_waiting(now=timezone.now())
+
+
+@shared_task(name="monitoring.tasks.drop_kept_forms")
+def drop_kept_forms() -> None:
+    kept_forms.drop_forgotten(now=timezone.now())
 
 
 @shared_task(name="monitoring.tasks.drop_old_account_mail")

@@ -8,9 +8,10 @@ import fcntl
 import gc
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,17 @@ def services_in_use(request: pytest.FixtureRequest) -> Services | None:
         result: Services = request.getfixturevalue("services")
         return result
     return None
+
+
+def as_signed_in(client: Any, user: Any) -> Any:
+    """The client with a session in which the user has signed in by password just now."""
+    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    session = client.session
+    session["begun_at"] = session["seen_at"] = time.time()
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+    return client
 
 
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
@@ -255,12 +267,17 @@ def make_user() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def _long_sessions(settings: Any) -> None:
+    """Tests travel through time; those of the time-outs set their own."""
+    settings.SESSION_IDLE = settings.SESSION_LASTS = timedelta(days=36_500)
+
+
 @pytest.fixture
 def sign_in(client: Any) -> Callable[[Any], Any]:
-    """`sign_in(user)` gives a test client with that user's session."""
+    """`sign_in(user)` gives a test client with the session of somebody who has just signed in."""
 
     def sign(user: Any) -> Any:
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
-        return client
+        return as_signed_in(client, user)
 
     return sign

@@ -22,6 +22,7 @@ from patients.models import Clinic, Membership, Role, User
 
 from .. import invitations, staff_roles
 from .administration import administrator, sections_of
+from .confirming import confirmed
 from .entry import signed_in
 from .forms.staff import ReasonForm, RolesForm, StaffForm
 from .worklist_filters import with_query
@@ -145,6 +146,7 @@ def _factors_of(users: list[User]) -> dict[int, str]:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "HEAD", "POST"])
 def staff_new(request: HttpRequest) -> HttpResponse:
     """Invite somebody into a clinic by mail; they hold the roles once they accept."""
@@ -184,6 +186,7 @@ def invitation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "HEAD", "POST"])
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     """One person's account and roles, each clinic's a form of its own."""

@@ -20,6 +20,7 @@ from schedules import feedback, rehearsal, reminders, substitutes, volume
 from schedules.models import DeliveryEvent, Reminder, Substitute
 
 from .. import heartbeats, mailing, worklist
+from .confirming import confirmed
 from .entry import signed_in
 
 PAGE = 50
@@ -165,6 +166,7 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @signed_in
+@confirmed
 @require_POST
 def switch(request: HttpRequest, clinic_id: int) -> HttpResponse:
     """Stop one clinic's mail, and nothing else, or let it go on."""

@@ -24,6 +24,7 @@ from .. import bookings, census, outreach, worklist
 from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
 from . import exports
+from .confirming import ask_to_confirm, is_confirmed
 from .entry import signed_in
 from .finding_words import day_words
 from .worklist_filters import Narrowing, narrow, staff_for
@@ -421,6 +422,8 @@ def export(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
     """The whole of a tab as a file, with its filters and without its pages."""
     if tab not in worklist.TABS or kind not in exports.KINDS:
         raise Http404(tab)
+    if tab == "all" and not is_confirmed(request):
+        return ask_to_confirm(request)
     viewer = access.viewer_of(request)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)

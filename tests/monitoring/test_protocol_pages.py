@@ -21,6 +21,7 @@ from schedules import adoption
 from schedules.guideline.protocol import DEFAULT, WORDINGS, Protocol, Visit
 from schedules.guideline.vignettes import vignettes
 from schedules.models import ProtocolVersion
+from tests.conftest import as_signed_in
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 LESION = {"necrosis": True, "lesion_volume_percent": 12, "volume_method": "MRI_3D_SEGMENTATION"}
@@ -33,7 +34,7 @@ def _on_a_monday():
 
 
 def signed_in(client, user):
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    as_signed_in(client, user)
     client.staff = user
     return client
 
