@@ -44,10 +44,10 @@ READ, RECORD, WORK, DECIDE, IMPORT, ADMINISTER, AUDIT, RESEARCH = Permission
 
 PAGES: Final[dict[str, Row]] = {
     **_rows(("healthz", "readyz", "metrics", "set_language", "mail_events"), ANYONE),
-    **_rows(("invitation", "patient_check", "patient_wishes", "patient_stop", "calendar_feed"), ANYONE),
+    **_rows(("invitation", "session", "patient_check", "patient_wishes", "patient_stop", "calendar_feed"), ANYONE),
     **_rows(("api_docs", "api_schema", "api_schema_yaml"), ANYONE),
     **_rows(("worklist", "notifications", "search"), ACCOUNT),
-    **_rows(("second_step", "profile", "own_sessions", "kept_form", "stay_signed_in"), ACCOUNT),  # some are to come
+    **_rows(("second_step", "profile", "kept_forms", "kept_form_drop"), ACCOUNT),
     "styleguide": Row((STYLE,), (STYLE,)),
     # The registry
     **_rows(("worklist_tab", "worklist_export", "worklist_views", "worklist_view_remove", "worklist_bulk"), READ),
