@@ -31,7 +31,8 @@ from .vocabulary import (
 )
 
 _day = date.fromisoformat
-_Maker = Callable[..., Any]
+_Row = list[Any]  # hip, id, supersedes, on, and the columns of its list
+_Maker = Callable[[str, str | None, date, _Row], Any]
 
 # Values as JSON has them -> as the record has them. A table is faster than the enum's own search.
 _MODALITY = {str(one): one for one in Modality}
@@ -45,50 +46,45 @@ _JIC: dict[str | None, JicType | None] = {None: None, **{str(one): one for one i
 _NO_VIEWS: frozenset[View] = frozenset()
 
 
-def _decimal(written: str | None) -> Any:
-    return None if written is None else Decimal(written)
-
-
-def _imaging(key: str, old: str | None, on: date, modality: str, views: list[str], *read: Any) -> record.Imaging:
-    diagnostic, necrosis, effusion, edema, percent, cm3, method, crescent, depression, narrowed, suspected = read
+def _imaging(key: str, old: str | None, on: date, row: _Row) -> record.Imaging:
+    views, percent, cm3, depression = row[5], row[10], row[11], row[14]
     return record.Imaging(
-        key, on, _MODALITY[modality], frozenset([_VIEW[view] for view in views]) if views else _NO_VIEWS, diagnostic,
-        necrosis, effusion, edema, percent and Decimal(percent), cm3 and Decimal(cm3), _METHOD[method],
-        _CRESCENT[crescent], depression and Decimal(depression), narrowed, suspected, old,
+        key, on, _MODALITY[row[4]], frozenset([_VIEW[view] for view in views]) if views else _NO_VIEWS,
+        row[6], row[7], row[8], row[9], percent and Decimal(percent), cm3 and Decimal(cm3), _METHOD[row[12]],
+        _CRESCENT[row[13]], depression and Decimal(depression), row[15], row[16], old,
     )  # fmt: skip
 
 
-def _staging(key: str, old: str | None, on: date, system: str, version: str, code: str) -> record.Staging:
-    return record.Staging(key, on, _SYSTEM[system], version, code, old)
+def _staging(key: str, old: str | None, on: date, row: _Row) -> record.Staging:
+    return record.Staging(key, on, _SYSTEM[row[4]], row[5], row[6], old)
 
 
-def _symptom(key: str, old: str | None, on: date, source: str, *said: Any) -> record.Symptom:
-    symptomatic, nrs, sudden, night, weight = said
-    return record.Symptom(key, on, _SOURCE[source], symptomatic, nrs, sudden, night, weight, old)
+def _symptom(key: str, old: str | None, on: date, row: _Row) -> record.Symptom:
+    return record.Symptom(key, on, _SOURCE[row[4]], row[5], row[6], row[7], row[8], row[9], old)
 
 
-def _score(key: str, old: str | None, on: date, instrument: str, value: str) -> record.Score:
-    return record.Score(key, on, _INSTRUMENT[instrument], Decimal(value), old)
+def _score(key: str, old: str | None, on: date, row: _Row) -> record.Score:
+    return record.Score(key, on, _INSTRUMENT[row[4]], Decimal(row[5]), old)
 
 
-def _procedure(key: str, old: str | None, on: date, kind: str, adjuncts: list[str]) -> record.Procedure:
-    return record.Procedure(key, on, ProcedureKind(kind), frozenset(map(Adjunct, adjuncts)), old)
+def _procedure(key: str, old: str | None, on: date, row: _Row) -> record.Procedure:
+    return record.Procedure(key, on, ProcedureKind(row[4]), frozenset(map(Adjunct, row[5])), old)
 
 
-def _decision(key: str, old: str | None, on: date, action: str, outcome: str) -> record.Decision:
-    return record.Decision(key, on, Action(action), Outcome(outcome), old)
+def _decision(key: str, old: str | None, on: date, row: _Row) -> record.Decision:
+    return record.Decision(key, on, Action(row[4]), Outcome(row[5]), old)
 
 
-def _location(key: str, old: str | None, on: date, jic_type: str | None, kerboul: str | None) -> record.Location:
-    return record.Location(key, on, _JIC[jic_type], _decimal(kerboul), old)
+def _location(key: str, old: str | None, on: date, row: _Row) -> record.Location:
+    return record.Location(key, on, _JIC[row[4]], row[5] and Decimal(row[5]), old)
 
 
-def _ending(key: str, old: str | None, on: date, reason: str) -> record.Ending:
-    return record.Ending(key, on, EndReason(reason), old)
+def _ending(key: str, old: str | None, on: date, row: _Row) -> record.Ending:
+    return record.Ending(key, on, EndReason(row[4]), old)
 
 
-def _bmi(key: str, old: str | None, on: date, value: str) -> record.Bmi:
-    return record.Bmi(on, Decimal(value), key, old)
+def _bmi(key: str, old: str | None, on: date, row: _Row) -> record.Bmi:
+    return record.Bmi(on, Decimal(row[4]), key, old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +142,11 @@ _BMI = _List("bmi", "patients_bmireading", ("value",), _bmi, decimals=frozenset(
 # Its only parts are the names of our own tables and columns. Each list is read by its index on the patient.
 _CHARTS = (
     "SELECT p.id, p.clinic_id, c.time_zone, p.record_version, p.enrolled_on, p.born_on, p.died_on,"  # noqa: S608
-    " (SELECT json_object_agg(h.side, h.id) FROM patients_hip h WHERE h.patient_id = p.id),"
+    " json_build_array((SELECT json_object_agg(h.side, h.id) FROM patients_hip h WHERE h.patient_id = p.id),"
     " (SELECT json_agg(DISTINCT e.kind) FROM patients_exposure e"
     " WHERE e.patient_id = p.id AND e.withdrawn_at IS NULL), "
     + ", ".join(one.sql() for one in (_BMI, *_HIP_LISTS.values()))
-    + " FROM patients_patient p JOIN patients_clinic c ON c.id = p.clinic_id WHERE p.id "
+    + ") FROM patients_patient p JOIN patients_clinic c ON c.id = p.clinic_id WHERE p.id "
 )
 _OF_ONE, _OF_MANY = _CHARTS + "= %s", _CHARTS + "= ANY(%s::bigint[]) ORDER BY p.id"  # a plan for one suits no thousand
 
@@ -182,16 +178,15 @@ def _chart(
     enrolled_on: date,
     born_on: date | None,
     died_on: date | None,
-    hips: dict[str, int],
-    conditions: list[str] | None,
-    bmi: list[list[Any]] | None,
-    *lists: list[list[Any]] | None,
+    facts: list[Any],
 ) -> Chart:
+    hips: dict[str, int]
+    hips, conditions, bmi, *lists = facts
     by_hip: dict[int, dict[str, tuple[Any, ...]]] = {hip: {} for hip in hips.values()}
     for (name, of), rows in zip(_HIP_LISTS.items(), lists, strict=True):
         if rows:
-            for hip, facts in _facts(of, rows).items():
-                by_hip[hip][name] = tuple(facts)
+            for hip, told in _facts(of, rows).items():
+                by_hip[hip][name] = tuple(told)
     whole = record.PatientRecord(
         enrolled_on=enrolled_on,
         left=record.HipRecord(Side.LEFT, **by_hip[hips["left"]]),
@@ -209,9 +204,13 @@ def _facts(of: _List, rows: list[list[Any]]) -> dict[Any, list[Any]]:
     known = {row[1] for row in rows}
     kind, make = of.kind, of.make
     found: dict[Any, list[Any]] = {}
-    for hip, pk, old, on, *values in rows:
-        fact = make(f"{kind}-{pk}", f"{kind}-{old}" if old in known else None, _day(on), *values)
-        found.setdefault(hip, []).append(fact)
+    for row in rows:
+        hip, pk, old, on = row[:4]
+        fact = make(f"{kind}-{pk}", f"{kind}-{old}" if old in known else None, _day(on), row)
+        if hip in found:
+            found[hip].append(fact)
+        else:
+            found[hip] = [fact]
     return found
 
 
