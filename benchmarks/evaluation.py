@@ -1,19 +1,24 @@
-"""Reading, evaluating and recording on the patients that a database holds; each beside its baseline in the same run.
+"""Reading, sweeping, recording, census and agreement on the patients that a database holds, beside their baselines.
 
-    DATA_DIR=/path .venv/bin/python benchmarks/evaluation.py --patients 2000
+    DATA_DIR=/path .venv/bin/python benchmarks/evaluation.py --patients 2000 [--only reading sweep-all ...]
 
-Needs a migrated database with at least that many patients (benchmarks/simulate.py makes them). Everything that is
-written is rolled back. The baselines: one patient after the other through the same code, and the guideline alone.
+Needs a migrated database of simulated patients of its own (`manage.py simulate_registry`): sweeps are real, by
+processes of their own, and are committed; at the end everybody is swept again as of today. Every figure of time comes
+with the processor's time of our process and of PostgreSQL, which other work on the machine disturbs less.
 """
 
 import argparse
+import multiprocessing
 import os
+import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -22,88 +27,188 @@ import django
 
 django.setup()
 
-from django.db import connection, transaction  # noqa: E402
+from django.db import connection, connections, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from monitoring import census, pipeline  # noqa: E402
-from monitoring.models import EvaluationRun  # noqa: E402
+from benchmarks.one_by_one import evaluate_one  # noqa: E402
+from monitoring import census, evaluating, pipeline  # noqa: E402
+from monitoring.models import EvaluationRun, HipEvaluation  # noqa: E402
 from patients import access, recording  # noqa: E402
 from patients.models import Clinic, Imaging, Patient, SymptomReport, Visit  # noqa: E402
-from patients.reading import read_records  # noqa: E402
+from patients.reading import read_charts  # noqa: E402
 from patients.recording import today_at  # noqa: E402
 from patients.vocabulary import Side  # noqa: E402
+from schedules import adoption  # noqa: E402
 from schedules.guideline.evaluation import evaluate  # noqa: E402
-from schedules.guideline.protocol import Protocol  # noqa: E402
 
-CHUNK = 500
+CHUNK = 1000
 ROUNDS = 3
+WORKERS = 2
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def chunks(ids: list[int], size: int) -> list[list[int]]:
-    return [ids[start : start + size] for start in range(0, len(ids), size)]
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and of the processor: ours, and those of our connection to PostgreSQL."""
+
+    wall: float
+    ours: float
+    database: float
+
+    def per(self, count: int, unit: float = 1e6) -> str:
+        wall, ours, database = (unit * one / max(count, 1) for one in (self.wall, self.ours, self.database))
+        return f"{wall:9.0f} ({ours:.0f} + {database:.0f})"
 
 
-def median_seconds(work: Callable[[], None]) -> float:
-    """The median of three runs, each rolled back."""
-    taken = []
+def cost_of(work: Callable[[], Any]) -> Cost:
+    """The median by the clock of three runs, each rolled back."""
+    costs = []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
     for _ in range(ROUNDS):
         with transaction.atomic():
-            began = time.perf_counter()
+            began = time.perf_counter(), time.process_time(), _seconds_of(backend)
             work()
-            taken.append(time.perf_counter() - began)
+            costs.append(
+                Cost(
+                    time.perf_counter() - began[0],
+                    time.process_time() - began[1],
+                    _seconds_of(backend) - began[2],
+                )
+            )
             transaction.set_rollback(True)
-    return statistics.median(taken)
+    return sorted(costs, key=lambda cost: cost.wall)[ROUNDS // 2]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--patients", type=int, default=1000)
-    wanted = parser.parse_args().patients
-    with access.system_run("benchmark") as viewer:
-        ids = list(Patient.objects.order_by("id").values_list("id", flat=True)[:wanted])
-        print(f"{len(ids)} patients; a median of {ROUNDS} runs each")
-        if not ids:
-            sys.exit("There are no patients; run benchmarks/simulate.py first.")
-        measure_reading(ids)
-        measure_evaluating(ids)
-        measure_recording(ids[:100], viewer)
-        measure_census()
-        transaction.set_rollback(True)
+def _seconds_of(pid: int) -> float:
+    """Of the processor, by a process of this machine."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(told[11]) + int(told[12])) / TICKS
+
+
+def chunks(ids: list[int], size: int = CHUNK) -> Iterator[list[int]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
+
+
+def peak() -> int:
+    """Megabytes of memory of this process at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def measure_reading(ids: list[int]) -> None:
     with CaptureQueriesContext(connection) as asked:
-        read_records(ids[:CHUNK])
-    batch = median_seconds(lambda: [read_records(chunk) for chunk in chunks(ids, CHUNK)] and None)
-    few = ids[: min(len(ids), 200)]
-    single = median_seconds(lambda: [read_records([pk]) for pk in few] and None) / len(few) * len(ids)
-    print(f"reading      {1e6 * batch / len(ids):7.0f} us a patient, {len(asked)} queries a chunk of {CHUNK}")
-    print(f"  one by one {1e6 * single / len(ids):7.0f} us a patient; ratio {single / batch:.1f}")
+        read_charts(ids[:CHUNK])
+    few, first = ids[:200], peak()
+    single = cost_of(lambda: [read_charts([pk]) for pk in few])
+    all_of_them = cost_of(lambda: [None for chunk in chunks(ids) if read_charts(chunk) is None])
+    print(f"reading      {all_of_them.per(len(ids))} us a patient, {len(asked)} query a chunk of {CHUNK}")
+    print(f"  one by one {single.per(len(few))} us a patient")
+    print(f"  memory: {first} MB after one chunk, {peak()} MB after {len(ids) * ROUNDS}")
 
 
 def measure_evaluating(ids: list[int]) -> None:
+    """In this process, nothing changed: reading, deciding, comparing; beside the same by objects, one after another."""
     now = timezone.now()
     run = EvaluationRun.objects.create(kind="benchmark", actor="benchmark")
+    some, few = ids[:CHUNK], ids[:50]
+    charts = read_charts(some)
+    in_force = adoption.protocol_in_force(now.date())
+    alone = cost_of(lambda: [evaluate(chart.record, in_force, now.date()) for chart in charts])
+    ours = cost_of(lambda: evaluating.evaluate_patients(some, run=run, now=now))
+    single = cost_of(lambda: [evaluating.evaluate_patients([pk], run=run, now=now) for pk in few])
+    objects = cost_of(lambda: [evaluate_one(pk, in_force, now) for pk in few])
+    print(f"evaluating   {ours.per(len(some))} us a patient, {len(some)} at once, nothing changed")
+    print(f"  guideline alone  {alone.per(len(some))} us")
+    print(f"  one by one {single.per(len(few))} us")
+    print(f"  by objects {objects.per(len(few))} us, ratio {objects.wall / len(few) / (ours.wall / len(some)):.1f}")
 
-    def sweep(size: int, of: list[int]) -> Callable[[], None]:
-        return lambda: [pipeline.evaluate_patients(part, run=run, now=now) for part in chunks(of, size)] and None
 
-    records = list(read_records(ids).values())
-    today = now.date()
-    alone = median_seconds(lambda: [evaluate(record, Protocol(), today) for record in records] and None)
-    batch = median_seconds(sweep(CHUNK, ids))
-    few = ids[: min(len(ids), 100)]
-    single = median_seconds(sweep(1, few)) / len(few) * len(ids)
-    print(f"sweep, all   {len(ids) / batch:7.0f} patients/s on one core (nothing changed)")
-    print(f"  one by one {len(ids) / single:7.0f} patients/s; ratio {single / batch:.1f}")
-    print(f"  guideline alone {1e6 * alone / len(ids):.0f} us of {1e6 * batch / len(ids):.0f} us a patient")
+# ---- Sweeps, by real processes
+
+
+def _work(now: datetime, sizes: "multiprocessing.Queue[int]") -> None:
+    while pipeline.work_share(now) is not None:
+        pass
+    sizes.put(peak())
+    connections.close_all()
+
+
+def swept_by_workers(now: datetime, *, everything: bool = False) -> tuple[float, int, int, int]:
+    """Seconds, patients, changed, and megabytes of the largest worker."""
+    began = time.perf_counter()
+    pipeline.plan_sweep(now, everything=everything)
+    connections.close_all()
+    sizes: multiprocessing.Queue[int] = multiprocessing.Queue()
+    workers = [multiprocessing.Process(target=_work, args=(now, sizes)) for _ in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    most = max(sizes.get() for _ in workers)
+    for worker in workers:
+        worker.join()
+    pipeline.finish_sweeps(now)
+    run = EvaluationRun.objects.filter(planned__isnull=False).order_by("-id").first()
+    assert run is not None and run.finished_at, "a sweep that did not finish"
+    return time.perf_counter() - began, run.patients, run.changed, most
+
+
+def measure_today() -> None:
+    now = timezone.now()
+    pipeline.sweep(now)
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        pipeline.sweep(now)
+        taken.append(1000 * (time.perf_counter() - began))
+    print(f"sweep-today  nothing due: {statistics.median(taken):.0f} ms")
+    for day in range(1, ROUNDS + 1):
+        seconds, patients, changed, memory = swept_by_workers(now + timedelta(days=day))
+        each = 1000 * seconds / max(patients, 1)
+        print(
+            f"  day {day}: {patients} due, {changed} changed, {seconds:.2f} s, {each:.2f} ms each, {memory} MB a worker"
+        )
+
+
+def measure_all() -> None:
+    """Under another protocol, so that every row is written anew, and back again."""
+    now = timezone.now()
+    real = adoption.protocol_in_force, adoption.in_force_from
+    other = replace(adoption.protocol_in_force(now.date()), name="benchmark")
+    for by_day, of_rows in ((lambda _day: other, lambda _rows, _day: other), real):
+        adoption.protocol_in_force, adoption.in_force_from = by_day, of_rows
+        seconds, patients, changed, memory = swept_by_workers(now)
+        rate = patients / seconds
+        print(
+            f"sweep-all    {rate:7.0f} patients/s by {WORKERS} workers: {patients} in {seconds:.1f} s,"
+            f" {changed} changed, {memory} MB a worker"
+        )
+
+
+def measure_agreement() -> None:
+    """As many days later, each swept for what changes on it: how many answers differ from fresh ones."""
+    now = timezone.now() + timedelta(days=ROUNDS)
+    pipeline.sweep(now)
+    differing = hips = 0
+    with access.system_run("benchmark"):
+        for chunk in chunks(list(Patient.objects.order_by("id").values_list("id", flat=True))):
+            stored = dict(HipEvaluation.objects.filter(patient__in=chunk).values_list("hip_id", "answer"))
+            for chart in read_charts(chunk):
+                today = now.astimezone(chart.zone).date()
+                for hip in evaluate(chart.record, adoption.protocol_in_force(today), today).to_json()["hips"]:
+                    hips += 1
+                    differing += stored.get(chart.hip_ids[hip["side"]]) != hip
+    print(f"agree        {differing} of {hips} hips differ from a fresh evaluation")
 
 
 def measure_recording(ids: list[int], viewer: access.Viewer) -> None:
     """A visit with radiographs and symptoms of both hips: facts, audit, evaluation, plan, flags, reviews, reminders."""
     clinics = {clinic.pk: clinic for clinic in Clinic.objects.all()}
-    taken = []
+    taken, asked = [], 0
     for pk in ids:
         patient = Patient.objects.get(pk=pk)
         if patient.died_on:
@@ -117,29 +222,62 @@ def measure_recording(ids: list[int], viewer: access.Viewer) -> None:
                 (side, SymptomReport(on=day, source="clinician", symptomatic=True, pain_nrs=3)),
             )
         ]
-        with transaction.atomic():
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
             began = time.perf_counter()
             recording.record_facts(pk, facts, by=viewer.actor, visit=Visit(on=day))
             taken.append(1000 * (time.perf_counter() - began))
+            asked = max(asked, len(queries))
             transaction.set_rollback(True)
     taken.sort()
     p95 = taken[int(len(taken) * 0.95) - 1]
     print(
-        f"record a visit for both hips: p50 {statistics.median(taken):.0f} ms, p95 {p95:.0f} ms ({len(taken)} visits)"
+        f"record       a visit for both hips: p50 {statistics.median(taken):.0f} ms, p95 {p95:.0f} ms,"
+        f" {asked} statements at most ({len(taken)} visits)"
     )
 
 
 def measure_census() -> None:
     clinic = max(Clinic.objects.all(), key=lambda one: one.patients.count())
     hips = 2 * clinic.patients.count()
-    counted = median_seconds(lambda: census.count_hips(clinic, timezone.now().date()) and None)
-    with connection.cursor() as cursor:
-        began = time.perf_counter()
-        cursor.execute("SELECT count(*) FROM patients_hip")
-        bare = time.perf_counter() - began
+    counted = cost_of(lambda: census.count_hips(clinic, timezone.now().date()))
+
+    def bare() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM patients_hip WHERE clinic_id = %s", [clinic.pk])
+
+    floor = cost_of(bare)
     print(
-        f"census       {counted:.3f} s for {hips} hips; count(*) over the hips {bare:.4f} s, ratio {counted / bare:.0f}"
+        f"census       {counted.wall:.3f} s for {hips} hips; count(*) over the same rows {floor.wall:.4f} s,"
+        f" ratio {counted.wall / floor.wall:.0f}"
     )
+
+
+NAMES = ("reading", "evaluating", "record", "census", "sweep-today", "agree", "sweep-all")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patients", type=int, default=1000)
+    parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
+    chosen = parser.parse_args()
+    with access.system_run("benchmark") as viewer:
+        ids = list(Patient.objects.order_by("id").values_list("id", flat=True)[: chosen.patients])
+        if not ids or Patient.objects.filter(synthetic=False).exists():
+            sys.exit("This wants a database of simulated patients alone; manage.py simulate_registry makes them.")
+        print(f"{len(ids)} patients; medians of {ROUNDS} runs; in brackets processor time, ours + PostgreSQL's")
+        for name, measure in (
+            ("reading", lambda: measure_reading(ids)),
+            ("evaluating", lambda: measure_evaluating(ids)),
+            ("record", lambda: measure_recording(ids[:100], viewer)),
+            ("census", measure_census),
+        ):
+            if name in chosen.only:
+                measure()
+        transaction.set_rollback(True)
+    for name, measure in (("sweep-today", measure_today), ("agree", measure_agreement), ("sweep-all", measure_all)):
+        if name in chosen.only:
+            measure()
+    pipeline.sweep(timezone.now(), everything=True)
 
 
 if __name__ == "__main__":

@@ -4,21 +4,20 @@ import gc
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from patients.changes import Actor
-from patients.prepared import rows_of
-from patients.reading import Chart, read_charts
+from patients.prepared import Steps, rows_of_each, together
+from patients.reading import Chart, asking_charts, charts_from
 from patients.rows import add_rows, put_rows
 from schedules import adoption, reminders
 from schedules.guideline.evaluation import Answer, evaluate
-from schedules.guideline.protocol import Protocol
-from schedules.plans import WINDOW_FIELDS, HipPlan, PatientWindow, reconcile_plans
+from schedules.plans import WINDOW_FIELDS, HipPlan, PatientWindow, reconciling_plans
 
 from . import review
-from .flags import HipFindings, reconcile_flags
+from .flags import HipFindings, reconciling_flags
 from .models import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation
 
 log = logging.getLogger(__name__)
@@ -51,6 +50,11 @@ class _Outcome:
     patients: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     failed: list[int] = field(default_factory=list)
+    changed: set[int] = field(default_factory=set)  # patients of whom what is stored differs
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self.patients) + len(self.failed), len(self.changed), len(self.failed))
 
 
 def evaluate_patients(patient_ids: Iterable[int], *, run: EvaluationRun, now: datetime) -> Counts:
@@ -58,29 +62,13 @@ def evaluate_patients(patient_ids: Iterable[int], *, run: EvaluationRun, now: da
     transaction, which must see their clinics; a patient whose evaluation fails is counted and left stale."""
     with _without_collecting():
         outcome = _evaluate(list(patient_ids), now)
-        changed = _changed_hips(outcome)
-        _store(outcome, changed, run)
-    return Counts(
-        patients=len(outcome.patients) + len(outcome.failed),
-        changed=len({hip["patient_id"] for hip in changed}),
-        failed=len(outcome.failed),
-    )
+        _store(outcome, run.actor, run.pk)
+    return outcome.counts
 
 
 def evaluate_recorded(patient_id: int, by: Actor, now: datetime) -> None:
     """Evaluate the patient who was recorded by somebody, as a run of its own, in the caller's transaction."""
-    outcome = _evaluate([patient_id], now)
-    changed = _changed_hips(outcome)
-    run = EvaluationRun.objects.create(
-        kind="recording",
-        actor=by.name[:120],
-        started_at=now,
-        finished_at=now,
-        patients=len(outcome.patients) + len(outcome.failed),
-        changed=bool(changed),
-        failed=len(outcome.failed),
-    )
-    _store(outcome, changed, run)
+    _store(_evaluate([patient_id], now), by.name[:120])
 
 
 @contextmanager
@@ -98,13 +86,11 @@ def _without_collecting() -> Iterator[None]:
 def _evaluate(patient_ids: Collection[int], now: datetime) -> _Outcome:
     """The answers for these patients as of their clinics' today. Nothing is written."""
     outcome = _Outcome(now)
-    protocols: dict[date, Protocol] = {}
-    for chart in read_charts(patient_ids):
+    versions, charts = rows_of_each([adoption.asking_in_force(now), asking_charts(patient_ids)])
+    for chart in charts_from(charts):
         today = now.astimezone(chart.zone).date()
-        if today not in protocols:
-            protocols[today] = adoption.protocol_in_force(today)
         try:
-            answer = evaluate(chart.record, protocols[today], today)
+            answer = evaluate(chart.record, adoption.in_force_from(versions, today), today)
         except Exception:
             log.exception("the guideline failed on patient %s", chart.patient_id)
             outcome.failed.append(chart.patient_id)
@@ -196,43 +182,61 @@ def _hip_evaluation(chart: Chart, hip_id: int, plain: Mapping[str, Any]) -> dict
 _ANSWERS = "SELECT hip_id, answer::json FROM monitoring_hipevaluation WHERE hip_id = ANY(%s::bigint[])"
 
 
-def _changed_hips(outcome: _Outcome) -> list[dict[str, Any]]:
-    """The evaluations that differ from what is stored of their hips."""
-    if not outcome.hips:
-        return []
-    before = dict(rows_of(_ANSWERS, [list(outcome.hips)]))
-    return [hip for pk, hip in outcome.hips.items() if before.get(pk) != hip["answer"]]
-
-
+_NEXT_RUN = "SELECT nextval(pg_get_serial_sequence('monitoring_evaluationrun', 'id'))"
 _SEEN = "DELETE FROM monitoring_unevaluated WHERE patient_id = ANY(%s::bigint[])"
 
 
-def _store(outcome: _Outcome, changed: list[dict[str, Any]], run: EvaluationRun) -> None:
-    """Write what differs from what is stored, and that it was looked at."""
+def _store(outcome: _Outcome, actor: str, run_id: int | None = None) -> None:
+    """Write what differs from what is stored, and that it was looked at; without a run, as one of its own."""
     if outcome.failed:
         PatientEvaluation.objects.filter(patient__in=outcome.failed).update(
             error="The guideline could not be applied; see the log."
         )
-    if not outcome.patients:
+    if run_id and not outcome.patients:
         return
-    put_rows(HipEvaluation, changed, key=("hip_id",))
-    put_rows(PatientEvaluation, outcome.patients, key=("patient_id",))
-    rows_of(_SEEN, [[patient["patient_id"] for patient in outcome.patients]])
-    reconcile_plans(outcome.plans)
-    reconcile_flags(outcome.findings, outcome.now)
-    review.reconcile_cases(outcome.findings, outcome.now)
-    reminders.reconcile_reminders(outcome.windows, actor=Actor(name=run.actor), now=outcome.now)
-    add_rows(EvaluationReceipt, _receipts(outcome, {hip["patient_id"] for hip in changed}, run))
+    together(
+        _storing_answers(outcome, actor, run_id),
+        reconciling_plans(outcome.plans),
+        reconciling_flags(outcome.findings, outcome.now),
+        review.reconciling_cases(outcome.findings, outcome.now),
+        reminders.reconciling_reminders(outcome.windows, actor=Actor(name=actor), now=outcome.now),
+    )
 
 
-def _receipts(outcome: _Outcome, patient_ids: Collection[int], run: EvaluationRun) -> list[dict[str, Any]]:
+def _storing_answers(outcome: _Outcome, actor: str, run_id: int | None) -> Steps:
+    stored, *next_run = yield [(_ANSWERS, [list(outcome.hips)]), *([] if run_id else [(_NEXT_RUN, [])])]
+    before: dict[int, dict[str, Any]] = dict(stored)
+    hips = [hip for pk, hip in outcome.hips.items() if before.get(pk) != hip["answer"]]
+    outcome.changed |= {hip["patient_id"] for hip in hips}
+    own_run = next_run[0][0][0] if next_run else None
+    yield [
+        *put_rows(HipEvaluation, hips, key=("hip_id",)),
+        *put_rows(PatientEvaluation, outcome.patients, key=("patient_id",)),
+        (_SEEN, [[patient["patient_id"] for patient in outcome.patients]]),
+        *add_rows(EvaluationRun, [_run(own_run, actor, outcome)] if own_run else []),
+        *add_rows(EvaluationReceipt, _receipts(outcome, run_id or own_run)),
+    ]
+
+
+def _run(pk: int, actor: str, outcome: _Outcome) -> dict[str, Any]:
+    return {
+        "id": pk,
+        "kind": "recording",
+        "actor": actor,
+        "started_at": outcome.now,
+        "finished_at": outcome.now,
+        **asdict(outcome.counts),
+    }
+
+
+def _receipts(outcome: _Outcome, run_id: int | None) -> list[dict[str, Any]]:
     return [
         {
-            "run_id": run.pk,
+            "run_id": run_id,
             **{name: patient[name] for name in ("clinic_id", "patient_id", "record_version", "protocol", "as_of")},
             "answer": outcome.answers[patient["patient_id"]],
             "at": outcome.now,
         }
         for patient in outcome.patients
-        if patient["patient_id"] in patient_ids
+        if patient["patient_id"] in outcome.changed
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from patients.access import Viewer
-from patients.prepared import rows_of
+from patients.prepared import Steps
 from patients.rows import put_rows
 
 from .models import Flag
@@ -32,23 +32,22 @@ class HipFindings:
     findings: tuple[Mapping[str, Any], ...]
 
 
-def reconcile_flags(wanted: Mapping[int, HipFindings], now: datetime) -> None:
+def reconciling_flags(wanted: Mapping[int, HipFindings], now: datetime) -> Steps:
     """Open, bring up to date and close the flags of these hips (by id); a finding that returns opens its old row."""
     patients = sorted({hip.patient_id for hip in wanted.values()})
-    standing = {
-        (hip_id, rule, since): (pk, content)
-        for pk, hip_id, rule, since, *content in rows_of(_OPEN, [patients])
-        if hip_id in wanted
-    }
+    (rows,) = yield [(_OPEN, [patients])]
+    standing = {(hip_id, rule, since): (pk, content) for pk, hip_id, rule, since, *content in rows if hip_id in wanted}
     put: list[dict[str, Any]] = []
     for hip in wanted.values():
         for finding in hip.findings:
             _pk, content = standing.pop((hip.hip_id, finding["rule"], finding["since"]), (None, None))
             if content != [finding[name] for name in CONTENT]:
                 put.append(_row(hip, finding, now))
-    put_rows(Flag, put, key=("hip_id", "rule", "since"), but={"opened_at": _OPENED_AT})
-    if standing:
-        rows_of(_CLOSE, [now, [pk for pk, _content in standing.values()]])
+    closed = [pk for pk, _content in standing.values()]
+    yield [
+        *put_rows(Flag, put, key=("hip_id", "rule", "since"), but={"opened_at": _OPENED_AT}),
+        *([(_CLOSE, [now, closed])] if closed else []),
+    ]
 
 
 def _row(hip: HipFindings, finding: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from patients import recording
 from patients.access import Permission, Viewer
 from patients.changes import Actor
 from patients.models import Decision, Membership, Role, User
-from patients.prepared import rows_of
+from patients.prepared import Steps
 from patients.vocabulary import Action
 
 from . import audit
@@ -62,14 +62,13 @@ CONTENT = ("rule", "urgency", "since", "act_by", "because", "evidence", "level")
 _Question = tuple[int, str]  # hip and action
 
 
-def reconcile_cases(wanted: Mapping[int, HipFindings], now: datetime) -> None:
+def reconciling_cases(wanted: Mapping[int, HipFindings], now: datetime) -> Steps:
     """Open a case for each finding that asks a person, bring standing ones up to date, close those answered."""
     asked = _asked(wanted)
     patients = sorted({hip.patient_id for hip in wanted.values()})
+    (rows,) = yield [(_OPEN, [patients])]
     stored: dict[_Question, tuple[int, list[Any]]] = {
-        (hip_id, action): (pk, content)
-        for hip_id, action, pk, *content in rows_of(_OPEN, [patients])
-        if hip_id in wanted
+        (hip_id, action): (pk, content) for hip_id, action, pk, *content in rows if hip_id in wanted
     }
     _open({key: content for key, content in asked.items() if key not in stored}, wanted, now)
     other = {pk: asked.get(key) for key, (pk, content) in stored.items() if asked.get(key) != content}

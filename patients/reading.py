@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from . import record
-from .prepared import rows_of
+from .prepared import Ask, Rows, rows_of
 from .vocabulary import (
     Action,
     Adjunct,
@@ -165,9 +165,17 @@ class Chart:
 
 def read_charts(patient_ids: Iterable[int]) -> list[Chart]:
     """The charts of these patients in the order of their ids; one that cannot be seen is missing. One query."""
+    return charts_from(rows_of(*asking_charts(patient_ids)))
+
+
+def asking_charts(patient_ids: Iterable[int]) -> Ask:
     ids = list(patient_ids)
-    found = rows_of(_OF_ONE, ids) if len(ids) == 1 else rows_of(_OF_MANY, [ids])
-    return [_chart(*row) for row in found]
+    return (_OF_ONE, ids) if len(ids) == 1 else (_OF_MANY, [ids])
+
+
+def charts_from(rows: Rows) -> list[Chart]:
+    """The charts asked for."""
+    return [_chart(*row) for row in rows]
 
 
 def _chart(

@@ -1,6 +1,7 @@
 """Rows: many rows of one table added or changed by one statement, whose text is the same for any number of them.
 
-A row is a mapping of columns to values as JSON has them; dates and decimals may stay what they are.
+What is returned is for `patients.prepared` to run, and is nothing where there are no rows. A row is a mapping of
+columns to values as JSON has them; dates and decimals may stay what they are.
 """
 
 import json
@@ -11,45 +12,38 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model
 
-from .prepared import rows_of
+from .prepared import Ask
 
 Row = Mapping[str, Any]
 
 
-def add_rows(model: type[Model], rows: Sequence[Row], *, returning: str = "") -> list[tuple[Any, ...]]:
-    """Insert these rows, all with the same columns; returns what is asked for of each, in no order."""
-    return _write(_insert(model, tuple(rows[0])) + _returning(returning), rows) if rows else []
+def add_rows(model: type[Model], rows: Sequence[Row]) -> list[Ask]:
+    """Insert these rows, all with the same columns."""
+    return _asking(_insert(model, tuple(rows[0])), rows) if rows else []
 
 
-def add_missing_rows(model: type[Model], rows: Sequence[Row]) -> None:
+def add_missing_rows(model: type[Model], rows: Sequence[Row]) -> list[Ask]:
     """Insert those of these rows whose key is not there yet."""
-    if rows:
-        _write(f"{_insert(model, tuple(rows[0]))} ON CONFLICT DO NOTHING", rows)
+    return _asking(f"{_insert(model, tuple(rows[0]))} ON CONFLICT DO NOTHING", rows) if rows else []
 
 
 def put_rows(
     model: type[Model], rows: Sequence[Row], *, key: tuple[str, ...], but: Mapping[str, str] | None = None
-) -> None:
+) -> list[Ask]:
     """Insert these rows, or bring the one with the same key to these values.
 
     `but`: column -> the expression that it gets where the row is there, of `old` and `excluded`.
     """
-    if rows:
-        _write(_upsert(model, tuple(rows[0]), key, tuple((but or {}).items())), rows)
+    return _asking(_upsert(model, tuple(rows[0]), key, tuple((but or {}).items())), rows) if rows else []
 
 
-def change_rows(model: type[Model], rows: Sequence[Row]) -> None:
+def change_rows(model: type[Model], rows: Sequence[Row]) -> list[Ask]:
     """Set the columns of the rows with these ids."""
-    if rows:
-        _write(_update(model, tuple(rows[0])), rows)
+    return _asking(_update(model, tuple(rows[0])), rows) if rows else []
 
 
-def _write(statement: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    return rows_of(statement, [json.dumps(rows, default=str)])
-
-
-def _returning(columns: str) -> str:
-    return f" RETURNING {columns}" if columns else ""
+def _asking(statement: str, rows: Sequence[Row]) -> list[Ask]:
+    return [(statement, [json.dumps(rows, default=str)])]
 
 
 @lru_cache(maxsize=64)

@@ -1,13 +1,13 @@
 """Adoption: which version of the protocol is in force on a day."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from django.utils import timezone
 
 from patients.changes import Actor
-from patients.prepared import rows_of
+from patients.prepared import Ask, Rows, rows_of
 
 from .guideline.protocol import Protocol
 from .models import ProtocolVersion
@@ -38,6 +38,28 @@ def protocol_in_force(day: date) -> Protocol:
     """The approved version with the latest date not after `day`; the default where none was adopted yet."""
     found = rows_of(_IN_FORCE, [day])
     return _protocol(*found[0]) if found else DEFAULT
+
+
+_AROUND = """
+SELECT in_force_from, digest, parameters::text FROM schedules_protocolversion
+ WHERE state = 'approved' AND in_force_from <= %(last)s
+   AND in_force_from >= COALESCE((SELECT max(in_force_from) FROM schedules_protocolversion
+                                   WHERE state = 'approved' AND in_force_from <= %(first)s), %(first)s)
+ ORDER BY in_force_from DESC
+"""
+_DAY = timedelta(days=1)
+
+
+def asking_in_force(now: datetime) -> Ask:
+    """The versions that are in force anywhere on earth at this moment."""
+    today = now.astimezone(UTC).date()
+    return _AROUND, {"first": today - _DAY, "last": today + _DAY}
+
+
+def in_force_from(rows: Rows, day: date) -> Protocol:
+    """Of the versions asked for, the one in force on `day`."""
+    found = next((parameters for since, *parameters in rows if since <= day), None)
+    return _protocol(*found) if found else DEFAULT
 
 
 def ensure_default(actor: Actor) -> ProtocolVersion:

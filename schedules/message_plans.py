@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import QuerySet
 
 from patients.models import Clinic
-from patients.prepared import rows_of
+from patients.prepared import Ask, Rows
 
 from .eligibility import MAIL_FROM, MAIL_UNTIL
 from .ladder import LADDER, Choice, Rung, chosen
@@ -50,11 +50,17 @@ _LADDERS = (
 )
 
 
-def ladders_of(clinic_ids: Collection[int], now: datetime) -> dict[int, tuple[date, tuple[Rung, ...]]]:
-    """What day it is in each of these clinics, and the steps that it sends; in one query."""
+Ladders = Mapping[int, tuple[date, tuple[Rung, ...]]]  # by clinic: what day it is there, and the steps that it sends
+
+
+def asking_ladders(clinic_ids: Collection[int]) -> Ask:
+    return _LADDERS, [list(clinic_ids)]
+
+
+def ladders_from(rows: Rows, now: datetime) -> Ladders:
+    """The ladder of each clinic asked for."""
     return {
-        clinic: (now.astimezone(ZoneInfo(zone)).date(), chosen(_choices(steps or {})))
-        for clinic, zone, steps in rows_of(_LADDERS, [list(clinic_ids)])
+        clinic: (now.astimezone(ZoneInfo(zone)).date(), chosen(_choices(steps or {}))) for clinic, zone, steps in rows
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from patients.prepared import rows_of
+from patients.prepared import Steps
 from patients.rows import change_rows, put_rows
 
 from .models import Plan
@@ -45,13 +45,14 @@ _CURRENT = (  # its only parts are the names of our own columns
 )
 
 
-def reconcile_plans(wanted: Mapping[int, HipPlan | None]) -> int:
-    """Make the current plan of each hip (by id) what is wanted; None: the hip has no window. Returns rows written.
+def reconciling_plans(wanted: Mapping[int, HipPlan | None]) -> Steps:
+    """Make the current plan of each hip (by id) what is wanted; None: the hip has no window.
 
     A later cycle keeps the earlier plan as kept; a cycle derived anew from corrected facts closes it; one that is
     wanted again becomes current again.
     """
-    current = {hip_id: stored for hip_id, *stored in rows_of(_CURRENT, [list(wanted)])}
+    (rows,) = yield [(_CURRENT, [list(wanted)])]
+    current = {hip_id: stored for hip_id, *stored in rows}
     left: list[dict[str, Any]] = []  # written first: a hip has one current plan at a time
     put: list[dict[str, Any]] = []
     now = timezone.now()
@@ -66,9 +67,7 @@ def reconcile_plans(wanted: Mapping[int, HipPlan | None]) -> int:
                 left.append({"id": pk, **_left(cycle_on, want)})
         if want is not None:
             put.append(_current(want) | {"updated_at": now})
-    change_rows(Plan, left)
-    put_rows(Plan, put, key=("hip_id", "cycle_on"))
-    return len(left) + len(put)
+    yield [*change_rows(Plan, left), *put_rows(Plan, put, key=("hip_id", "cycle_on"))]
 
 
 def _left(cycle_on: date, want: HipPlan | None) -> dict[str, Any]:

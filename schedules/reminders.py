@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop as _
 
 from patients.changes import Actor, Change, announce
 from patients.models import Clinic, Patient
-from patients.prepared import rows_of
+from patients.prepared import Ask, Steps, rows_of_each, together
 from patients.recording import lock_patient
 from patients.rows import add_missing_rows, change_rows
 
@@ -20,7 +20,7 @@ from . import rehearsal, substitutes
 from .circumstances import cases_for
 from .eligibility import Action, Eligibility, Reason, Verdict, decide, morning
 from .ladder import rung_of, steps_of
-from .message_plans import ladders_of
+from .message_plans import asking_ladders, ladders_from
 from .models import Plan, Reminder, ReminderEvent, Substitute
 from .plans import PatientWindow
 from .substitutes import UNREACHED, remember
@@ -150,6 +150,11 @@ SELECT id, patient_id, cycle_on, due_on, step, send_on, state, reason, appointme
 
 
 def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: Actor, now: datetime) -> None:
+    """Make the reminders of these patients what their windows call for, at once; see `reconciling_reminders`."""
+    together(reconciling_reminders(windows, actor=actor, now=now))
+
+
+def reconciling_reminders(windows: Mapping[int, PatientWindow | None], *, actor: Actor, now: datetime) -> Steps:
     """Make the reminders of these patients what their windows call for; None: no follow-up is asked for.
 
     Steps are added by natural key. What is still planned for another window is cancelled, and comes back when that
@@ -157,8 +162,12 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
     mail at most. What was sent, is being sent or may have been sent stays as it is. A fixed number of queries.
     """
     asked = [window for window in windows.values() if window is not None]
-    ladders = ladders_of({window.clinic_id for window in asked}, now) if asked else {}
-    stored = _stored(windows, {window.cycle_on for window in asked}, now)
+    clinics, mails, to_do = yield [
+        asking_ladders({window.clinic_id for window in asked}),
+        _asking_stored(windows, {window.cycle_on for window in asked}, now),
+        substitutes.asking_for_open(windows.keys()),
+    ]
+    ladders, stored = ladders_from(clinics, now), [_Stored(*row) for row in mails]
     known = {row.key: row for row in stored if not row.about_appointment}
     new: list[dict[str, Any]] = []
     elsewhere: list[tuple[_Stored, date]] = []
@@ -185,7 +194,7 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
     for reason, ids in _cancellations(known.values(), windows, called_for).items():
         move(ids, State.CANCELLED, out_of=[State.PLANNED], at=now, by=actor, reason=reason)
     _move_days(elsewhere)
-    add_missing_rows(Reminder, new)
+    yield add_missing_rows(Reminder, new)
     move(revived, State.PLANNED, out_of=[State.CANCELLED], at=now, by=actor, reason=CALLED_FOR_AGAIN)
     if unreached:
         ready = _may_go_now(unreached, now)
@@ -193,13 +202,13 @@ def reconcile_reminders(windows: Mapping[int, PatientWindow | None], *, actor: A
         Reminder.objects.filter(id__in=ready, attempts__gt=0, state=State.PLANNED).update(attempts=0)
         left = {row.id for row in unreached} - set(ready)
         substitutes.open_for(left, by=actor, at=now)
-    substitutes.reconsider(windows.keys(), by=actor, at=now)
+    if to_do or unreached:
+        substitutes.reconsider(windows.keys(), by=actor, at=now)
 
 
-def _stored(patient_ids: Iterable[int], cycles: Collection[date], now: datetime) -> list[_Stored]:
+def _asking_stored(patient_ids: Iterable[int], cycles: Collection[date], now: datetime) -> Ask:
     yesterday = now.date() - timedelta(days=1)
-    asked = {"patients": list(patient_ids), "cycles": list(cycles), "yesterday": yesterday}
-    return [_Stored(*row) for row in rows_of(_STORED, asked)]
+    return _STORED, {"patients": list(patient_ids), "cycles": list(cycles), "yesterday": yesterday}
 
 
 def _move_days(elsewhere: Iterable[tuple[_Stored, date]]) -> None:
@@ -210,7 +219,7 @@ def _move_days(elsewhere: Iterable[tuple[_Stored, date]]) -> None:
         asked = ReminderEvent.objects.filter(reminder__in=early, reason__startswith=ASKED_FOR_NOW)
         for pk in asked.values_list("reminder_id", flat=True):
             days.pop(pk, None)
-    change_rows(Reminder, [{"id": pk, "send_on": day, "not_before": None} for pk, day in days.items()])
+    rows_of_each(change_rows(Reminder, [{"id": pk, "send_on": day, "not_before": None} for pk, day in days.items()]))
 
 
 def _new(window: PatientWindow, step: Reminder.Step, send_on: date, too_late: bool, now: datetime) -> dict[str, Any]:

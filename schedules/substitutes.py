@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop as _
 from patients.changes import Actor
 from patients.models import Clinic, ContactWish, Patient
 from patients.models.patient import Channel
-from patients.prepared import rows_of
+from patients.prepared import Ask, rows_of
 from patients.recording import lock_patient, today_at
 
 from .circumstances import ASKING, cases_for
@@ -206,12 +206,17 @@ def _drop(outcomes: Mapping[int, str], *, by: Actor, at: datetime) -> int:
 _TO_DO_FOR = "SELECT id FROM schedules_substitute WHERE patient_id = ANY(%s::bigint[]) AND state = 'open'"
 
 
+def asking_for_open(patient_ids: Collection[int]) -> Ask:
+    """Whether anything is to be done for any of these patients: no rows when there is not."""
+    return _TO_DO_FOR, [list(patient_ids)]
+
+
 def reconsider(patient_ids: Collection[int], *, by: Actor, at: datetime) -> None:
     """What is to be done for these patients follows from what is known now: dropped, put off, or done another way.
 
     A fixed number of queries; one where nothing is open.
     """
-    ids = [pk for (pk,) in rows_of(_TO_DO_FOR, [list(patient_ids)])]
+    ids = [pk for (pk,) in rows_of(*asking_for_open(patient_ids))]
     if ids:
         rows = Substitute.objects.filter(pk__in=ids).select_related("reminder__patient", "reminder__clinic")
         settle(list(rows.order_by("id")), by=by, at=at)

@@ -22,7 +22,7 @@ from monitoring.models import (
 from monitoring.simulation.registry import Order, simulate
 from patients import access
 from patients.models import Clinic, Patient
-from patients.prepared import rows_of
+from patients.prepared import rows_of, rows_of_each
 from patients.reading import read_charts
 from patients.rows import change_rows, put_rows
 from schedules.guideline.evaluation import evaluate
@@ -193,7 +193,7 @@ def test_rows_are_written_by_one_statement_that_keeps_quotes_and_nothing(clinic,
     enrol(clinic)
     plan = Plan.objects.first()
     said = {"because": 'He said "wait", {so} \\ we\tdo: größer ≥ 3 %s', "kept_on": None}
-    change_rows(Plan, [{"id": plan.pk, **said}])
+    rows_of_each(change_rows(Plan, [{"id": plan.pk, **said}]))
     plan.refresh_from_db()
     assert (plan.because, plan.kept_on) == (said["because"], None)
 
@@ -201,7 +201,7 @@ def test_rows_are_written_by_one_statement_that_keeps_quotes_and_nothing(clinic,
 def test_a_row_with_a_known_key_is_brought_to_new_values(clinic, enrol):
     patient = enrol(clinic)
     known = PatientEvaluation.objects.filter(patient=patient).values().get()
-    put_rows(PatientEvaluation, [known | {"due_on": date(2030, 1, 1)}], key=("patient_id",))
+    rows_of_each(put_rows(PatientEvaluation, [known | {"due_on": date(2030, 1, 1)}], key=("patient_id",)))
     assert PatientEvaluation.objects.get(patient=patient).due_on == date(2030, 1, 1)
 
 
