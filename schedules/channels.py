@@ -50,10 +50,24 @@ class Outcome:
     after_recipient: bool = False
 
 
-class Channel(Protocol):
-    """A way to hand over mails one after the other. `send` never raises; closing twice has no effect."""
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A mail to one recipient, as it goes over SMTP."""
 
-    def send(self, message: EmailMessage) -> Outcome: ...
+    sender: str
+    recipient: str
+    content: bytes
+
+
+class Channel(Protocol):
+    """A way to hand over mails one after the other. `send` never raises; closing twice has no effect.
+
+    `takes_wire`: it may be given bytes.
+    """
+
+    takes_wire: bool
+
+    def send(self, message: EmailMessage | Wire) -> Outcome: ...
 
     def is_well(self) -> bool | None:
         """False where the server takes no mail from us to anybody, None where it cannot be asked."""
@@ -189,9 +203,10 @@ class BackendChannel:
 
     def __init__(self, backend: BaseEmailBackend) -> None:
         self.backend = backend
+        self.takes_wire = isinstance(backend, CarefulBackend)
         self._served = 0  # mails that this connection has taken
 
-    def send(self, message: EmailMessage) -> Outcome:
+    def send(self, message: EmailMessage | Wire) -> Outcome:
         if unreachable := self._open():
             return unreachable
         outcome = self._hand_over(message)
@@ -237,11 +252,14 @@ class BackendChannel:
             return Outcome(Ending.UNREACHABLE, f"The mail server cannot be reached: {_words(fault)}")
         return None
 
-    def _hand_over(self, message: EmailMessage) -> Outcome | None:
+    def _hand_over(self, message: EmailMessage | Wire) -> Outcome | None:
         """The outcome, or None when a connection that had served before was closed on us before the mail was out."""
         served, self._served = self._served, self._served + 1
         try:
-            self.backend.send_messages([message])
+            if isinstance(message, Wire):
+                self.backend.connection.sendmail(message.sender, [message.recipient], message.content)  # type: ignore[attr-defined]
+            else:
+                self.backend.send_messages([message])
         except Exception as fault:
             client = self._client()
             stage = client.stage if client else Stage.RECIPIENT

@@ -174,12 +174,14 @@ def useful_until(step: str, day: date) -> date:
 
 def _booked_until(window: Plan, appointments: Iterable[Appointment], clinic: Clinic) -> date | None:
     """The last day for which an appointment within the reach of the ladder holds it back."""
-    ladder_ends = max(until for _rung, _send_on, until in steps_of(window))
     days = [
         one.starts_at.astimezone(clinic.zone).date()
         for one in appointments
         if one.is_standing and one.purpose in INSTEAD_OF_FOLLOW_UP
     ]
+    if not days:
+        return None
+    ladder_ends = max(until for _rung, _send_on, until in steps_of(window))
     return max((day + DAYS_TO_ENTER for day in days if window.opens_on <= day <= ladder_ends), default=None)
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from patients.changes import Actor
 from patients.models import Clinic
+from patients.prepared import rows_of
 from patients.recording import today_at
 
 from . import pace, rehearsal, substitutes
@@ -23,24 +23,33 @@ from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
 from .leases import LEASE
 from .mail import message_id
 from .message_plans import clinics_with_wishes
-from .models import Reminder
+from .models import Appointment, Reminder
 from .reminders import move
 
 State = Reminder.State
-AHEAD = 200  # mails decided on in one transaction, of which each claim takes its part
+AHEAD = (20, 200)  # mails decided on in one transaction, of which each claim takes its part: at least, at most
 FRESH = timedelta(seconds=2)  # no claim rests on an older decision
 RESERVED = timedelta(seconds=10)  # for which other workers leave alone what this one has decided on
 
 
 @dataclass
 class Ahead:
-    """Mails that may go by a decision of `at`, reserved and not claimed yet."""
+    """Mails that may go by a decision of `at`, reserved and not claimed yet. `claimed`: how many of them were."""
 
     rows: list[Reminder] = field(default_factory=list)
     at: datetime | None = None
+    claimed: int = 0
 
     def is_fresh(self, now: datetime) -> bool:
         return bool(self.rows) and self.at is not None and now - self.at <= FRESH
+
+    def without(self, many: int) -> "Ahead":
+        return Ahead(self.rows[many:], self.at, self.claimed + len(self.rows[:many]))
+
+    def next_size(self) -> int:
+        """How many to decide on next: more when all were claimed while fresh, otherwise as many as were."""
+        wanted = self.claimed if self.rows else 2 * self.claimed
+        return min(max(wanted, AHEAD[0]), AHEAD[1])
 
 
 @dataclass
@@ -57,10 +66,23 @@ class Decided:
 
 def ripe(now: datetime) -> QuerySet[Reminder]:
     """Planned mails whose day has come in clinics where mail is on, not held, and it is day."""
+    return _ripe_in(_awake(now), now)
+
+
+def _awake(now: datetime) -> list[Clinic]:
+    """The clinics where mail is on, not held, and it is day."""
+    found = clinics_with_wishes(Clinic.objects.filter(mail_stopped=False))
+    return [
+        clinic
+        for clinic, wishes in found
+        if not wishes.held and (clinic.synthetic or is_daytime(now, clinic.zone, wishes.hours))
+    ]
+
+
+def _ripe_in(clinics: Iterable[Clinic], now: datetime) -> QuerySet[Reminder]:
     days: dict[date, list[int]] = {}
-    for clinic, wishes in clinics_with_wishes(Clinic.objects.filter(mail_stopped=False)):
-        if not wishes.held and (clinic.synthetic or is_daytime(now, clinic.zone, wishes.hours)):
-            days.setdefault(today_at(clinic, now), []).append(clinic.pk)
+    for clinic in clinics:
+        days.setdefault(today_at(clinic, now), []).append(clinic.pk)
     if not days:
         return Reminder.objects.none()
     due = Q()
@@ -74,21 +96,29 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
     """The next mails that may be due, locked with their patients; what another worker or writer holds is left out.
 
     The patient's lock keeps two mails to one patient apart, and holds back whoever is recording why none should go.
+    Patient, clinic and appointment are loaded.
     """
-    rows = ripe(now).select_related("patient", "clinic", "appointment")
-    locked = rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
-    return list(locked.order_by("send_on", "id")[:limit])
+    clinics = {clinic.pk: clinic for clinic in _awake(now)}
+    rows = _ripe_in(clinics.values(), now).select_related("patient")
+    locked = list(
+        rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient")).order_by("send_on", "id")[:limit]
+    )
+    told = Appointment.objects.in_bulk({row.appointment_id for row in locked if row.appointment_id})
+    for row in locked:
+        row.clinic = clinics[row.clinic_id]
+        row.appointment = told.get(row.appointment_id)
+    return locked
 
 
 # ---- Deciding
 
 
-def decide_ahead(owner: str, *, least: int, now: datetime, by: Actor) -> tuple[Ahead, Decided]:
+def decide_ahead(owner: str, *, size: int, now: datetime, by: Actor) -> tuple[Ahead, Decided]:
     """Decide on the next mails that are due, keep what is decided against them, and reserve those that may go.
 
     Reserved: still planned, and left alone by other workers for a moment. For the caller's transaction.
     """
-    due = _lock_due(now, max(least, AHEAD))
+    due = _lock_due(now, size)
     cases = cases_for(due, now)
     verdicts = [(row, decide(cases[row.pk])) for row in due]
     may_go = _one_a_patient([row for row, verdict in verdicts if verdict.action == Action.SEND])
@@ -154,14 +184,15 @@ WITH free AS MATERIALIZED (
        FOR NO KEY UPDATE OF r, p SKIP LOCKED
 ), claimed AS (
     UPDATE schedules_reminder r
-       SET state = 'sending', reason = '', not_before = NULL, decided_at = %(now)s, lease_until = %(lease_until)s,
-           attempts = r.attempts + 1, sent_to = COALESCE(NULLIF(%(rehearsal)s, ''), free.email),
-           language = free.language, message_id = free.message_id
+       SET state = 'sending', reason = '', not_before = NULL, decided_at = %(now)s::timestamptz,
+           lease_until = %(lease_until)s::timestamptz, attempts = r.attempts + 1,
+           sent_to = COALESCE(NULLIF(%(rehearsal)s::text, ''), free.email), language = free.language,
+           message_id = free.message_id
       FROM free WHERE r.id = free.id
  RETURNING r.id, r.clinic_id, r.attempts, r.sent_to, free.email, free.language
 ), told AS (
     INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
-    SELECT clinic_id, id, %(now)s, 'sending', '', %(by)s FROM claimed
+    SELECT clinic_id, id, %(now)s::timestamptz, 'sending', '', %(by)s::text FROM claimed
 )
 SELECT id, attempts, sent_to, email, language FROM claimed
 """
@@ -188,11 +219,9 @@ def claim(rows: Sequence[Reminder], owner: str, *, since: datetime | None, now: 
         "rehearsal": rehearsal.recipient(),
         "by": by.name[:120],
     }
-    with connection.cursor() as cursor:
-        if since is not None:
-            cursor.execute(_LOCK, asked)
-        cursor.execute(_CLAIM, asked)
-        claimed = {pk: told for pk, *told in cursor.fetchall()}
+    if since is not None:
+        rows_of(_LOCK, asked)
+    claimed = {pk: told for pk, *told in rows_of(_CLAIM, asked)}
     for row in rows:
         if row.pk in claimed:
             row.state, row.claimed_by, row.lease_until = State.SENDING, owner, lease_until

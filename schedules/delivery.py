@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from django.core.mail import EmailMessage
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
@@ -22,7 +23,7 @@ from patients import access
 from patients.changes import Actor
 
 from . import claiming, mail_server, rehearsal, return_path, storing, substitutes, volume
-from .channels import Channel, Ending, Outcome, default_channel
+from .channels import Channel, Ending, Outcome, Wire, default_channel
 from .claiming import Ahead, ripe
 from .leases import DRAIN_FOR, LEASE, MARGIN, WORKER_DIED, owner_name
 from .mail import compose
@@ -30,6 +31,7 @@ from .mail_server import PutOff
 from .models import MailServer, Reminder
 from .reminders import move
 from .storing import Blame, Errand
+from .wire import wire_of
 
 __all__ = [
     "LEASE",
@@ -129,11 +131,11 @@ def _turn(run: Run) -> list[Reminder]:
         states = _store(run, now)
         if not fresh:
             claiming.release(ahead.rows, run.owner)
-            ahead, decided = claiming.decide_ahead(run.owner, least=run.together, now=now, by=BY)
+            ahead, decided = claiming.decide_ahead(run.owner, size=max(run.together, ahead.next_size()), now=now, by=BY)
         rows = ahead.rows[: run.together]
         since = ahead.at if fresh else None
         claimed = claiming.claim(rows, run.owner, since=since, now=now, by=BY)
-    run.ahead = Ahead(ahead.rows[run.together :], ahead.at)  # from here on it is committed
+    run.ahead = ahead.without(run.together)  # from here on it is committed
     run.tally.states += states + decided.states
     run.tally.later += decided.later
     run.tally.more = bool(decided.looked_at)
@@ -170,13 +172,21 @@ def _send(run: Run, reminder: Reminder) -> Outcome:
     if reminder.lease_until is None or run.clock() > reminder.lease_until - MARGIN:
         return Outcome(Ending.NOT_TRIED, "The run took too long.")
     try:
-        message = compose(reminder, reminder.patient, reminder.clinic)
-        rehearsal.redirect(message)
-        return_path.mark(message, reminder)
+        message = _written(reminder, wire=run.channel.takes_wire)
     except Exception as fault:
         log.exception("reminder %s could not be written", reminder.pk)
         return Outcome(Ending.UNWRITABLE, f"The mail could not be written: {type(fault).__name__}")
     return run.channel.send(message)
+
+
+def _written(reminder: Reminder, *, wire: bool) -> EmailMessage | Wire:
+    """The mail: as bytes of a form where that may be, and otherwise put together by the library."""
+    if wire and not rehearsal.recipient() and (written := wire_of(reminder, reminder.patient, reminder.clinic)):
+        return written
+    message = compose(reminder, reminder.patient, reminder.clinic)
+    rehearsal.redirect(message)
+    return_path.mark(message, reminder)
+    return message
 
 
 def _insist(act: Callable[[], T]) -> T:

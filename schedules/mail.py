@@ -139,7 +139,7 @@ WORDINGS: dict[str, Callable[[str, str], Wording]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """All that a mail's words depend on, except what is this patient's own: that is put into the slots of its form."""
 
     step: str
@@ -153,7 +153,7 @@ class _Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """The words of one kind of mail, with slots in place of what is the patient's own."""
 
     subject: str
@@ -166,7 +166,7 @@ _SLOT = re.compile("|".join(SLOTS.values()))
 
 
 @lru_cache(maxsize=256)
-def _form(kind: _Kind) -> _Form:
+def form_of(kind: Kind) -> Form:
     """Templates and style sheet cost more than everything else of a mail, and are the same for most: made once."""
     with override(kind.language):
         wording = WORDINGS[kind.step](kind.clinic, SLOTS["day"])
@@ -187,66 +187,84 @@ def _form(kind: _Kind) -> _Form:
         }
         text = render_to_string("schedules/mail/reminder.txt", context)
         html = _CSS.inline(render_to_string("schedules/mail/reminder.html", context))
-    return _Form(_one_line(wording.subject), text.strip() + "\n", html)
+    return Form(_one_line(wording.subject), text.strip() + "\n", html)
+
+
+def kind_of(reminder: Reminder, patient: Patient, clinic: Clinic) -> Kind:
+    appointment = reminder.appointment
+    return Kind(
+        step=reminder.step,
+        language=patient.language,
+        clinic=_one_line(clinic.mail_name),
+        telephone=clinic.telephone,
+        address=clinic.address,
+        hours=_one_line(clinic.opening_hours),
+        reply_to=clinic.reply_to,
+        placed=bool(appointment and appointment.place.strip()),
+    )
+
+
+def own_words(reminder: Reminder, patient: Patient, clinic: Clinic, form: Form) -> dict[str, str]:
+    """What is put into the slots of this patient's mail."""
+    appointment = reminder.appointment
+    if appointment:
+        with override(patient.language):
+            day = moment_written_out(appointment.starts_at, clinic)
+    else:
+        day = _day_in(patient.language, reminder.due_on)
+    return {
+        SLOTS["patient"]: _one_line(patient.display_name),
+        SLOTS["day"]: day,
+        SLOTS["place"]: _one_line(appointment.place) if appointment else "",
+        SLOTS["checkurl"]: url_of(link_of(reminder, Purpose.CHECK)) if SLOTS["checkurl"] in form.text else "",
+        SLOTS["wishesurl"]: url_of(link_of(reminder, Purpose.WISHES)),
+    }
 
 
 def compose(reminder: Reminder, patient: Patient, clinic: Clinic) -> EmailMultiAlternatives:
     """The mail of one reminder, ready to be handed over, in the patient's language."""
-    name, appointment = _one_line(clinic.mail_name), reminder.appointment
-    place = _one_line(appointment.place) if appointment else ""
-    form = _form(
-        _Kind(
-            step=reminder.step,
-            language=patient.language,
-            clinic=name,
-            telephone=clinic.telephone,
-            address=clinic.address,
-            hours=_one_line(clinic.opening_hours),
-            reply_to=clinic.reply_to,
-            placed=bool(place),
-        )
+    kind = kind_of(reminder, patient, clinic)
+    form = form_of(kind)
+    own = own_words(reminder, patient, clinic, form)
+    stop, name = url_of(link_of(reminder, Purpose.STOP)), message_id(reminder)
+    html = _filled(form.html, {slot: escape(words) for slot, words in own.items()})
+    message = put_together(
+        kind, _filled(form.subject, own), _filled(form.text, own), html, to=patient.email, message_id=name, stop=stop
     )
-    with override(patient.language):
-        day = moment_written_out(appointment.starts_at, clinic) if appointment else written_out(reminder.due_on)
-    own = {
-        SLOTS["patient"]: _one_line(patient.display_name),
-        SLOTS["day"]: day,
-        SLOTS["place"]: place,
-        SLOTS["checkurl"]: url_of(link_of(reminder, Purpose.CHECK)) if SLOTS["checkurl"] in form.text else "",
-        SLOTS["wishesurl"]: url_of(link_of(reminder, Purpose.WISHES)),
-    }
+    if reminder.appointment:
+        calendar_files.attach(message, reminder.appointment, patient=patient, clinic=clinic)
+    return message
+
+
+def put_together(
+    kind: Kind, subject: str, text: str, html: str, *, to: str, message_id: str, stop: str
+) -> EmailMultiAlternatives:
+    """The parts of a mail of this kind under its headers. `stop`: the address of one-click unsubscribing."""
+    stops = [stop]
+    if kind.reply_to:
+        stops.append(f"mailto:{kind.reply_to}?subject=STOP")
     message = EmailMultiAlternatives(
-        subject=_filled(form.subject, own),
-        body=_filled(form.text, own),
-        from_email=formataddr((name, sender_address())),
-        to=[patient.email],
-        reply_to=[clinic.reply_to] if clinic.reply_to else None,
-        headers=_headers(reminder, patient, clinic),
+        subject=subject,
+        body=text,
+        from_email=formataddr((kind.clinic, sender_address())),
+        to=[to],
+        reply_to=[kind.reply_to] if kind.reply_to else None,
+        headers={
+            "Message-ID": message_id,
+            "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "All",
+            "Content-Language": kind.language,
+            "List-Unsubscribe": ", ".join(f"<{one}>" for one in stops),
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
     )
-    message.attach_alternative(_filled(form.html, {slot: escape(words) for slot, words in own.items()}), "text/html")
-    if appointment:
-        calendar_files.attach(message, appointment, patient=patient, clinic=clinic)
+    message.attach_alternative(html, "text/html")
     return message
 
 
 def _filled(text: str, own: Mapping[str, str]) -> str:
     """Every slot filled in one pass: what is put in is not looked at again."""
     return _SLOT.sub(lambda slot: own[slot[0]], text)
-
-
-def _headers(reminder: Reminder, patient: Patient, clinic: Clinic) -> dict[str, str]:
-    headers = {
-        "Message-ID": message_id(reminder),
-        "Auto-Submitted": "auto-generated",
-        "X-Auto-Response-Suppress": "All",
-        "Content-Language": patient.language,
-    }
-    stops = [url_of(link_of(reminder, Purpose.STOP))]
-    if clinic.reply_to:
-        stops.append(f"mailto:{clinic.reply_to}?subject=STOP")
-    headers["List-Unsubscribe"] = ", ".join(f"<{stop}>" for stop in stops)
-    headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    return headers
 
 
 def message_id(reminder: Reminder) -> str:
@@ -259,7 +277,18 @@ def message_id(reminder: Reminder) -> str:
 
 
 def sender_address() -> str:
-    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+    return _address_in(settings.DEFAULT_FROM_EMAIL)
+
+
+@lru_cache(maxsize=8)
+def _address_in(field: str) -> str:
+    return parseaddr(field)[1]
+
+
+@lru_cache(maxsize=4096)
+def _day_in(language: str, day: date) -> str:
+    with override(language):
+        return written_out(day)
 
 
 def written_out(day: date) -> str:

@@ -20,7 +20,7 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 
-from .channels import Ending, Outcome
+from .channels import Ending, Outcome, Wire
 
 OURS = (401, 402, 403, 404, 405)  # the key, the account or the address of the interface: no fault of the mail
 BUSY = (429, 503)
@@ -33,10 +33,14 @@ NOT_TAKEN = frozenset({"failed", "invalid", "rejected"})
 class ProviderChannel:
     """One HTTP session of an anymail backend, kept between mails. `send` never raises."""
 
+    takes_wire = False
+
     def __init__(self, backend: BaseEmailBackend) -> None:
         self.backend = backend
 
-    def send(self, message: EmailMessage) -> Outcome:
+    def send(self, message: EmailMessage | Wire) -> Outcome:
+        if isinstance(message, Wire):
+            raise TypeError("A provider takes no bytes.")
         try:
             _reduce(message)
             self.backend.open()

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import F
 
 from patients.changes import Actor
+from patients.prepared import rows_of
 from patients.recording import record_bounce, today_at
 
 from . import rehearsal, substitutes
@@ -84,13 +84,13 @@ WITH taken (id, provider_id) AS (SELECT * FROM unnest(%(ids)s::bigint[], %(provi
 ), sent AS (
     UPDATE schedules_reminder r
        SET state = 'sent', reason = '', not_before = NULL, lease_until = NULL,
-           decided_at = CASE WHEN r.state = 'uncertain' THEN r.decided_at ELSE %(now)s END,
+           decided_at = CASE WHEN r.state = 'uncertain' THEN r.decided_at ELSE %(now)s::timestamptz END,
            provider_id = COALESCE(NULLIF(taken.provider_id, ''), r.provider_id)
       FROM taken WHERE r.id = taken.id AND r.state IN ('sending', 'uncertain') AND r.claimed_by = %(owner)s
  RETURNING r.id, r.clinic_id
 ), told AS (
     INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
-    SELECT clinic_id, id, %(now)s, 'sent', '', %(by)s FROM sent
+    SELECT clinic_id, id, %(now)s::timestamptz, 'sent', '', %(by)s::text FROM sent
 )
 SELECT count(*) FROM sent
 """
@@ -106,9 +106,8 @@ def _store_sent(sent: Sequence[Errand], owner: str, now: datetime, by: Actor) ->
         "owner": owner,
         "by": by.name[:120],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_SENT, told)
-        return int(cursor.fetchone()[0])
+    ((count,),) = rows_of(_SENT, told)
+    return int(count)
 
 
 def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[State, datetime | None, int]:

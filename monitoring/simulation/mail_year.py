@@ -128,11 +128,13 @@ class Killed(BaseException):
 class RoughChannel:
     """The way to the rehearsal's server, on which workers die and a second run comes in between."""
 
+    takes_wire = True
+
     def __init__(self, year: "Year", at: datetime, *, alone: bool = False) -> None:
         self.year, self.at, self.alone = year, at, alone
         self.inner = year.channel()
 
-    def send(self, message: EmailMessage) -> channels.Outcome:
+    def send(self, message: EmailMessage | channels.Wire) -> channels.Outcome:
         chance = self.year.rng.random()
         if chance < 0.004:
             raise Killed

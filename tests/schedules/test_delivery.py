@@ -266,6 +266,8 @@ def test_an_expired_lease_becomes_uncertain_and_a_late_answer_still_counts(due, 
 class MeanwhileChannel:
     """The real channel; while the first mail is on its way, something happens to the patient whose turn is next."""
 
+    takes_wire = True
+
     def __init__(self, real, meanwhile):
         self.real, self.meanwhile = real, meanwhile
 
@@ -370,6 +372,8 @@ def test_workers_at_once_send_each_mail_once(committed_database, make_clinic, en
 
 class DatabaseGoesAway:
     """A channel after whose every mail the database ends all of the application's sessions."""
+
+    takes_wire = True
 
     def __init__(self, channel, services, database):
         self.channel, self.database = channel, database
