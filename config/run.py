@@ -211,6 +211,8 @@ def banner(*, address: str, demo: dict[str, Any], summary: dict[str, Any], data:
         rows.append(("Sign in" if not place else "", said.rstrip()))
     if not people:
         rows.append(("Sign in", "nobody yet: `manage.py add_clinic`, then `manage.py add_staff`"))
+    if os.environ.get("MFA_REQUIRED", "0") in ("", "0", "false"):
+        rows.append(("", "no second step is asked for here; MFA_REQUIRED=1 make run asks clinicians and admins"))
     rows.append(("Mailbox", locations.mailbox_page(data) if not os.environ.get("EMAIL_URL") else "EMAIL_URL is set"))
     rows += [("Registry", in_words(summary) or "empty"), ("Data", os.fspath(data)), ("Logs", os.fspath(data / "log"))]
     rows.append(("Stop", "Ctrl-C"))

@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from . import joining, second_step, sessions
+from . import joining, profile, second_step, sessions
 
 urlpatterns = [
+    path("", profile.page, name="profile"),
+    path("sessions/<int:pk>/end/", profile.end_session, name="session_end"),
     path("invitation/", joining.invitation, name="invitation"),
     path("session/", sessions.session, name="session"),
     path("kept/", sessions.kept, name="kept_forms"),

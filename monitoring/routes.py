@@ -47,7 +47,7 @@ PAGES: Final[dict[str, Row]] = {
     **_rows(("invitation", "session", "patient_check", "patient_wishes", "patient_stop", "calendar_feed"), ANYONE),
     **_rows(("api_docs", "api_schema", "api_schema_yaml"), ANYONE),
     **_rows(("worklist", "notifications", "search"), ACCOUNT),
-    **_rows(("second_step", "profile", "kept_forms", "kept_form_drop"), ACCOUNT),
+    **_rows(("second_step", "profile", "session_end", "kept_forms", "kept_form_drop"), ACCOUNT),
     "styleguide": Row((STYLE,), (STYLE,)),
     # The registry
     **_rows(("worklist_tab", "worklist_export", "worklist_views", "worklist_view_remove", "worklist_bulk"), READ),
@@ -83,7 +83,7 @@ PAGES: Final[dict[str, Row]] = {
     ),
     "clinic_new": Row((SUPERUSER,), (SUPERUSER,)),
     **_rows(("audit_search", "audit_file"), AUDIT, SUPERUSER),
-    **_rows(("tokens", "token_revoke", "webhooks", "webhook_act", "system"), ADMINISTER),
+    **_rows(("tokens", "token_revoke", "webhooks", "webhook_act", "system", "staff_sign_in"), ADMINISTER),
     **_rows(("patient_everything", "retention", "retention_run"), ADMINISTER),
 }
 

@@ -10,6 +10,8 @@ from patients.changes import Actor, Change, announce
 from patients.models import Clinic, Membership, Role, User
 from schedules.mail import telling_words
 
+from . import audit
+
 
 @transaction.atomic
 def add_clinic(*, by: Actor, name: str, mail_name: str, telephone: str, **details: str) -> Clinic:
@@ -43,6 +45,17 @@ def add_staff(*, by: Actor, clinic: Clinic, email: str, name: str, roles: list[R
         Membership.objects.get_or_create(user=user, clinic=clinic, role=role)
     _announce("add_staff", by, clinic, {"user": user.pk, "roles": [str(role) for role in roles]})
     return user, password
+
+
+@transaction.atomic
+def change_own_details(user: User, *, by: Actor, name: str, language: str) -> None:
+    """A person's own name and language. Raises ValidationError."""
+    before = {"name": user.name, "language": user.language}
+    user.name, user.language = " ".join(name.split()), language
+    user.full_clean()
+    user.save(update_fields=["name", "language"])
+    after = {"name": user.name, "language": user.language}
+    audit.note(by, "change_own_details", object=f"user-{user.pk}", before=before, after=after)
 
 
 def _announce(act: str, by: Actor, clinic: Clinic, after: dict[str, object]) -> None:

@@ -25,6 +25,8 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "mfa_reauthenticate": "asked only of who has a second step",
     "mfa_login_webauthn": "answers scripts",
     "session": "answers scripts",
+    "session_end": "takes POST only",
+    "staff_sign_in": "takes POST only",
     "kept_forms": "leads on where nothing was sent too late; see tests/config/test_signin_sessions.py",
     "kept_form_drop": "takes POST only",
     "mfa_reauthenticate_webauthn": "asked only of who has a key",
