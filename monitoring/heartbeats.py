@@ -30,9 +30,11 @@ def started(name: str, now: datetime) -> None:
     Heartbeat.objects.update_or_create(name=name, defaults={"started_at": now})
 
 
-def finished(name: str, now: datetime, *, behind: int = 0, note: str = "") -> None:
+def finished(name: str, now: datetime, *, behind: int = 0, note: str = "", began_at: datetime | None = None) -> None:
     """A run came to its end, leaving `behind` things undone."""
-    Heartbeat.objects.update_or_create(name=name, defaults={"finished_at": now, "behind": behind, "note": note[:200]})
+    row = Heartbeat(name=name, finished_at=now, behind=behind, note=note[:200], started_at=began_at)
+    said = ["finished_at", "behind", "note", *(["started_at"] if began_at else [])]
+    Heartbeat.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=said)
 
 
 def under_way(name: str, *, behind: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -137,23 +137,37 @@ def count_due(clinics: list[Clinic], now: datetime) -> int:
 # ---- Sharing out
 
 
-def plan_sweep(now: datetime, *, actor: Actor | None = None, everything: bool = False) -> int:
-    """Share out who is due, or everybody, unless a sweep is under way. Returns how many shares it has made."""
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How many shares a new sweep has, and whether one is under way."""
+
+    made: int = 0
+    there: bool = False
+
+
+def plan_sweep(now: datetime, *, actor: Actor | None = None, everything: bool = False) -> Shares:
+    """Share out who is due, or everybody, unless a sweep is under way or somebody else plans one just now.
+
+    Where nobody is due, the sweep has come to its end with that.
+    """
     with access.system_run(NAME) as viewer:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [PLANNING])
-            if cursor.fetchone() != (True,) or SweepShare.objects.filter(done_at__isnull=True).exists():
-                return 0
+        if rows_of("SELECT pg_try_advisory_xact_lock(%s)", [PLANNING]) != [(True,)]:
+            return Shares()
+        if SweepShare.objects.exists():
+            return Shares(there=True)
+        clinics = list(access.clinics_for(viewer).order_by("id"))
+        asked = _conditions(clinics, now)
+        if not everything and not rows_of(_COUNT, asked)[0][0]:
+            heartbeats.finished(NAME, timezone.now(), began_at=now)
+            return Shares()
         heartbeats.started(NAME, now)
         run = EvaluationRun.objects.create(
             kind="all" if everything else NAME, actor=(actor or viewer.actor).name[:120], started_at=now, planned=0
         )
-        clinics = list(access.clinics_for(viewer).order_by("id"))
-        asked = _conditions(clinics, now) | {"run": run.pk, "size": CHUNK}
-        shares = rows_of(_SHARE_OUT_ALL if everything else _SHARE_OUT_DUE, asked)
+        shares = rows_of(_SHARE_OUT_ALL if everything else _SHARE_OUT_DUE, asked | {"run": run.pk, "size": CHUNK})
         run.planned = sum(size for (size,) in shares)
         run.save(update_fields=["planned"])
-    return len(shares)
+    return Shares(made=len(shares), there=True)
 
 
 _STILL_DUE = """
@@ -243,8 +257,9 @@ def sweep(now: datetime, *, actor: Actor | None = None, everything: bool = False
 
     Other workers may help; what was left of a sweep whose workers died is done as well.
     """
-    plan_sweep(now, actor=actor, everything=everything)
     counts = Counts()
+    if not plan_sweep(now, actor=actor, everything=everything).there:
+        return counts
     while (done := work_share(now)) is not None:
         counts += done
     finish_sweeps(now)
@@ -262,7 +277,9 @@ class Turn:
 
 def take_turn(seconds: float) -> Turn:
     """Plan a sweep unless one is under way, and work on it for so long at most."""
-    planned, counts, until = plan_sweep(timezone.now()), Counts(), time.monotonic() + seconds
+    shares, counts, until = plan_sweep(timezone.now()), Counts(), time.monotonic() + seconds
+    if not shares.there:
+        return Turn(0, 0, counts)
     while time.monotonic() < until and (done := work_share(timezone.now())) is not None:
         counts += done
-    return Turn(planned, finish_sweeps(timezone.now()), counts)
+    return Turn(shares.made, finish_sweeps(timezone.now()), counts)

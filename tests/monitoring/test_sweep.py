@@ -85,8 +85,8 @@ def test_sweeping_day_by_day_agrees_with_evaluating_afresh(clinic):
 def test_a_sweep_is_shared_out_and_sums_up(clinic, enrol, shares_of_two):
     for _ in range(5):
         enrol(clinic)
-    assert pipeline.plan_sweep(LATER) == 3
-    assert pipeline.plan_sweep(LATER) == 0, "one is under way"
+    assert pipeline.plan_sweep(LATER).made == 3
+    assert pipeline.plan_sweep(LATER) == pipeline.Shares(made=0, there=True), "one is under way"
     assert pipeline.work_share(LATER).patients == 2
     assert pipeline.finish_sweeps(LATER) == 2
     run = EvaluationRun.objects.get(kind="sweep")
@@ -96,6 +96,21 @@ def test_a_sweep_is_shared_out_and_sums_up(clinic, enrol, shares_of_two):
     run.refresh_from_db()
     assert (run.patients, run.changed, heartbeats.sweep_heartbeat().behind) == (5, 5, 0)
     assert run.finished_at and not SweepShare.objects.exists()
+
+
+def test_a_sweep_with_nobody_due_ends_at_once_and_leaves_no_run(clinic, enrol):
+    enrol(clinic)
+    pipeline.sweep(NOON)
+    assert not pipeline.plan_sweep(NOON).there
+    assert heartbeats.sweep_heartbeat().finished_at and not EvaluationRun.objects.filter(kind="sweep").exists()
+
+
+def test_a_worker_that_dies_before_it_sums_up_is_made_up_for(clinic, enrol):
+    enrol(clinic)
+    pipeline.plan_sweep(LATER)
+    pipeline.work_share(LATER)
+    pipeline.sweep(LATER)
+    assert EvaluationRun.objects.get(kind="sweep").finished_at
 
 
 def test_workers_side_by_side_evaluate_nobody_twice(committed_database, make_clinic, enrol, shares_of_two):
@@ -116,7 +131,7 @@ def test_workers_side_by_side_evaluate_nobody_twice(committed_database, make_cli
     with access.system_run("test"):
         swept = EvaluationReceipt.objects.filter(run__kind="sweep").values_list("patient_id", flat=True)
         assert sorted(swept) == people
-        assert EvaluationRun.objects.filter(kind="sweep").exclude(patients=0).get().patients == 8
+        assert EvaluationRun.objects.get(kind="sweep").patients == 8
 
 
 def test_a_worker_that_dies_leaves_its_share_to_others(committed_database, make_clinic, enrol, monkeypatch):
