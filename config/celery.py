@@ -98,6 +98,11 @@ app.conf.update(
             "schedule": crontab(minute=20, hour="0-5"),  # once a night; later hours where the first was missed
             "options": {"expires": 3000},
         },
+        "forget what is kept no longer": {
+            "task": "monitoring.tasks.keep_no_longer",
+            "schedule": crontab(minute=50, hour=3),  # only what an administrator has switched on
+            "options": {"expires": 3000},
+        },
         "take the census": {
             "task": "monitoring.tasks.take_census",
             "schedule": 600.0,  # whichever clinic has none of its day yet

@@ -20,6 +20,7 @@ from . import (
     webhook_delivery,
 )
 from .imports import waiting
+from .privacy import retention
 
 MOST_HELPERS = 8
 log = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ def drop_forgotten_drafts() -> None:
 @shared_task(name="monitoring.tasks.search_duplicates", soft_time_limit=840, time_limit=870)
 def search_duplicates() -> None:
     merging.search_where_due(timezone.now())
+
+
+@shared_task(name="monitoring.tasks.keep_no_longer", soft_time_limit=840, time_limit=870)
+def keep_no_longer() -> None:
+    retention.run_automatic(timezone.now())
 
 
 @shared_task(name="monitoring.tasks.save_waiting_imports")

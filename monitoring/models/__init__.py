@@ -8,6 +8,7 @@ from .flag import Flag
 from .heartbeat import Heartbeat
 from .imports import ImportBatch, ImportMapping, ImportRow
 from .patient_link import PatientLinkUse
+from .retention import RetentionRule, RetentionRun
 from .review import CaseNote, ReviewCase
 from .staff_notice import NoticeChoice, StaffNotice
 from .standing import Standing
@@ -38,6 +39,8 @@ __all__ = [
     "NoticeChoice",
     "PatientEvaluation",
     "PatientLinkUse",
+    "RetentionRule",
+    "RetentionRun",
     "ReviewCase",
     "SavedView",
     "Snooze",

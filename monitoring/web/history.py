@@ -23,6 +23,8 @@ ACTS: Final[dict[str, Words]] = {
     "enrol_patient": gettext_lazy("Enrolled the patient"),
     "amend_patient": gettext_lazy("Changed details of the person"),
     "set_contact_wish": gettext_lazy("Recorded a contact wish"),
+    "anonymise_patient": gettext_lazy("Took the name out of the record"),
+    "forget_addresses": gettext_lazy("Forgot the addresses of old mail"),
     "set_consent": gettext_lazy("Recorded a consent"),
     "record_bounce": gettext_lazy("Recorded that mail came back"),
     "record_facts": gettext_lazy("Recorded facts"),

@@ -54,6 +54,7 @@ class Patient(models.Model):
     merged_into = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="merged_records", db_constraint=False
     )
+    anonymised_on = models.DateField(null=True, blank=True)  # nobody can say any more who this was
     record_version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -38,6 +38,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", "worklist_view_remove"}
 NOWHERE_TO_BE_FOUND = {  # asked for rows that are made up
     "letters_pdf", "letters_back", "worklist_view_remove", "message_resolve", "patient_merge", "merge", "webhook_act",
+    "retention_run",
 }  # fmt: skip
 FINER = {"protocol_step", "protocol_draft"}  # who had a hand in a version does not review it
 
@@ -129,6 +130,7 @@ ARGUMENTS = {
     "worklist_view_remove": lambda t: [1],
     "patient_merge": lambda t: [t.patient.pk, t.patient.pk],
     "merge": lambda t: [0],
+    "retention_run": lambda t: [0],
     "webhook_act": lambda t: [0, "stop"],
     "patient_tab": lambda t: [t.patient.pk, "history"],
 }

@@ -103,6 +103,7 @@ class Samples:
     clinic: int = 1
     other: int = 2  # another patient of the same clinic
     merge: int = 1
+    run: int = 1  # of retention
     tokens: dict[str, str] = field(default_factory=dict)  # of the links in a patient's mail, by purpose
 
 
@@ -167,6 +168,7 @@ SAMPLES: dict[str, Callable[[Samples], list[str]]] = {
     "fact_withdraw": lambda samples: [reverse("fact_withdraw", args=[samples.patient, samples.fact])],
     "fact_correct": lambda samples: [reverse("fact_correct", args=[samples.patient, samples.fact])],
     "patient_tab": _tabs("patient_tab", _patient_tabs, of_patient=True),
+    "retention_run": lambda samples: [reverse("retention_run", args=[samples.run])],
     "patient_everything": _of_patient("patient_everything"),
     "patient_merge": lambda samples: [reverse("patient_merge", args=[samples.patient, samples.other])],
     "merge": lambda samples: [reverse("merge", args=[samples.merge])],

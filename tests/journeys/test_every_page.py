@@ -29,7 +29,7 @@ def test_every_route_is_looked_at_or_left_out_for_a_reason():
 def full(registry, actor):
     """A registry in which no page is empty. `samples` names one thing of each kind."""
     from monitoring.imports import batch
-    from monitoring.models import ReviewCase
+    from monitoring.models import RetentionRun, ReviewCase
     from patients import access, recording
     from patients.duplicate_search import search_duplicates
     from patients.models import Imaging, Patient, SymptomReport
@@ -78,6 +78,14 @@ def full(registry, actor):
         )
         proposed = recording.propose_merge(painful.pk, twin.pk, by=actor, reason="the same passport")
         search_duplicates(made.clinic.pk)
+        kept = RetentionRun.objects.create(
+            clinic=made.clinic,
+            kind="ended_patients",
+            months=120,
+            before=made.today,
+            subjects=[late.pk],
+            proposed_actor=actor.name,
+        )
         made.samples = addresses.Samples(
             unmeasured.pk,
             case.pk,
@@ -90,6 +98,7 @@ def full(registry, actor):
             clinic=made.clinic.pk,
             other=late.pk,
             merge=proposed.pk,
+            run=kept.pk,
             tokens=tokens,
         )
         made.painful, made.late = painful, late
