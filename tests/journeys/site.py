@@ -130,7 +130,7 @@ def sign_in(page: Any, site: str, user: Any) -> None:
     page.goto(f"{site}/account/login/")
     page.get_by_label("Email").fill(user.email)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("heading", name="Worklist").wait_for()
 
 

@@ -9,6 +9,7 @@
    data-dialog="id"         opens that <dialog>; data-close closes the one it is in
    data-dismiss             removes the toast it is in
    data-select-all          ticks every [data-select] of its [data-selection]; [data-bulk] shows while any is ticked
+   data-reveal="Hide"       shows what is typed into the password field beside it, and says the word while it does
    data-repeat              a form that may be sent again at once (a download) */
 (() => {
   "use strict";
@@ -231,9 +232,19 @@
   document.addEventListener("htmx:sendError", () => showFault(find("#toast-fault")?.dataset.unreachable));
   document.addEventListener("htmx:timeout", () => showFault(find("#toast-fault")?.dataset.unreachable));
 
+  /* ---- Passwords ------------------------------------------------------------------------------------------------------ */
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-reveal]");
+    const field = button && document.getElementById(button.getAttribute("aria-controls"));
+    if (!field) return;
+    field.type = field.type === "password" ? "text" : "password";
+    [button.textContent, button.dataset.reveal] = [button.dataset.reveal, button.textContent];
+    field.focus();
+  });
+
   /* ---- At the start, and for each part that arrives later --------------------------------------------------------------- */
   const prepare = (within) => {
-    for (const element of all("[data-needs-script]", within)) element.hidden = false;
+    for (const element of all("[data-needs-script], [data-reveal]", within)) element.hidden = false;
     for (const master of all("[data-select-all]", within)) countSelected(scopeOf(master));
     for (const box of all("[data-keys-switch]", within)) box.checked = !keysAreOff();
   };
