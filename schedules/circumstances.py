@@ -219,18 +219,21 @@ def _current_plans(patient_ids: Iterable[int]) -> dict[int, list[Plan]]:
 
 
 def _written(patient_ids: Collection[int]) -> dict[int, list[Contact]]:
-    """Every mail that went, is going or may have gone to these patients, and every letter or call in a mail's place."""
+    """Every mail that went, is going or may have gone to these patients, and every letter or call in a mail's place.
+
+    What went out from a record that is part of theirs now went to the same person.
+    """
     found: dict[int, list[Contact]] = {}
-    mails = Reminder.objects.filter(patient__in=patient_ids, state__in=WRITTEN).order_by("patient_id", "id")
-    by_hand = Substitute.objects.filter(patient__in=patient_ids, state=Substitute.State.DONE).order_by(
-        "patient_id", "id"
-    )
+    merged = dict(Patient.objects.filter(merged_into__in=patient_ids).values_list("id", "merged_into_id"))
+    ids = [*patient_ids, *merged]
+    mails = Reminder.objects.filter(patient__in=ids, state__in=WRITTEN).order_by("patient_id", "id")
+    by_hand = Substitute.objects.filter(patient__in=ids, state=Substitute.State.DONE).order_by("patient_id", "id")
     columns = ("cycle_on", "appointment_id")
     for patient, *told in (
         *mails.values_list("patient_id", "id", "decided_at", *columns),
         *by_hand.values_list("patient_id", "reminder_id", "decided_at", *(f"reminder__{name}" for name in columns)),
     ):
-        found.setdefault(patient, []).append(Contact(*told))
+        found.setdefault(merged.get(patient, patient), []).append(Contact(*told))
     return found
 
 

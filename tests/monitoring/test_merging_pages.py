@@ -179,6 +179,16 @@ def test_nothing_is_mailed_to_a_merged_record(two: Any, actor: Actor) -> None:
     assert verdict.reason == Reason.NOT_A_PERSON
 
 
+def test_who_had_a_mail_today_from_the_other_record_gets_none_more(two: Any, actor: Actor) -> None:
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    when = {"cycle_on": date(2026, 1, 10), "due_on": date(2026, 11, 20), "send_on": now.date(), "clinic": two[0].clinic}
+    sent = {"state": "sent", "sent_to": "b@mail.example", "decided_at": now}
+    Reminder.objects.create(patient=two[1], step="due", **sent, **when)
+    mine = Reminder.objects.create(patient=two[0], step="missed", state="planned", **when)
+    recording.propose_merge(two[0].pk, two[1].pk, by=actor, reason="one person")
+    assert circumstances.cases_for([mine], now)[mine.pk].last_written_on == now.date()
+
+
 def test_the_api_names_the_record_that_speaks_for_the_person(two: Any, actor: Actor, api: Any) -> None:
     recording.propose_merge(two[0].pk, two[1].pk, by=actor, reason="one person")
     answer = api.get(f"patients/{two[1].pk}/hips/")
