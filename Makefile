@@ -94,7 +94,7 @@ sbom: install-dev ## What runs in production as CycloneDX, to FILE (sbom.json)
 LOCK := $(RUN_PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command "make lock" --upgrade
 
-.PHONY: lock bench mail-year screenshots clean erase help
+.PHONY: lock bench mail-year backup restore chaos screenshots clean erase help
 lock: install-dev ## Pin the newest packages that requirements*.in allow, with their hashes
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
@@ -107,6 +107,15 @@ mail-year: install ## Rehearse a year of reminders on a database of its own and 
 	$(RUN_PYTHON) -m config.embedded.postgres start && \
 	$(RUN_PYTHON) manage.py migrate --database owner --verbosity 0 && \
 	$(RUN_PYTHON) manage.py simulate_mail_year $(ARGS)
+
+backup: install ## Save the whole database into one checked file (FOLDER=DATA_DIR/backups)
+	@$(RUN_PYTHON) -m config.backup save $(FOLDER)
+
+restore: install ## Put a backup back: FILE=...; REPLACE=1 keeps the present database under another name
+	@$(RUN_PYTHON) -m config.backup restore "$(FILE)" $(if $(REPLACE),--replace)
+
+chaos: install-dev ## Kill, cut, flush and lie to the whole system, then reckon (MAILS=600 SEED=1 ARGS="--together 1,10")
+	@$(RUN_PYTHON) -m tests.chaos --mails $(or $(MAILS),600) --seed $(or $(SEED),1) $(ARGS)
 
 screenshots: install-dev ## Take the documentation's pictures of a running `make run` (needs chromium)
 	$(RUN_PYTHON) docs/screenshots.py
