@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config import health, metrics, sign_in_notes, styleguide
-from monitoring.web import mail_events, system
+from monitoring.web import ending_checks, mail_events, system
 
 sign_in_notes.connect()  # wherever somebody can sign in
 
@@ -31,6 +31,8 @@ urlpatterns = [
     path("", include("monitoring.web.urls_notifications")),
     path("", include("monitoring.web.urls_dashboard")),
     path("system/", system.system, name="system"),
+    path("endings/", ending_checks.ending_list, name="endings"),
+    path("endings/<int:pk>/confirm/", ending_checks.confirm, name="ending_confirm"),
     path("p/", include("monitoring.patient_pages.urls")),
     path("anymail/<str:provider>/tracking/", mail_events.receive, name="mail_events"),
     path("api/", include("monitoring.api.urls")),

@@ -20,7 +20,7 @@ from patients.recording import today_at
 from schedules import substitutes, volume
 from schedules.models import Substitute
 
-from . import census, heartbeats, mailing, review, worklist
+from . import census, ending_checks, heartbeats, mailing, review, worklist
 from .escalation import Rung, Team, step_for, steps_of, teams_of
 from .models import ReviewCase, Snooze, StaffNotice
 from .worklist import Filters
@@ -64,6 +64,7 @@ class Kind(StrEnum):
     RUNS_LATE = "runs_late"
     CENSUS_WRONG = "census_wrong"
     DIGESTS_LOST = "digests_lost"
+    ENDINGS_UNREAD = "endings_unread"
 
 
 WORKED_OFF = (Kind.CALLS, Kind.OVERDUE, Kind.DUE, Kind.NEVER_STARTED, Kind.INCOMPLETE, Kind.UNREACHABLE)  # tabs
@@ -350,6 +351,9 @@ def _running(reader: _Reader) -> Iterator[Group]:
     yield Group(Section.RUNNING, Kind.RUNS_LATE, len(late), reverse("worklist"))
     wrong = census.clinics_that_do_not_add_up((reader.clinic.pk,))
     yield Group(Section.RUNNING, Kind.CENSUS_WRONG, len(wrong), reverse("worklist"))
+    unread = ending_checks.due(reader.viewer, reader.now, clinic=reader.clinic.pk).count()
+    path = reverse("endings", query={"clinic": reader.clinic.pk})
+    yield Group(Section.RUNNING, Kind.ENDINGS_UNREAD, unread, path)
     lost = lost_notices(reader.viewer, reader.day, clinic=reader.clinic.pk).count()
     path = reverse("notifications", query={"clinic": reader.clinic.pk})
     yield Group(Section.RUNNING, Kind.DIGESTS_LOST, lost, path)

@@ -142,6 +142,9 @@ def words_of(group: Group) -> str:
         Kind.LETTERS: ngettext("%(n)d letter to print", "%(n)d letters to print", n),
         Kind.RUNS_LATE: ngettext("%(n)d recurring run is late", "%(n)d recurring runs are late", n),
         Kind.CENSUS_WRONG: ngettext("%(n)d census does not add up", "%(n)d censuses do not add up", n),
+        Kind.ENDINGS_UNREAD: ngettext(
+            "%(n)d ended follow-up to read again after a year", "%(n)d ended follow-ups to read again after a year", n
+        ),
         Kind.DIGESTS_LOST: ngettext(
             "%(n)d digest of the last week did not reach its reader",
             "%(n)d digests of the last week did not reach their readers",

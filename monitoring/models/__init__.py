@@ -3,6 +3,7 @@
 from .account import AccountMail, Invitation, KeptForm
 from .audit import AuditEntry
 from .census import Census
+from .ending_check import EndingCheck
 from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation, SweepShare, Unevaluated
 from .flag import Flag
 from .heartbeat import Heartbeat
@@ -25,6 +26,7 @@ __all__ = [
     "CaseNote",
     "Census",
     "ContactAttempt",
+    "EndingCheck",
     "EvaluationReceipt",
     "EvaluationRun",
     "Flag",

@@ -31,6 +31,7 @@ SECTIONS: Final[tuple[tuple[str, Any, Callable[[Viewer], bool]], ...]] = (
     ("tokens", gettext_lazy("API tokens"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("webhooks", gettext_lazy("Webhooks"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("retention", gettext_lazy("Retention"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
+    ("endings", gettext_lazy("Endings"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("system", pgettext_lazy("page", "System"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("audit_search", gettext_lazy("Audit"), may_audit),
 )

@@ -20,7 +20,7 @@ from patients.models import Hip, Patient, User
 from patients.recording import today_at
 from schedules.models import Appointment
 
-from .. import bookings, census, outreach, worklist
+from .. import bookings, census, ending_checks, outreach, worklist
 from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
 from . import exports
@@ -67,6 +67,7 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
             "next_url": narrowing.url(tab, after=page.after) if page.after else "",
             "first_url": narrowing.url(tab) if after else "",
             "census_alarms": _census_alarms(viewer),
+            "endings_unread": ending_checks.due(viewer, timezone.now()).count(),
             "clinicians": staff.clinicians,
             "views": view_menu(viewer.actor.user_id, tab, narrowing),
         }

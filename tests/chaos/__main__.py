@@ -211,6 +211,8 @@ class Storm:
 def one_round(
     data: Path, environment: dict[str, str], desk: Any, order: argparse.Namespace, together: int
 ) -> list[Any]:
+    from django.db import connections
+
     from tests.chaos.load import Load
     from tests.chaos.reckoning import read_log, reckon, say, settle
     from tests.chaos.system import System
@@ -248,6 +250,7 @@ def one_round(
             system._end_group(name)
         system.end_sink()
     figures = [*reckon(clinic, system, read_log(log), ledger, times), *settle([clinic, clinic_of_desk])]
+    connections.close_all()  # the owner's was cut with the others
     for kind, count in sorted(system.counts.items()):
         say(f"  {count} x {kind}")
     say(f"  {times['under fire']:.0f} s under fire, {len(ledger.given_up)} writes given up by their clients")
@@ -300,9 +303,9 @@ def main() -> int:
 
         desk = make_desk()
         for together in (int(one) for one in order.together.split(",")):
-            rounds[f"k={together}"] = one_round(data, environment, desk, order, together)
-    for name, figures in rounds.items():
-        print(f"\n{order.mails:,} mails, {name}, seed {order.seed}, trouble {order.trouble:g}\n\n{table(figures)}")
+            figures = rounds[f"k={together}"] = one_round(data, environment, desk, order, together)
+            title = f"{order.mails:,} mails, k={together}, seed {order.seed}, trouble {order.trouble:g}"
+            print(f"\n{title}\n\n{table(figures)}", flush=True)
     say(f"load {os.getloadavg()[0]:.1f}")
     if order.json:
         told = {name: [{**asdict(one), "holds": one.holds} for one in figures] for name, figures in rounds.items()}

@@ -26,6 +26,7 @@ ADDED_ONLY = [
     "monitoring_evaluationreceipt",
     "monitoring_casenote",
     "monitoring_census",
+    "monitoring_endingcheck",
     "schedules_deliveryevent",
     "schedules_protocolstep",
     "schedules_reminderevent",

@@ -12,6 +12,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "healthz": "answers machines",
     "readyz": "answers machines",
     "metrics": "answers machines",
+    "ending_confirm": "takes POST only",
     "set_language": "takes POST only",
     "account_email": "addresses are the administrator's to change",
     "account_set_password": "leads on to the change of password",
