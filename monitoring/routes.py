@@ -84,6 +84,7 @@ PAGES: Final[dict[str, Row]] = {
     "clinic_new": Row((SUPERUSER,), (SUPERUSER,)),
     **_rows(("audit_search", "audit_file"), AUDIT, SUPERUSER),
     **_rows(("tokens", "token_revoke", "webhooks", "webhook_act", "system", "staff_sign_in"), ADMINISTER),
+    **_rows(("endings", "ending_confirm"), ADMINISTER),
     **_rows(("patient_everything", "retention", "retention_run"), ADMINISTER),
 }
 

@@ -45,7 +45,7 @@ def _page(request: HttpRequest, viewer: Viewer, *, refused: int = 0) -> HttpResp
     context = {
         "tabs": sections_of(viewer, "endings"),
         "page": page,
-        "rows": [_row(ending, refused) for ending in page],
+        "rows": [_row(ending, viewer, refused) for ending in page],
         "clinic": clinic or "",
         "several_clinics": len(viewer.clinic_ids) > 1,
         "refused": refused,
@@ -53,8 +53,13 @@ def _page(request: HttpRequest, viewer: Viewer, *, refused: int = 0) -> HttpResp
     return render(request, "monitoring/endings.html", context, status=422 if refused else 200)
 
 
-def _row(ending: Ending, refused: int) -> dict[str, Any]:
-    return {"ending": ending, "patient": ending.patient, "refused": ending.pk == refused}
+def _row(ending: Ending, viewer: Viewer, refused: int) -> dict[str, Any]:
+    return {
+        "ending": ending,
+        "patient": ending.patient,
+        "refused": ending.pk == refused,
+        "may_reopen": viewer.may(Permission.DECIDE, ending.clinic_id),
+    }
 
 
 @signed_in
