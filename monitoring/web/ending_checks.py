@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -68,6 +68,8 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """The ending still holds, and how that is known."""
     viewer = _administrator(request)
     known_from = request.POST.get("known_from", "")
+    if not Ending.objects.filter(pk=pk, clinic__in=viewer.clinics_where(Permission.ADMINISTER)).exists():
+        raise Http404("No such ending.")
     try:
         check = ending_checks.confirm(pk, viewer=viewer, known_from=known_from, now=timezone.now())
     except ending_checks.NotDue:
