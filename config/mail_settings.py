@@ -95,6 +95,12 @@ def _by_provider(name: str, environment: Mapping[str, str], *, production: bool)
     needed = (*provider.keys, *provider.secrets) if production else provider.keys
     if missing := [PREFIX + key for key in needed if key not in given]:
         raise ImproperlyConfigured(f"Mail by {name} needs {', '.join(missing)} in the environment.")
+    if production and (
+        clear := [PREFIX + key for key in given if key.endswith("_API_URL") and not _is_https(given[key])]
+    ):
+        raise ImproperlyConfigured(
+            f"{', '.join(clear)} must begin with https://: mails and keys would travel in the clear."
+        )
     if WEBHOOK_SECRET in given:
         _check_webhook_secret(given[WEBHOOK_SECRET])
     tracking = {f"{name.upper()}_SEND_DEFAULTS": dict(NOT_TRACKED)} if provider.quiet else {}
@@ -103,6 +109,10 @@ def _by_provider(name: str, environment: Mapping[str, str], *, production: bool)
         "ANYMAIL": {**given, **tracking, "REQUESTS_TIMEOUT": WAIT_FOR_PROVIDER},
         "EMAIL_BACKEND": f"anymail.backends.{name}.EmailBackend",
     }
+
+
+def _is_https(url: str) -> bool:
+    return url.lower().startswith("https://")
 
 
 def _check_webhook_secret(secret: str) -> None:

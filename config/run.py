@@ -134,7 +134,8 @@ def start_workers(supervisor: Supervisor, data: Path) -> None:
         ]
         supervisor.launch(Service(queue, command, environment=QUIET_WARNINGS, grace=20.0, orphan_signal=signal.SIGKILL))
     command = [*base, "beat", "--schedule", os.fspath(data / "beat-schedule"), "--pidfile", "", "--loglevel", "WARNING"]
-    supervisor.launch(Service("beat", command, environment=QUIET_WARNINGS))
+    quiet = {**QUIET_WARNINGS, "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")}  # it would tell of each tick
+    supervisor.launch(Service("beat", command, environment=quiet))
 
 
 def health(port: int) -> int:

@@ -26,6 +26,7 @@ from patients.models import HIP_FACTS, BmiReading, Clinic, Consent, Exposure, Fa
 
 from .. import audit
 from ..models import HipEvaluation
+from ..spreadsheets import harmless
 from .disguise import SMALLEST, age_band, common, pseudonym, shift_of, told_cells
 
 TOGETHER: Final = 500  # patients read at once
@@ -143,7 +144,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(sorted(value))
-    return value.isoformat() if isinstance(value, date) else str(value)
+    return value.isoformat() if isinstance(value, date) else str(harmless(value))
 
 
 class _Tables:

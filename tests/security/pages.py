@@ -59,7 +59,7 @@ class Page(HTMLParser):
         known = {name: value or "" for name, value in attrs}
         self.tags.append((tag, known))
         self.addresses += [known[name] for name in ADDRESSES if known.get(name)]
-        self._inside = tag if tag in {"script", "style"} else ""
+        self._inside = tag if tag in {"script", "style"} and known.get("type") != "application/json" else ""
         if tag == "form":
             self._form = Form(known.get("action", ""), known.get("method", "get").lower())
             self.forms.append(self._form)

@@ -223,5 +223,19 @@ def test_the_log_shows_no_key_of_an_address():
     assert without_keys("/patients/17/") == "/patients/17/"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "?q=xqvortzberg&x",
+        "a=Kvortzlane+99",
+        "+44 20 7946 1713",
+        base64.urlsafe_b64encode(b"a Zwynthia b c d").decode(),
+        "23 Feb 1987",
+    ],
+)
+def test_the_search_sees_through_encodings(text):
+    assert found_in(text) and not found_in("Berg, 4 Mar 1981, HW-00231")
+
+
 def test_messages_to_staff_travel_in_no_cookie():
     assert settings.MESSAGE_STORAGE.endswith("session.SessionStorage")

@@ -12,6 +12,7 @@ import pytest
 import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from monitoring.fhir import bundles
 from monitoring.imports import registry_file, workbook_limits
 from monitoring.imports.registry_file import ImportRefused
 from monitoring.models import ImportBatch
@@ -171,3 +172,14 @@ def test_no_table_that_goes_out_holds_a_formula(text, clinic, make_user, sign_in
     for batch in ImportBatch.objects.all():
         rows = csv.reader(io.StringIO(desk.get(f"/import/{batch.pk}/problems.csv").content.decode("utf-8-sig")))
         assert not [cell for row in rows for cell in row if cell.lstrip(" ").startswith(("=", "+", "@"))]
+
+
+def test_a_fhir_file_with_an_endless_line_or_a_deep_one_is_told_and_not_read_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundles, "MAX_LINE", 1 << 16)
+    long = tmp_path / "long.ndjson"
+    long.write_bytes(b'{"resourceType":"Patient","id":"1"}\n{"resourceType":"' + b"x" * (1 << 18))
+    first, second = bundles.read_entries(long)
+    assert first.type == "Patient" and "too long" in second.fault
+    deep = tmp_path / "deep.ndjson"
+    deep.write_bytes(b"[" * 60_000 + b"\n" + b'{"n":' + b"9" * 9_000 + b"}\n")
+    assert all(entry.fault for entry in bundles.read_entries(deep))

@@ -114,6 +114,12 @@ BAD = {
     "no TLS": {"PUBLIC_URL": "http://registry.example"},
     "any host": {"ALLOWED_HOSTS": "*"},
     "no database": {"DATABASE_URL": ""},
+    "a mail provider in clear": {
+        "EMAIL_URL": "postmark://",
+        "ANYMAIL_POSTMARK_SERVER_TOKEN": "x",
+        "ANYMAIL_WEBHOOK_SECRET": "user:long-enough-to-be-taken",
+        "ANYMAIL_POSTMARK_API_URL": "http://proxy.example/",
+    },
 }
 
 
