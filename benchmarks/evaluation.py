@@ -31,7 +31,7 @@ from django.db import connection, connections, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from benchmarks.one_by_one import evaluate_one  # noqa: E402
+from benchmarks.evaluations.one_by_one import evaluate_one  # noqa: E402
 from monitoring import census, evaluating, pipeline  # noqa: E402
 from monitoring.models import EvaluationRun, HipEvaluation  # noqa: E402
 from patients import access, recording  # noqa: E402
@@ -132,29 +132,50 @@ def measure_evaluating(ids: list[int]) -> None:
 # ---- Sweeps, by real processes
 
 
-def _work(now: datetime, sizes: "multiprocessing.Queue[int]") -> None:
+@dataclass(frozen=True)
+class Swept:
+    """What came of a sweep by workers, with the megabytes of the largest of them."""
+
+    patients: int
+    changed: int
+    cost: Cost
+    megabytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.patients} patients, {self.changed} changed, in {self.cost.wall:.1f} s by {WORKERS} workers,"
+            f" {self.patients / self.cost.wall:.0f} patients/s; {self.cost.per(self.patients)} us a patient;"
+            f" {self.megabytes} MB a worker"
+        )
+
+
+def _work(now: datetime, told: "multiprocessing.Queue[tuple[float, float, int]]") -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    began = time.process_time()
     while pipeline.work_share(now) is not None:
         pass
-    sizes.put(peak())
+    told.put((time.process_time() - began, _seconds_of(backend), peak()))
     connections.close_all()
 
 
-def swept_by_workers(now: datetime, *, everything: bool = False) -> tuple[float, int, int, int]:
-    """Seconds, patients, changed, and megabytes of the largest worker."""
+def swept_by_workers(now: datetime, *, everything: bool = False) -> Swept:
     began = time.perf_counter()
     pipeline.plan_sweep(now, everything=everything)
     connections.close_all()
-    sizes: multiprocessing.Queue[int] = multiprocessing.Queue()
-    workers = [multiprocessing.Process(target=_work, args=(now, sizes)) for _ in range(WORKERS)]
+    told: multiprocessing.Queue[tuple[float, float, int]] = multiprocessing.Queue()
+    workers = [multiprocessing.Process(target=_work, args=(now, told)) for _ in range(WORKERS)]
     for worker in workers:
         worker.start()
-    most = max(sizes.get() for _ in workers)
+    ours, database, megabytes = zip(*(told.get() for _ in workers), strict=True)
     for worker in workers:
         worker.join()
     pipeline.finish_sweeps(now)
     run = EvaluationRun.objects.filter(planned__isnull=False).order_by("-id").first()
     assert run is not None and run.finished_at, "a sweep that did not finish"
-    return time.perf_counter() - began, run.patients, run.changed, most
+    cost = Cost(time.perf_counter() - began, sum(ours), sum(database))
+    return Swept(run.patients, run.changed, cost, max(megabytes))
 
 
 def measure_today() -> None:
@@ -167,26 +188,17 @@ def measure_today() -> None:
         taken.append(1000 * (time.perf_counter() - began))
     print(f"sweep-today  nothing due: {statistics.median(taken):.0f} ms")
     for day in range(1, ROUNDS + 1):
-        seconds, patients, changed, memory = swept_by_workers(now + timedelta(days=day))
-        each = 1000 * seconds / max(patients, 1)
-        print(
-            f"  day {day}: {patients} due, {changed} changed, {seconds:.2f} s, {each:.2f} ms each, {memory} MB a worker"
-        )
+        print(f"  day {day}: {swept_by_workers(now + timedelta(days=day))}")
 
 
 def measure_all() -> None:
-    """Under another protocol, so that every row is written anew, and back again."""
+    """Under another protocol with another interval, so that every row is written anew, and back again."""
     now = timezone.now()
     real = adoption.protocol_in_force, adoption.in_force_from
-    other = replace(adoption.protocol_in_force(now.date()), name="benchmark")
+    other = replace(adoption.protocol_in_force(now.date()), name="benchmark", standard_interval_months=4)
     for by_day, of_rows in ((lambda _day: other, lambda _rows, _day: other), real):
         adoption.protocol_in_force, adoption.in_force_from = by_day, of_rows
-        seconds, patients, changed, memory = swept_by_workers(now)
-        rate = patients / seconds
-        print(
-            f"sweep-all    {rate:7.0f} patients/s by {WORKERS} workers: {patients} in {seconds:.1f} s,"
-            f" {changed} changed, {memory} MB a worker"
-        )
+        print(f"sweep-all    {swept_by_workers(now)}")
 
 
 def measure_agreement() -> None:
