@@ -44,7 +44,7 @@ def sink_log(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     process.wait()
 
 
-@pytest.fixture(params=[1, 10])
+@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.slow)])
 def together(request: pytest.FixtureRequest) -> int:
     """Mails to a claim."""
     return int(request.param)
