@@ -179,6 +179,7 @@ def form_of(kind: Kind) -> Form:
             "patient": SLOTS["patient"],
             "clinic": kind.clinic,
             "telephone": _one_line(kind.telephone),
+            "unbroken": _one_line(kind.telephone).replace(" ", "\N{NO-BREAK SPACE}"),  # on one line of a button
             "telephone_link": re.sub(r"[^\d+]", "", kind.telephone),
             "address": [line.strip() for line in kind.address.splitlines() if line.strip()],
             "hours": kind.hours,
