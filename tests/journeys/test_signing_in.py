@@ -10,6 +10,7 @@ from monitoring.models import KeptForm
 from patients import access
 from patients.models import Patient
 from tests.journeys.site import PASSWORD, sign_in, sign_out, web_server
+from tests.journeys.test_every_page import AXE, JUDGE
 
 pytestmark = pytest.mark.slow
 AUTHENTICATOR = {
@@ -20,6 +21,24 @@ AUTHENTICATOR = {
     "isUserVerified": True,
     "automaticPresenceSimulation": True,
 }
+
+
+@pytest.fixture
+def browser(chromium):
+    """A browser's context with axe in every page."""
+    context = chromium.new_context(locale="en-GB", reduced_motion="reduce")
+    context.add_init_script(AXE)
+    yield context
+    context.close()
+
+
+def is_accessible(page):
+    """Nothing to find fault with on a desktop and on a telephone."""
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert [found["id"] + str(found["nodes"][0]["html"]) for found in page.evaluate(JUDGE)] == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+    return True
 
 
 @pytest.fixture
@@ -37,10 +56,9 @@ def strict_site(process_environment, people, tmp_path):
         yield address.replace("127.0.0.1", "localhost")
 
 
-def test_a_clinician_sets_up_a_passkey_and_signs_in_with_it_alone(strict_site, people, chromium):
-    context = chromium.new_context(locale="en-GB")
-    page = context.new_page()
-    device = context.new_cdp_session(page)
+def test_a_clinician_sets_up_a_passkey_and_signs_in_with_it_alone(strict_site, people, browser):
+    page = browser.new_page()
+    device = browser.new_cdp_session(page)
     device.send("WebAuthn.enable")
     device.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
     page.goto(f"{strict_site}/account/login/?next=/review/")
@@ -51,12 +69,15 @@ def test_a_clinician_sets_up_a_passkey_and_signs_in_with_it_alone(strict_site, p
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    assert is_accessible(page)
+    page.goto(f"{strict_site}/account/2fa/webauthn/")
+    assert is_accessible(page)
+    page.goto(f"{strict_site}/account/2fa/recovery-codes/")
     page.get_by_role("link", name="On to the worklist").click()
     sign_out(page)
     page.goto(f"{strict_site}/account/login/")
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_role("heading", name="Worklist")).to_be_visible()
-    context.close()
 
 
 @pytest.fixture
@@ -74,13 +95,13 @@ def time_passes(*, minutes):
         session.save()
 
 
-def test_one_is_warned_and_what_is_sent_too_late_is_sent_after_signing_in(hasty_site, people, chromium):
-    context = chromium.new_context(locale="en-GB")
-    page = context.new_page()
+def test_one_is_warned_and_what_is_sent_too_late_is_sent_after_signing_in(hasty_site, people, browser):
+    page = browser.new_page()
     sign_in(page, hasty_site, people.coordinator)
     page.goto(f"{hasty_site}/patients/{people.late.pk}/edit/")
     warning = page.get_by_role("alertdialog")
     expect(warning).to_contain_text("signed out soon")
+    assert is_accessible(page)
     warning.get_by_role("button", name="Close").click()
     page.get_by_label("Postal address").fill("Mill Lane 4")
     time_passes(minutes=2)
@@ -89,9 +110,9 @@ def test_one_is_warned_and_what_is_sent_too_late_is_sent_after_signing_in(hasty_
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("alertdialog").get_by_role("button", name="Close").click()
+    assert is_accessible(page)
     page.get_by_role("button", name="Send what you typed").click()
     page.wait_for_url(f"**/patients/{people.late.pk}/")
     with access.system_run("test"):
         assert Patient.objects.get(pk=people.late.pk).address == "Mill Lane 4"
     assert not KeptForm.objects.exists()
-    context.close()
