@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from celery import current_app
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, Sum
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -29,8 +29,16 @@ IMPORTS_WAITING = (ImportBatch.State.WAITING, ImportBatch.State.RUNNING, ImportB
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A sweep that is being worked on: how many patients were shared out, and how many of them are done."""
+
+    planned: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
-    """The last one that came to its end."""
+    """The last one that had somebody to evaluate and came to its end."""
 
     finished_at: datetime
     seconds: float
@@ -74,6 +82,7 @@ class Status:
     at: datetime
     beats: tuple[Beat, ...]
     sweep: Sweep | None
+    under_way: UnderWay | None
     not_evaluated: int
     mail: Mail
     imports_waiting: int
@@ -92,6 +101,7 @@ def status(now: datetime) -> Status:
             at=now,
             beats=tuple(heartbeats.all_beats(now)),
             sweep=_last_sweep(),
+            under_way=_sweep_under_way(),
             not_evaluated=PatientEvaluation.objects.exclude(error="").count(),
             mail=_mail(now),
             imports_waiting=imports["n"],
@@ -106,6 +116,14 @@ def _last_sweep() -> Sweep | None:
     if run is None or run.finished_at is None:
         return None
     return Sweep(run.finished_at, (run.finished_at - run.started_at).total_seconds(), run.patients, run.failed)
+
+
+def _sweep_under_way() -> UnderWay | None:
+    run = EvaluationRun.objects.filter(planned__isnull=False, finished_at__isnull=True).order_by("id").first()
+    if run is None:
+        return None
+    done = run.shares.aggregate(patients=Sum("evaluated"))["patients"]
+    return UnderWay(run.planned or 0, done or 0)
 
 
 def _mail(now: datetime) -> Mail:

@@ -16,7 +16,7 @@ from patients.access import Permission
 from schedules.models import Reminder
 
 from ..heartbeats import LATE_AFTER, Beat
-from ..status import Database, Mail, Status, Sweep, status
+from ..status import Database, Mail, Status, Sweep, UnderWay, status
 from .administration import sections_of
 from .entry import signed_in
 
@@ -103,6 +103,7 @@ def _work_rows(state: Status) -> list[tuple[str, str]]:
     ]
     return [
         *_sweep_rows(state.sweep),
+        *_under_way_rows(state.under_way),
         (_("Patients whose evaluation failed"), _number(state.not_evaluated)),
         (_("Imports that wait"), _number(state.imports_waiting)),
         (_("Oldest of them waits for"), _duration(state.oldest_import)),
@@ -117,6 +118,13 @@ def _sweep_rows(sweep: Sweep | None) -> list[tuple[str, str]]:
         (_("The last sweep took"), _("%(n)s s") % {"n": _number(sweep.seconds, 1)}),
         (_("Patients it evaluated"), _number(sweep.patients)),
     ]
+
+
+def _under_way_rows(sweep: UnderWay | None) -> list[tuple[str, str]]:
+    if sweep is None:
+        return []
+    done = {"n": _number(sweep.done), "most": _number(sweep.planned)}
+    return [(_("Patients that the sweep under way has evaluated"), _("%(n)s of %(most)s") % done)]
 
 
 def _database_rows(database: Database) -> list[tuple[str, str]]:

@@ -98,6 +98,15 @@ def test_a_sweep_is_shared_out_and_sums_up(clinic, enrol, shares_of_two):
     assert run.finished_at and not SweepShare.objects.exists()
 
 
+def test_the_system_page_tells_how_far_a_sweep_is(clinic, enrol, shares_of_two, make_user, sign_in):
+    for _ in range(5):
+        enrol(clinic)
+    admin = make_user(clinic, "admin")
+    pipeline.plan_sweep(LATER)
+    pipeline.work_share(LATER)
+    assert "2 of 5" in sign_in(admin).get("/system/").content.decode()
+
+
 def test_a_sweep_with_nobody_due_ends_at_once_and_leaves_no_run(clinic, enrol):
     enrol(clinic)
     pipeline.sweep(NOON)
