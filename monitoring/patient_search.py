@@ -8,6 +8,7 @@ from typing import Final
 from django.contrib.postgres.search import TrigramWordSimilarity
 from django.db import connection
 from django.db.models import Case, CharField, IntegerField, Q, QuerySet, Value, When
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Concat, Upper
 from django.utils.dates import MONTHS
 from django.utils.translation import override
@@ -17,6 +18,7 @@ from patients.models import Patient
 MOST_WORDS: Final = 6
 # The share of a word's trigrams that a name must hold: Muller finds Müller, Berk finds Berg.
 LIKENESS: Final = "0.45"
+SHORTEST: Final = 3  # letters of a word that an index of trigrams can find
 _NUMERIC: Final = re.compile(
     r"(?<!\S)(\d{4})-(\d{1,2})-(\d{1,2})(?!\S)|(?<!\S)(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?!\S)"
 )
@@ -84,7 +86,8 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
     """Those for whom every word is in name, number or birth date.
 
     `near` is 0 where no spelling was forgiven, and otherwise grows with what had to be. Changes a setting of the
-    running transaction: how unlike a name may be.
+    running transaction: how unlike a name may be. Rows are found by index, through functions of the database that show
+    the transaction's own clinics only: see the migration `search_by_index`.
     """
     asked = parse_search(text)
     for days in asked.births:
@@ -98,10 +101,14 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
     exactly = Q()
     for word in asked.words:
         here = Q(full_name__contains=word) | Q(number__contains=word)
-        if re.fullmatch(r"(19|20)\d\d", word):
-            here |= Q(born_on__year=int(word))
+        year = int(word) if re.fullmatch(r"(19|20)\d\d", word) else None
+        if year:
+            here |= Q(born_on__year=year)
         exactly &= here
-        patients = patients.filter(here | Q(full_name__trigram_word_similar=word))
+        if len(word) < SHORTEST:
+            patients = patients.filter(here | Q(full_name__trigram_word_similar=word))
+        else:
+            patients = patients.filter(pk__in=RawSQL("SELECT patients_named(%s, %s)", (word, year)))
     likeness = sum((TrigramWordSimilarity(word, "full_name") for word in asked.words), Value(0.0))
     unlike = Cast((Value(float(len(asked.words))) - likeness) * 100, IntegerField()) + 1
     return patients.annotate(near=Case(When(exactly, then=0), default=unlike, output_field=IntegerField()))
@@ -109,5 +116,5 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
 
 def one_with_number(patients: QuerySet[Patient], text: str) -> Patient | None:
     """The patient whose record number is exactly this, where there is exactly one."""
-    found = list(patients.annotate(number=Upper("record_number")).filter(number=text.strip().upper())[:2])
+    found = list(patients.filter(pk__in=RawSQL("SELECT patients_numbered(%s)", (text.strip(),)))[:2])
     return found[0] if len(found) == 1 else None
