@@ -33,7 +33,7 @@ $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("patients", "0006_consent_by_purpose")]
+    dependencies = [("patients", "0007_anonymised_patients")]
 
     operations = [
         migrations.RunSQL(NAMED, "DROP FUNCTION patients_named(text, int)"),

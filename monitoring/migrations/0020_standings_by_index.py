@@ -10,7 +10,7 @@ WAYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("monitoring", "0017_standings")]
+    dependencies = [("monitoring", "0019_ending_checks")]
 
     operations = [
         migrations.RunSQL(
