@@ -138,7 +138,7 @@ def confirm_password(page: Any, site: str) -> None:
     """Some account pages ask for the password once more."""
     page.goto(f"{site}/account/reauthenticate/?next=/review/")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button").click()
+    page.get_by_role("main").locator("button[type=submit]").click()
     page.get_by_role("heading", name="Review").wait_for()
 
 
