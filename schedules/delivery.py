@@ -260,7 +260,8 @@ def _is_back(run: Run) -> None:
 def _remember_the_server(run: Run) -> None:
     if run.tally.unreachable:
         row = mail_server.leave_alone(run.tally.unreachable, now=run.clock())
-        log.warning("the mail server is left alone until %s: %s", row.ask_again_at, row.said)
+        level = logging.WARNING if row.tries == 1 else logging.INFO
+        log.log(level, "the mail server is left alone until %s: %s", row.ask_again_at, row.said)
 
 
 # ---- Before and after
