@@ -262,5 +262,5 @@ def test_many_are_asked_for_in_a_fixed_number_of_reads(enrol, clinic, follow, dj
     people = [enrol(clinic) for _number in range(20)]
     for one in people:
         follow(one, DUE_ON + 200 * DAY)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         assert len(reminders.send_now([one.pk for one in people], by=by(), now=NOON)) == 20
