@@ -30,11 +30,11 @@ from patients.models import Imaging, Membership, Role, SymptomReport
 from patients.vocabulary import Side
 from schedules import appointments
 from schedules.models import Reminder
+from tests.conftest import as_signed_in
 from tests.journeys import addresses
 
 ACTOR = Actor(name="Ada Okoye")
 METHODS = ("GET", "POST")
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", "worklist_view_remove"}
 NOWHERE_TO_BE_FOUND = {  # asked for rows that are made up
     "letters_pdf", "letters_back", "worklist_view_remove", "message_resolve", "patient_merge", "merge", "webhook_act",
@@ -123,6 +123,8 @@ ARGUMENTS = {
     **{name: lambda t: [t.case] for name in ("api_review", "api_review_notes", "api_decide")},
     "staff_person": lambda t: [t.person],
     "staff_invitation": lambda t: [t.invitation],
+    "staff_sign_in": lambda t: [t.person, "unlock"],
+    **{name: lambda t: [0] for name in ("session_end", "kept_form_drop")},
     "token_revoke": lambda t: [t.token],
     "worklist_export": lambda t: ["all", "csv"],
     "worklist_tab": lambda t: ["all"],
@@ -137,7 +139,7 @@ ARGUMENTS = {
 OF_NO_CLINIC = {  # what they are asked for is the same in every clinic
     "calendar_week", "calendar_month", "dashboard_file", "dashboard_list", "dashboard_section", "letters_back",
     "letters_pdf", "mail_template", "mail_template_html", "mail_template_test", "messages_tab", "worklist_export",
-    "worklist_tab", *NOT_OF_A_CLINIC,
+    "worklist_tab", "session_end", "kept_form_drop", *NOT_OF_A_CLINIC,
 }  # fmt: skip
 
 
@@ -170,7 +172,7 @@ def world(clinic, other_clinic, make_user, enrol):
 def browser_of(user):
     browser = Client(raise_request_exception=True)
     if user:
-        browser.force_login(user, backend=BACKEND)
+        as_signed_in(browser, user)
     return browser
 
 
