@@ -20,6 +20,7 @@ from tests.chaos.load import Entry, Ledger
 from tests.chaos.system import System
 
 WITHOUT_ERRORS = ("Valkey flushed", "Valkey killed", "Valkey away")  # faults that no user may notice
+PATIENTS = "@mail.example"
 AROUND = 3.0  # seconds after another fault in which an error is put down to that
 
 TWICE = {
@@ -41,6 +42,7 @@ class Arrived:
     kept: Counter[str] = field(default_factory=Counter)
     ambiguous: Counter[str] = field(default_factory=Counter)  # accepted, and no answer given
     dropped: int = 0
+    to_staff: int = 0
     refused: Counter[str] = field(default_factory=Counter)  # by address
 
 
@@ -48,6 +50,8 @@ def read_log(log: Path) -> Arrived:
     found = Arrived()
     for line in log.read_text().splitlines():
         match line.split():
+            case ["kept", address, _message_id, _what] if not address.endswith(PATIENTS):
+                found.to_staff += 1  # a digest
             case ["kept", _address, message_id, what]:
                 found.kept[message_id] += 1
                 found.ambiguous[message_id] += what == "ambiguous"
@@ -94,7 +98,8 @@ def _mail(clinic: Clinic, system: System, arrived: Arrived, times: dict[str, flo
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     yield Figure("R1", "silently lost", len(lost), 0, told)
     yield Figure("R2", f"doubled by our crashes ({system.killed} mail processes killed)", doubled, 0)
-    yield Figure("R3", "arrived, and the row says that it did not", len(unknown) + len(strangers), 0)
+    told_of = f"{', '.join(row.state for row in unknown)} {len(strangers)} of no reminder; {arrived.to_staff} to staff"
+    yield Figure("R3", "arrived, and no row says so", len(unknown) + len(strangers), 0, told_of.strip())
     yield Figure("R4", f"doubled, with {ambiguous} ambiguous answers", doubled, 0)
     most = ambiguous + arrived.dropped + system.killed * system.together
     came = sum(1 for row in rows if row.state == "uncertain" and arrived.kept[row.message_id])

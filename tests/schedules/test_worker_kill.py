@@ -159,3 +159,30 @@ def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
     ask()
     assert wait_for(lambda: states() == Counter(sent=MAILS), 60)
     assert Counter(arrivals(log)) == Counter(addresses)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_asked_to_stop_finishes_the_mail_in_hand_and_leaves_the_rest(
+    planned_by_hand: None,
+    ask: Callable[[], None],
+    sink_log: tuple[Path, int],
+    start_worker: Any,
+    make_clinic: Any,
+    enrol: Any,
+    follow: Any,
+) -> None:
+    log, _port = sink_log
+    now = timezone.now()
+    with transaction.atomic():
+        clinic = make_clinic("North", time_zone=awake_zone())
+        today = now.astimezone(clinic.zone).date()
+        for _ in range(MAILS):
+            follow(enrol(clinic), today, now=now, cycle_on=today - timedelta(days=180))
+    worker = start_worker()
+    ask()
+    assert wait_for(lambda: len(arrivals(log)) >= 3 or worker.poll() is not None, 120)
+    worker.terminate()
+    assert worker.wait(90) == 0, "it ended by itself"
+    left = states()
+    assert left["sending"] == left["uncertain"] == 0, "nothing is in doubt"
+    assert left["sent"] == len(arrivals(log)) and left["sent"] + left["planned"] == MAILS
