@@ -39,9 +39,14 @@ def test_nothing_is_lost_or_doubled_while_everything_breaks(tmp_path):
 
 def test_the_log_of_the_mail_server_is_read_word_by_word(tmp_path):
     log = tmp_path / "arrived.log"
-    log.write_text(
-        "kept a@mail.example <1@x> plain\nkept a@mail.example <1@x> ambiguous\nkept d@clinic.example <2@x> plain\nrefused b@x.example\ndropped c@x.example\n"
-    )
+    lines = [
+        "kept a@mail.example <1@x> plain",
+        "kept a@mail.example <1@x> ambiguous",
+        "kept d@clinic.example <2@x> plain",
+        "refused b@x.example",
+        "dropped c@x.example",
+    ]
+    log.write_text("\n".join(lines))
     found = read_log(log)
     assert found.kept == {"<1@x>": 2} and found.ambiguous == {"<1@x>": 1}
     assert found.refused == {"b@x.example": 1} and (found.dropped, found.to_staff) == (1, 1)
