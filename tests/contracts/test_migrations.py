@@ -1,16 +1,9 @@
 """Migrations: each can be taken back, and none holds a lock for long on a table that is full."""
 
 from collections.abc import Iterator
-from contextlib import closing
 
-import psycopg
-import pytest
-from django.core.management import call_command
-from django.db import connections, migrations
+from django.db import migrations
 from django.db.migrations.loader import MigrationLoader
-from psycopg import sql
-
-from tests.conftest import _template
 
 OURS = ("patients", "schedules", "monitoring")
 SHARP = (  # what rewrites a table, or takes away what the running version reads: in steps, or never
@@ -66,45 +59,3 @@ def test_a_column_that_is_added_has_a_value_for_the_rows_that_are_there():
 def test_the_order_of_migrations_is_a_line():
     graph = MigrationLoader(None).graph
     assert {app: len(graph.leaf_nodes(app)) for app in OURS} == dict.fromkeys(OURS, 1)
-
-
-@pytest.fixture
-def scratch(services, django_db_blocker) -> Iterator[str]:
-    """The owner's connection to a migrated database that nobody else has."""
-    name = "hipwatch_test_back_and_forth"
-    with django_db_blocker.unblock(), closing(psycopg.connect(services.admin_url, autocommit=True)) as admin:
-        identifier = sql.Identifier(name)
-        template = sql.Identifier(_template(services))
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER hipwatch_owner").format(identifier, template))
-        before = connections["owner"].settings_dict["NAME"]
-        connections["owner"].close()
-        connections["owner"].settings_dict["NAME"] = name
-        yield name
-        connections["owner"].close()
-        connections["owner"].settings_dict["NAME"] = before
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
-
-
-def shape() -> list[tuple[str, ...]]:
-    """Every column, index, constraint and policy of our tables."""
-    with connections["owner"].cursor() as cursor:
-        cursor.execute(
-            "SELECT 'column', table_name, column_name, data_type, is_nullable FROM information_schema.columns"
-            " WHERE table_schema = 'public'"
-            " UNION ALL SELECT 'index', tablename, indexname, indexdef, '' FROM pg_indexes"
-            " WHERE schemaname = 'public' UNION ALL SELECT 'policy', tablename, policyname, qual, '' FROM pg_policies"
-            " ORDER BY 1, 2, 3"
-        )
-        return list(cursor.fetchall())
-
-
-@pytest.mark.slow
-def test_everything_can_be_taken_back_to_nothing_and_made_again(scratch):
-    before = shape()
-    for app in reversed(OURS):
-        call_command("migrate", app, "zero", database="owner", verbosity=0)
-    left = {row[1] for row in shape() if row[1].startswith(tuple(f"{app}_" for app in OURS))}
-    assert left == set()
-    call_command("migrate", database="owner", verbosity=0)
-    assert shape() == before
