@@ -93,6 +93,11 @@ app.conf.update(
             "schedule": 6 * 3600.0,
             "options": {"expires": 3600},
         },
+        "seal the audit": {
+            "task": "monitoring.tasks.seal_audit",
+            "schedule": 600.0,
+            "options": {"expires": 550},
+        },
         "look for duplicates": {
             "task": "monitoring.tasks.search_duplicates",
             "schedule": crontab(minute=20, hour="0-5"),  # once a night; later hours where the first was missed

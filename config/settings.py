@@ -319,6 +319,9 @@ MAIL_REHEARSAL_TO = env("MAIL_REHEARSAL_TO", default="")  # every mail to patien
 DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="appointments@clinic.example")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
+AUDIT_SEAL_FILE = env("AUDIT_SEAL_FILE", default="")  # each seal of the audit is added there as well
+AUDIT_SEAL_MAIL = env("AUDIT_SEAL_MAIL", default="")  # and the latest is mailed there
+
 PHONENUMBER_DEFAULT_REGION = env("PHONE_REGION", default="GB")
 PHONENUMBER_DB_FORMAT = "E164"
 

@@ -9,6 +9,7 @@ from patients import access
 
 from . import (
     account_mail,
+    audit_seals,
     census,
     dead_man,
     drafts,
@@ -48,6 +49,11 @@ def take_census() -> None:
 def drop_forgotten_drafts() -> None:
     with access.system_run("draft keeping"):
         drafts.drop_forgotten(now=timezone.now())
+
+
+@shared_task(name="monitoring.tasks.seal_audit")
+def seal_audit() -> None:
+    audit_seals.seal_settled(timezone.now())
 
 
 @shared_task(name="monitoring.tasks.search_duplicates", soft_time_limit=840, time_limit=870)

@@ -1,7 +1,7 @@
 """What is stored of monitoring: one concept, one module."""
 
 from .account import AccountMail, Invitation, KeptForm
-from .audit import AuditEntry
+from .audit import AuditEntry, AuditSeal
 from .census import Census
 from .ending_check import EndingCheck
 from .evaluation import EvaluationReceipt, EvaluationRun, HipEvaluation, PatientEvaluation, SweepShare, Unevaluated
@@ -23,6 +23,7 @@ __all__ = [
     "AccountMail",
     "ApiToken",
     "AuditEntry",
+    "AuditSeal",
     "CaseNote",
     "Census",
     "ContactAttempt",

@@ -5,9 +5,7 @@ so does a page that answers differently from its row.
 """
 
 import uuid
-from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import Any
+from datetime import date
 
 import pytest
 from django.contrib import admin
@@ -15,21 +13,15 @@ from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
 from django.urls import NoReverseMatch, get_resolver, reverse
-from django.utils import timezone
 
-from monitoring import invitations, protocol_drafts, routes
+from monitoring import routes
 from monitoring.api import tokens
-from monitoring.imports import batch
-from monitoring.models import ContactAttempt, ReviewCase
 from monitoring.routes import CALLS, PAGES, Special
 from monitoring.web.dashboard_lists import LISTS
-from patients import access, recording
+from patients import access
 from patients.access import ALLOWED, Permission
 from patients.changes import Actor
-from patients.models import Imaging, Membership, Role, SymptomReport
-from patients.vocabulary import Side
-from schedules import appointments
-from schedules.models import Reminder
+from patients.models import Membership, Role
 from tests.conftest import as_signed_in
 from tests.journeys import addresses
 
@@ -39,65 +31,9 @@ NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", "workli
 NOWHERE_TO_BE_FOUND = {  # asked for rows that are made up
     "letters_pdf", "letters_back", "worklist_view_remove", "message_resolve", "patient_merge", "merge", "webhook_act",
     "retention_run",
+    "emergency_review",
 }  # fmt: skip
 FINER = {"protocol_step", "protocol_draft"}  # who had a hand in a version does not review it
-
-
-@dataclass
-class Things:
-    """One thing of each kind in a clinic."""
-
-    clinic: Any
-    patient: Any
-    fact: str
-    case: int
-    appointment: int
-    attempt: int
-    batch: int
-    reminder: int
-    token: int
-    invitation: int
-    person: int
-    more: dict[str, Any] = field(default_factory=dict)
-
-
-def things_of(clinic, make_user, enrol, boss):
-    day = timezone.localdate() - timedelta(days=150)
-    patient = enrol(clinic, enrolled_on=day)
-    lesion = Imaging(
-        on=day, modality="MR", necrosis=True, lesion_volume_percent=12, volume_method="MRI_3D_SEGMENTATION"
-    )
-    pain = SymptomReport(
-        on=day + timedelta(days=120), source="patient", symptomatic=True, pain_nrs=4, pain_site="groin"
-    )
-    recorded = recording.record_facts(patient.pk, [(Side.LEFT, lesion), (Side.LEFT, pain)], by=ACTOR)
-    in_a_week = timezone.now() + timedelta(days=7)
-    booked = appointments.book(patient.pk, appointments.Wanted(starts_at=in_a_week), by=ACTOR)
-    content = b"record_number,family_name\nA-3,Lund\n"
-    return Things(
-        clinic=clinic,
-        patient=patient,
-        fact=recorded.facts[0].key,
-        case=ReviewCase.objects.filter(patient=patient).values_list("id", flat=True)[0],
-        appointment=booked.pk,
-        attempt=ContactAttempt.objects.create(
-            patient=patient, clinic=clinic, outcome="no_answer", at=timezone.now()
-        ).pk,
-        batch=batch.check(clinic, content, file_name="registry.csv", by=ACTOR).pk,
-        reminder=Reminder.objects.filter(patient=patient).values_list("id", flat=True)[0],
-        token=tokens.issue(name="lab", clinic=clinic, scopes=["read"], days=3, by=ACTOR)[0].pk,
-        invitation=_invited(clinic, boss).pk,
-        person=make_user(clinic, "coordinator").pk,
-    )
-
-
-def _invited(clinic, boss):
-    Membership.objects.create(user=boss, clinic=clinic, role=Role.ADMIN)
-    viewer = access.viewer_for(boss)
-    roles = [Role.CLINICIAN]
-    return invitations.invite(
-        by=viewer, clinic=clinic, email="new@clinic.example", name="New", roles=roles, now=timezone.now()
-    )
 
 
 ARGUMENTS = {
@@ -134,12 +70,15 @@ ARGUMENTS = {
     "merge": lambda t: [0],
     "retention_run": lambda t: [0],
     "webhook_act": lambda t: [0, "stop"],
+    "staff_sign_in": lambda t: [t.person, "unlock"],
+    "emergency_end": lambda t: [0],
+    "emergency_review": lambda t: [0],
     "patient_tab": lambda t: [t.patient.pk, "history"],
 }
 OF_NO_CLINIC = {  # what they are asked for is the same in every clinic
     "calendar_week", "calendar_month", "dashboard_file", "dashboard_list", "dashboard_section", "letters_back",
     "letters_pdf", "mail_template", "mail_template_html", "mail_template_test", "messages_tab", "worklist_export",
-    "worklist_tab", "session_end", "kept_form_drop", *NOT_OF_A_CLINIC,
+    "worklist_tab", "session_end", "kept_form_drop", "emergency_end", "emergency_review", *NOT_OF_A_CLINIC,
 }  # fmt: skip
 
 
@@ -151,22 +90,6 @@ def address(name, things):
         return reverse(name), False
     except NoReverseMatch:
         return reverse(name, args=[things.patient.pk]), True
-
-
-@pytest.fixture
-def world(clinic, other_clinic, make_user, enrol):
-    """Both clinics with one thing of each kind, and somebody for every role of the first."""
-    boss, both = make_user(clinic), [clinic, other_clinic]
-    things = []
-    for one in both:
-        things.append(things_of(one, make_user, enrol, boss))
-        access.bind_clinics(place.pk for place in both)
-    own, other = things
-    now = timezone.now()
-    draft = protocol_drafts.start_draft(None, note="Closer.", viewer=access.viewer_for(boss), now=now)
-    own.more["draft"] = other.more["draft"] = draft.pk
-    Membership.objects.filter(user=boss).delete()
-    return own, other
 
 
 def browser_of(user):
@@ -202,7 +125,7 @@ def calls():
 
 
 def test_every_route_has_its_row_and_every_row_its_route():
-    coming = {"second_step", "profile", "own_sessions", "kept_form", "stay_signed_in"}
+    coming: set[str] = set()
     assert [name for name in pages() if name not in PAGES] == []
     assert sorted(set(PAGES) - set(pages()) - coming) == []
 
