@@ -11,7 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from monitoring import heartbeats, review
+from monitoring.emergency import may_open
 from monitoring.web.administration import may_administer, may_audit
+from monitoring.web.emergency import open_words
 from patients import access
 
 from .sessions import left_for_page
@@ -35,6 +37,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     common |= left_for_page(request)
     common |= {"may_administer": may_administer(viewer), "may_audit": may_audit(viewer)}
     common["may_research"] = viewer.may_anywhere(access.Permission.RESEARCH)
+    if viewer.emergencies:
+        common["emergencies"] = open_words(viewer)
     if not viewer.clinic_ids:
         return common
     clinics = list(access.clinics_for(viewer))
@@ -42,6 +46,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     counts = {"reviews": review.open_cases_for(viewer).count()}
     return common | {
         "viewer": viewer,
+        "may_open_in_emergency": may_open(viewer),
         "clinics": clinics,
         "demonstration": any(clinic.synthetic for clinic in clinics),
         "heartbeat": _heartbeat(),

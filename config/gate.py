@@ -5,8 +5,10 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from monitoring import routes
@@ -43,6 +45,19 @@ class Gate:
         ):
             raise PermissionDenied(_("Your role does not allow this."))
         return None
+
+    def process_exception(self, request: HttpRequest, fault: Exception) -> HttpResponseBase | None:
+        """Leads to the page that asks for the reason where a restricted record was to be opened."""
+        if not isinstance(fault, access.RestrictedRecord):
+            return None
+        where = reverse("restricted_gate", args=[fault.patient_id])
+        going = request.get_full_path() if request.method == "GET" and "HX-Request" not in request.headers else ""
+        address = f"{where}?{urlencode({'next': going})}" if going else where
+        if "HX-Request" in request.headers:
+            answer = HttpResponse(status=401)
+            answer["HX-Redirect"] = address
+            return answer
+        return redirect(address)
 
 
 @register

@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("monitoring.web.urls_worklist")),
     path("", include("monitoring.web.urls_merging")),
     path("", include("monitoring.web.urls_privacy")),
+    path("", include("monitoring.web.urls_emergency")),
     path("", include("monitoring.web.urls_patient")),
     path("", include("monitoring.web.urls_review")),
     path("", include("monitoring.web.urls_protocol")),

@@ -43,6 +43,7 @@ RIGHTS: Final = (
     "make_token",
     "revoke_token",
     "break_glass",
+    "break_glass_missed",
     "end_break_glass",
     "review_break_glass",
     "restrict_patient",

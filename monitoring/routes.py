@@ -53,7 +53,7 @@ PAGES: Final[dict[str, Row]] = {
     **_rows(("worklist_tab", "worklist_export", "worklist_views", "worklist_view_remove", "worklist_bulk"), READ),
     **_rows(("worklist_act", "worklist_outcome", "worklist_undo", "worklist_snooze", "worklist_unsnooze"), WORK),
     **_rows(("patients", "patient", "patient_tab", "patient_whatif", "patient_print"), READ),
-    **_rows(("patient_audit", "patient_audit_file"), AUDIT, DECIDE),
+    **_rows(("patient_audit", "patient_audit_file", "patient_seen"), AUDIT, DECIDE),
     **_rows(("patient_enrol", "patient_edit", "patient_contact", "patient_death", "hip_end"), RECORD),
     **_rows(("visit_new", "visit_draft", "visit_draft_discard", "fact_withdraw", "fact_correct"), RECORD),
     **_rows(("duplicates", "patient_merge", "merge"), RECORD),
@@ -76,7 +76,13 @@ PAGES: Final[dict[str, Row]] = {
     "protocol_draft": Row((READ,), (DECIDE, ADMINISTER)),
     **_rows(("protocol_draft_new", "protocol_step"), DECIDE, ADMINISTER),
     **_rows(("imports", "import_template", "import_batch", "import_columns", "import_undo", "import_problems"), IMPORT),
+    **_rows(("emergency_open",), DECIDE),
+    "emergency_end": Row((ACCOUNT,), (ACCOUNT,)),  # one's own
+    "restricted_gate": Row((READ,), (READ,)),
     # Administration
+    **_rows(("patient_restriction",), ADMINISTER),
+    "emergency_reviews": Row((AUDIT, SUPERUSER), (AUDIT, SUPERUSER)),
+    "emergency_review": Row((ADMINISTER,), (ADMINISTER,)),
     **_rows(("administration",), ADMINISTER, AUDIT, SUPERUSER),
     **_rows(
         ("staff", "staff_new", "staff_person", "staff_invitation", "clinics", "clinic_edit"), ADMINISTER, SUPERUSER

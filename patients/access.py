@@ -4,9 +4,10 @@
 a clinic's rows is an error, with an empty list it finds nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,14 +15,19 @@ from typing import TYPE_CHECKING
 import pghistory
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest
+from django.utils import timezone
 
 from .changes import Actor
-from .models import Clinic, Hip, Membership, Patient, Role, User
+from .models import Clinic, EmergencyAccess, Hip, Membership, Patient, Restriction, Role, User
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
+
+
+EMERGENCY = "emergency"  # in the session: somebody has opened another clinic's record here
+GATES = "gates"  # in the session: until when a restricted record is open here, by the patient's id
 
 
 class Permission(StrEnum):
@@ -53,6 +59,24 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """A record of a clinic in which the viewer has no role, open to be read until a moment."""
+
+    pk: int
+    patient_id: int
+    clinic_id: int
+    ends_at: datetime
+
+
+class RestrictedRecord(PermissionDenied):
+    """The record is opened only after a reason was given."""
+
+    def __init__(self, patient_id: int) -> None:
+        super().__init__("This record is restricted: give the reason for which you open it.")
+        self.patient_id = patient_id
+
+
 @dataclass(frozen=True)
 class Viewer:
     """Who looks: a person with roles by clinic, a system run that may see every clinic, or a machine with scopes."""
@@ -62,6 +86,8 @@ class Viewer:
     time_zone: str = "UTC"  # of the first clinic: how times are shown
     scopes: tuple[tuple[int, Permission], ...] = ()  # of an API token, by clinic
     superuser: bool = False  # sets up clinics and opens the Django admin; sees no patient by it
+    emergencies: tuple["Emergency", ...] = ()  # other clinics' records that are open to this session for an hour
+    gates: frozenset[int] = frozenset()  # restricted records for which this session has given a reason lately
 
     @cached_property
     def clinic_ids(self) -> tuple[int, ...]:
@@ -120,9 +146,22 @@ def reading(viewer: Viewer) -> Iterator[None]:
 def bind_request(request: HttpRequest, request_id: str = "") -> Viewer:
     """Attach the viewer to the request and its clinics to the transaction."""
     viewer = viewer_for(request.user, request_id)
+    session = getattr(request, "session", {})
+    if session.get(EMERGENCY) or session.get(GATES):
+        viewer = replace(viewer, emergencies=_open_emergencies(viewer), gates=_gates_of(session.get(GATES) or {}))
     bind_clinics(viewer.clinic_ids)
     request.viewer = viewer  # type: ignore[attr-defined]
     return viewer
+
+
+def _open_emergencies(viewer: Viewer) -> tuple[Emergency, ...]:
+    mine = EmergencyAccess.objects.filter(user=viewer.actor.user_id, ends_at__gt=timezone.now()).order_by("id")
+    return tuple(Emergency(*row) for row in mine.values_list("id", "patient_id", "clinic_id", "ends_at"))
+
+
+def _gates_of(passed: Mapping[str, float]) -> frozenset[int]:
+    now = timezone.now().timestamp()
+    return frozenset(int(patient) for patient, until in passed.items() if until > now)
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
@@ -170,12 +209,45 @@ def patients_for(viewer: Viewer) -> QuerySet[Patient]:
 
 
 def patient_for(viewer: Viewer, pk: int, permission: Permission = Permission.READ) -> Patient:
-    """The patient, or 404 where it is another clinic's; PermissionDenied where the role does not reach."""
-    patient = patients_for(viewer).select_related("clinic", "responsible").filter(pk=pk).first()
+    """The patient, or 404 where it is another clinic's; PermissionDenied where the role does not reach.
+
+    Another clinic's is there to be read, and only that, while an emergency access is open: from then on this
+    transaction sees that clinic's rows. Raises RestrictedRecord where a person has to give a reason first.
+    """
+    patient = patient_at_gate(viewer, pk, permission)
+    if getattr(patient, "is_restricted", False) and viewer.actor.user_id and pk not in viewer.gates:
+        raise RestrictedRecord(pk)
+    return patient
+
+
+def patient_at_gate(viewer: Viewer, pk: int, permission: Permission = Permission.READ) -> Patient:
+    """As `patient_for`, before the gate of a restricted record: for the page that asks for the reason alone."""
+    patient = _with_restriction(patients_for(viewer)).filter(pk=pk).first()
     if patient is None:
-        raise Http404("No such patient.")
+        return _in_emergency(viewer, pk, permission)
     viewer.check(permission, patient.clinic_id)
     return patient
+
+
+def _with_restriction(patients: QuerySet[Patient]) -> QuerySet[Patient]:
+    open_ones = Restriction.objects.filter(patient=OuterRef("pk"), lifted_at__isnull=True)
+    return patients.select_related("clinic", "responsible").annotate(is_restricted=Exists(open_ones))
+
+
+def _in_emergency(viewer: Viewer, pk: int, permission: Permission) -> Patient:
+    grant = next((one for one in viewer.emergencies if one.patient_id == pk), None)
+    if grant is None or permission is not Permission.READ:
+        raise Http404("No such patient.")
+    bind_clinics({*viewer.clinic_ids, grant.clinic_id})
+    return _with_restriction(Patient.objects.all()).get(pk=pk, clinic=grant.clinic_id)
+
+
+def check_gate(viewer: Viewer, patient_id: int) -> None:
+    """Raise RestrictedRecord where a person has to give a reason before they see anything of this patient."""
+    if not viewer.actor.user_id or patient_id in viewer.gates:
+        return
+    if Restriction.objects.filter(patient=patient_id, lifted_at__isnull=True).exists():
+        raise RestrictedRecord(patient_id)
 
 
 def hips_for(viewer: Viewer) -> QuerySet[Hip]:

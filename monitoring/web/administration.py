@@ -34,6 +34,7 @@ SECTIONS: Final[tuple[tuple[str, Any, Callable[[Viewer], bool]], ...]] = (
     ("endings", gettext_lazy("Endings"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("system", pgettext_lazy("page", "System"), lambda viewer: viewer.may_anywhere(Permission.ADMINISTER)),
     ("audit_search", gettext_lazy("Audit"), may_audit),
+    ("emergency_reviews", gettext_lazy("Emergencies"), may_audit),
 )
 
 

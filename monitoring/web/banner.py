@@ -23,6 +23,7 @@ def banner_of(patient: Patient, today: date, wishes: Iterable[ContactWish]) -> d
         "contact": contact_words(patient, {wish.channel: wish.allowed for wish in wishes}),
         "language": patient.get_language_display(),
         "deceased": _("Died %(day)s") % {"day": day_words(patient.died_on)} if patient.died_on else "",
+        "restricted": getattr(patient, "is_restricted", False),
         "synthetic": patient.synthetic or patient.clinic.synthetic,
         "url": reverse("patient", args=[patient.pk]),
     }

@@ -20,6 +20,7 @@ from .forms.visit import hip_words
 
 ACTS: Final[dict[str, Words]] = {
     "look": gettext_lazy("Looked"),
+    "who_has_seen": gettext_lazy("Made the report of who has seen the record"),
     "enrol_patient": gettext_lazy("Enrolled the patient"),
     "amend_patient": gettext_lazy("Changed details of the person"),
     "set_contact_wish": gettext_lazy("Recorded a contact wish"),
@@ -66,6 +67,13 @@ ACTS: Final[dict[str, Words]] = {
     "case_assigned": gettext_lazy("Assigned a review"),
     "case_comment": gettext_lazy("Commented on a review"),
     "case_second_opinion": gettext_lazy("Asked for a second opinion"),
+    "break_glass": gettext_lazy("Opened the record in an emergency"),
+    "break_glass_missed": gettext_lazy("Tried to open a record in an emergency; there was none"),
+    "end_break_glass": gettext_lazy("Closed the record opened in an emergency"),
+    "review_break_glass": gettext_lazy("Judged an emergency access"),
+    "restrict_patient": gettext_lazy("Restricted the record"),
+    "lift_restriction": gettext_lazy("Lifted the restriction of the record"),
+    "pass_gate": gettext_lazy("Opened the restricted record"),
     "add_clinic": gettext_lazy("Added a clinic"),
     "change_clinic": gettext_lazy("Changed a clinic"),
     "add_staff": gettext_lazy("Added a member of staff"),

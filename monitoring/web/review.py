@@ -145,9 +145,11 @@ def _row(case: ReviewCase) -> dict[str, Any]:
 
 def _case(viewer: Viewer, pk: int) -> ReviewCase:
     try:
-        return review.case_for(viewer, pk)
+        case = review.case_for(viewer, pk)
     except ReviewCase.DoesNotExist:
         raise Http404("No such case.") from None
+    access.check_gate(viewer, case.patient_id)
+    return case
 
 
 def _next_after(viewer: Viewer, case: ReviewCase) -> str:

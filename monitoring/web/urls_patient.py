@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from . import audit_tab, corrections, doctor_letter, enrolment, patient, visit, visit_drafts
+from . import audit_tab, corrections, doctor_letter, enrolment, patient, seen, visit, visit_drafts
 
 
 class SideConverter:
@@ -31,6 +31,7 @@ urlpatterns = [
     path("patients/<int:pk>/what-if/", patient.patient_whatif, name="patient_whatif"),
     path("patients/<int:pk>/print/", patient.patient_print, name="patient_print"),
     path("patients/<int:pk>/audit/", audit_tab.patient_audit, name="patient_audit"),
+    path("patients/<int:pk>/seen/", seen.patient_seen, name="patient_seen"),
     path("patients/<int:pk>/audit.csv", audit_tab.patient_audit_file, name="patient_audit_file"),
     path("patients/<int:pk>/letter/", doctor_letter.patient_letter, name="patient_letter"),
     path("patients/<int:pk>/<side:side>/end/", enrolment.hip_end, name="hip_end"),

@@ -365,7 +365,7 @@ def _render_row(request: HttpRequest, context: dict[str, Any], *, status: int = 
 @require_GET
 def act(request: HttpRequest, pk: int) -> HttpResponse:
     """The forms of a row: alone where it is opened on the list, as a page without scripts."""
-    patient = access.patient_for(access.viewer_of(request), pk)
+    patient = access.patient_for(access.viewer_of(request), pk, Permission.WORK)
     page = "forms.html" if request.htmx else "row_page.html"  # type: ignore[attr-defined]
     return render(request, f"monitoring/worklist/{page}", _one_row(request, patient))
 

@@ -1,6 +1,7 @@
 """What is stored of patients: one concept, one module."""
 
 from .clinic import Clinic
+from .emergency import EmergencyAccess, Restriction
 from .facts import (
     BmiReading,
     Decision,
@@ -38,6 +39,7 @@ __all__ = [
     "Consent",
     "ContactWish",
     "Decision",
+    "EmergencyAccess",
     "Ending",
     "Exposure",
     "Fact",
@@ -51,6 +53,7 @@ __all__ = [
     "PossibleDuplicate",
     "Procedure",
     "Purpose",
+    "Restriction",
     "Role",
     "Score",
     "Staging",

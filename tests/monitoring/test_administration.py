@@ -220,3 +220,14 @@ def test_a_superuser_invites_the_first_administrator_of_a_new_clinic(other_clini
     browser = sign_in(superuser)
     assert browser.post("/administration/staff/new/", new).status_code == 302
     assert "Eva Lund" in browser.get("/administration/staff/").content.decode()
+
+
+def test_a_patient_is_told_in_their_language_who_has_seen_the_record(clinic, enrol, make_user, sign_in):
+    patient, lead = enrol(clinic, language="es"), make_user(clinic, "clinician", name="Dr Lindqvist")
+    browser = sign_in(lead)
+    for _time in range(2):
+        browser.get(f"/patients/{patient.pk}/")
+    page = browser.get(f"/patients/{patient.pk}/seen/").content.decode()
+    assert "Dr Lindqvist" in page and "Quién ha visto mi historia" in page and "cadera" not in page.lower()
+    assert AuditEntry.objects.filter(act="who_has_seen", patient_id=patient.pk).count() == 1
+    assert sign_in(make_user(clinic, "coordinator")).get(f"/patients/{patient.pk}/seen/").status_code == 403
