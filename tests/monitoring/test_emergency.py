@@ -48,9 +48,7 @@ def break_glass(browser, patient, **changed):
     return browser.post("/emergency/", {**form, "reason": REASON, **changed})
 
 
-def test_one_record_of_another_clinic_opens_to_be_read_and_nothing_else_does(
-    theirs, boss, surgeon, enrol, other_clinic
-):
+def test_one_record_of_another_clinic_opens_to_be_read_and_nothing_else(theirs, boss, surgeon, enrol, other_clinic):
     neighbour = enrol(other_clinic)
     browser = browser_of(surgeon)
     assert browser.get(f"/patients/{theirs.pk}/").status_code == 404
