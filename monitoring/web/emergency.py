@@ -47,7 +47,7 @@ def emergency_open(request: HttpRequest) -> HttpResponse:
                 messages.warning(request, _("The record is open to be read for an hour. Its clinic has been told."))
                 return redirect("patient", made.patient_id)
             form.add_error(None, _("No record has this number and this birth date. The attempt is on record."))
-    context = {"form": form, "clinics": others.exists()}
+    context = {"form": form, "others": others.exists()}
     return render(request, "monitoring/emergency/open.html", context, status=422 if form.is_bound else 200)
 
 
