@@ -13,7 +13,7 @@ from patients import row_security
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('patients', '0006_consent_by_purpose'),
+        ('patients', '0007_anonymised_patients'),
     ]
 
     operations = [
