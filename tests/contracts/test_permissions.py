@@ -82,6 +82,11 @@ OF_NO_CLINIC = {  # what they are asked for is the same in every clinic
 }  # fmt: skip
 
 
+def is_own(name):
+    """Whether the page is about whoever is signed in, and not about a clinic's things."""
+    return name in PAGES and PAGES[name].see == (Special.ACCOUNT,)
+
+
 def address(name, things):
     """The route's address for these things, and whether it is about something of their clinic."""
     if name in ARGUMENTS:
@@ -89,7 +94,7 @@ def address(name, things):
     try:
         return reverse(name), False
     except NoReverseMatch:
-        return reverse(name, args=[things.patient.pk]), True
+        return reverse(name, args=[things.patient.pk]), not is_own(name)
 
 
 def browser_of(user):
