@@ -70,7 +70,6 @@ ARGUMENTS = {
     "merge": lambda t: [0],
     "retention_run": lambda t: [0],
     "webhook_act": lambda t: [0, "stop"],
-    "staff_sign_in": lambda t: [t.person, "unlock"],
     "emergency_end": lambda t: [0],
     "emergency_review": lambda t: [0],
     "patient_tab": lambda t: [t.patient.pk, "history"],

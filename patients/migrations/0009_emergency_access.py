@@ -13,7 +13,7 @@ from patients import row_security
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('patients', '0007_anonymised_patients'),
+        ('patients', '0008_search_by_index'),
     ]
 
     operations = [

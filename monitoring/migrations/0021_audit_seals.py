@@ -11,7 +11,7 @@ from patients import row_security
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0019_ending_checks'),
+        ('monitoring', '0020_standings_by_index'),
     ]
 
     operations = [
