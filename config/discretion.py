@@ -15,7 +15,6 @@ from typing import Final
 from django.core.exceptions import ImproperlyConfigured
 from django.core.exceptions import PermissionDenied as Denied
 from django.db import Error as DatabaseError
-from redis.exceptions import ConnectionError as RedisAway
 
 Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 SPEAKING: Final = (
@@ -25,10 +24,10 @@ SPEAKING: Final = (
     ImportError,
     ImproperlyConfigured,
     NameError,
-    RedisAway,
     TimeoutError,
     socket.gaierror,
 )
+REDIS_AWAY: Final = ("redis.exceptions", "ConnectionError")  # by name: local services start without its client
 OF_CONNECTION: Final = "08"  # the class of SQLSTATE that tells of connections
 
 # A link in a mail, a calendar's feed and a password's reset are keys: whoever reads one in a log could use it.
@@ -78,7 +77,11 @@ def kind_of(fault: BaseException) -> str:
     name = type(fault).__name__
     if isinstance(fault, DatabaseError):
         return f"{name} ({_of_database(fault)})"
-    return f"{name}: {fault}" if isinstance(fault, SPEAKING) else name
+    return f"{name}: {fault}" if isinstance(fault, SPEAKING) or _is_redis_away(fault) else name
+
+
+def _is_redis_away(fault: BaseException) -> bool:
+    return any((kind.__module__, kind.__name__) == REDIS_AWAY for kind in type(fault).__mro__)
 
 
 def _of_database(fault: BaseException) -> str:

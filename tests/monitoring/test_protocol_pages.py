@@ -166,9 +166,7 @@ def test_a_coordinator_reads_and_does_not_draft(draft, by):
     assert coordinator.get("/protocol/drafts/new/").status_code == 403
     assert coordinator.post(url, {"note": "x"}).status_code in (403, 422)
     assert coordinator.post(f"{url}withdrawn/", {"reason": "x"}).status_code == 403
-    assert (
-        coordinator.get(f"{url}nowhere/").status_code == 405 and coordinator.post(f"{url}nowhere/").status_code == 404
-    )
+    assert [coordinator.get(f"{url}nowhere/").status_code, coordinator.post(f"{url}nowhere/").status_code] == [403, 403]
 
 
 def test_every_case_is_shown_and_answered_as_worked_out(by):
