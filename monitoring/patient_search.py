@@ -3,12 +3,11 @@
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.postgres.search import TrigramWordSimilarity
 from django.db import connection
-from django.db.models import Case, CharField, IntegerField, Q, QuerySet, Value, When
-from django.db.models.expressions import RawSQL
+from django.db.models import BooleanField, Case, CharField, F, Func, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, Upper
 from django.utils.dates import MONTHS
 from django.utils.translation import override
@@ -82,6 +81,21 @@ def _months() -> dict[str, int]:
     return known
 
 
+class _Among(Func):
+    """Whether the first is among what a function of the database returns for the rest.
+
+    As an array it is asked for once; as a subquery the planner may ask again for every patient there is.
+    """
+
+    output_field = BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        (this, values), *rest = [compiler.compile(part) for part in self.source_expressions]
+        asked = ", ".join(sql for sql, _values in rest)
+        given = [*values, *(value for _sql, given in rest for value in given)]
+        return f"{this} = ANY(ARRAY(SELECT {self.extra['function']}({asked})))", given
+
+
 def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
     """Those for whom every word is in name, number or birth date.
 
@@ -108,7 +122,7 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
         if len(word) < SHORTEST:
             patients = patients.filter(here | Q(full_name__trigram_word_similar=word))
         else:
-            patients = patients.filter(pk__in=RawSQL("SELECT patients_named(%s, %s)", (word, year)))
+            patients = patients.filter(_Among(F("pk"), Value(word), Value(year), function="patients_named"))
     likeness = sum((TrigramWordSimilarity(word, "full_name") for word in asked.words), Value(0.0))
     unlike = Cast((Value(float(len(asked.words))) - likeness) * 100, IntegerField()) + 1
     return patients.annotate(near=Case(When(exactly, then=0), default=unlike, output_field=IntegerField()))
@@ -116,5 +130,5 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
 
 def one_with_number(patients: QuerySet[Patient], text: str) -> Patient | None:
     """The patient whose record number is exactly this, where there is exactly one."""
-    found = list(patients.filter(pk__in=RawSQL("SELECT patients_numbered(%s)", (text.strip(),)))[:2])
+    found = list(patients.filter(_Among(F("pk"), Value(text.strip()), function="patients_numbered"))[:2])
     return found[0] if len(found) == 1 else None

@@ -20,6 +20,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
@@ -123,6 +124,12 @@ def _own_redis(services_in_use: Services | None, worker_id: str, settings: Any) 
     if services_in_use is not None:
         number = 1 + int(worker_id[2:]) if worker_id.startswith("gw") else 1
         settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": services_in_use.redis_url(number)}}
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> None:
+    """A page in another language leaves it switched on in this thread."""
+    translation.deactivate()
 
 
 @pytest.fixture

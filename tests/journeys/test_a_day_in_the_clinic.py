@@ -1,13 +1,17 @@
 """The main job in a browser: a visit with new pain raises a case, a clinician decides it, and mail goes out."""
 
+import re
+
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from playwright.sync_api import expect
 
+from monitoring import digest, digest_mail
 from monitoring.models import ReviewCase
 from patients import access
 from schedules.models import Plan, Reminder
-from tests.journeys.site import mail_worker, mailbox, sign_in, sign_out
+from tests.journeys.site import PASSWORD, mail_worker, mailbox, sign_in, sign_out
 from tests.schedules.conftest import wait_for
 
 pytestmark = pytest.mark.slow
@@ -106,6 +110,27 @@ def test_the_reminder_that_is_due_arrives_and_can_be_read(
     sign_in(page, site, people.coordinator)
     page.goto(f"{site}/messages/sent/")
     expect(page.get_by_role("row").filter(has_text="Adeyemi")).to_be_visible()
+
+
+def test_a_clinician_decides_the_case_to_which_the_digest_leads(site, people, open_browser, settings):
+    settings.PUBLIC_URL = site
+    now = timezone.now()
+    with transaction.atomic():
+        access.bind_clinics([people.clinic.pk])
+        people.hurts(people.marta)
+        told = digest.contents_of(people.clinician, people.clinic, now=now)
+        text = digest_mail.compose(people.clinician, people.clinic, told, now=now).body
+    assert "Marta" not in text and "Berg" not in text
+    page = open_browser()
+    page.goto(re.search(rf"{site}/review/\d+/", text)[0])
+    page.get_by_label("Email").fill(people.clinician.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", name="Core decompression review")).to_be_visible()
+    page.get_by_label("Operate").check()
+    page.get_by_label("Why").fill("New pain, no collapse; the joint can be saved.")
+    page.get_by_role("button", name="Decide", exact=True).click()
+    expect(page.get_by_role("main")).to_contain_text("decided by Dr Lindqvist")
 
 
 def sent():

@@ -1,4 +1,4 @@
-"""Every page in a browser: accessible in both colour schemes, each wide and narrow, and silent on the console."""
+"""Every page in a browser: accessible in both colour schemes, wide and narrow, light to load, still, and silent."""
 
 from datetime import timedelta
 
@@ -17,6 +17,13 @@ JUDGE = "axe.run({resultTypes: ['violations']}).then(result => result.violations
 OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? "" : [...document.querySelectorAll("main *")]
     .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"))
     .slice(0, 3).map(element => element.outerHTML.slice(0, 90)).join(" ") || "wider than the window\""""
+
+LIGHT = 200_000  # bytes of a page and all it loads, as they cross the network without a cache
+WEIGHT = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+    .reduce((bytes, one) => bytes + one.encodedBodySize, 0)"""
+WATCH_SHIFTS = """new PerformanceObserver(list => {
+    for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifted = (window.shifted || 0) + one.value
+}).observe({type: "layout-shift", buffered: true})"""
 
 OPEN_ALL = "for (const closed of document.querySelectorAll('main details:not(.menu)')) closed.open = true"
 
@@ -123,6 +130,7 @@ class Inspection:
         """Axe is there from the start in every page that is opened from now on."""
         self.page, self.wrong, self.name = page, [], ""
         page.add_init_script(AXE)
+        page.add_init_script(WATCH_SHIFTS)
 
     def open(self, address):
         self.name = address.partition("127.0.0.1")[2].partition("/")[2] or "/"
@@ -131,6 +139,10 @@ class Inspection:
             self.wrong.append(f"{self.name}: {answer.status}")
         if self.page.url.split("#")[0] != address:
             self.wrong.append(f"{self.name}: leads to {self.page.url}")
+        if (weight := self.page.evaluate(WEIGHT)) > LIGHT:
+            self.wrong.append(f"{self.name}: weighs {weight} bytes")
+        if shifted := self.page.evaluate("window.shifted || 0"):
+            self.wrong.append(f"{self.name}: moves by itself while it loads ({shifted:.3f})")
 
     def look(self, what=""):
         """Every rule in each scheme and width, in place: the page follows both by its style sheets alone."""
