@@ -31,7 +31,7 @@ NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", "workli
 NOWHERE_TO_BE_FOUND = {  # asked for rows that are made up
     "letters_pdf", "letters_back", "worklist_view_remove", "message_resolve", "patient_merge", "merge", "webhook_act",
     "retention_run",
-    "emergency_review",
+    "emergency_review", "ending_confirm",
 }  # fmt: skip
 FINER = {"protocol_step", "protocol_draft"}  # who had a hand in a version does not review it
 
