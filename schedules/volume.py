@@ -12,9 +12,9 @@ from patients.changes import Actor, Change, announce
 from patients.models import Clinic
 from patients.recording import today_at
 
+from .desk import stop_mail
 from .message_plans import wishes_of
 from .models import MessagePlan, Reminder
-from .reminders import stop_mail
 
 SENDING_DAYS = 28
 LEAST_USUAL = 20  # mails a day: a small clinic's second mail is no alarm

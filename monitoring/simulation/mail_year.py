@@ -31,8 +31,8 @@ from schedules import (
     channels,
     choosing,
     delivery,
+    desk,
     printing,
-    reminders,
     substitutes,
     volume,
 )
@@ -362,22 +362,22 @@ class Year:
         for row in rows.filter(state=Reminder.State.UNCERTAIN):
             if rng.random() < 0.4:
                 arrived = row.message_id in kept or not row.claimed_by  # what has no claim is of the registry's past
-                reminders.resolve_uncertain(row.pk, arrived=arrived, by=DESK, now=now)
+                desk.resolve_uncertain(row.pk, arrived=arrived, by=DESK, now=now)
         failed = rows.filter(state=Reminder.State.FAILED, decided_at__gte=now - 9 * DAY)
         for row in failed.exclude(substitute__state="done"):
             if rng.random() < 0.05:
-                reminders.send_again(row.pk, by=DESK, now=now)
+                desk.send_again(row.pk, by=DESK, now=now)
         soon = rows.filter(state=Reminder.State.PLANNED, send_on__range=(today, today + 5 * DAY))
         for row in soon:
             if rng.random() < 0.001:
-                reminders.cancel(row.pk, by=DESK, reason="told in person", now=now)
+                desk.cancel(row.pk, by=DESK, reason="told in person", now=now)
         self._letters_and_calls(seat, now, today)
         if seat.rules.held.now and rng.random() < 0.7:
             volume.release(seat.clinic, by=DESK, now=now)
             seat.rules.held.set(now, False)
         stop = seat.mail_again_on is None and rng.random() < 4 / 365
         if stop or seat.mail_again_on == today:
-            seat.clinic = reminders.stop_mail(seat.clinic, by=DESK, stopped=stop)
+            seat.clinic = desk.stop_mail(seat.clinic, by=DESK, stopped=stop)
             seat.rules.stopped.set(now, stop)
             seat.mail_again_on = today + rng.randint(1, 6) * DAY if stop else None
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Clinic
-from schedules import feedback, rehearsal, reminders, substitutes, volume
+from schedules import desk, feedback, rehearsal, reminders, substitutes, volume
 from schedules.models import DeliveryEvent, Reminder, Substitute
 
 from .. import heartbeats, mailing, worklist
@@ -150,14 +150,14 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
     act = request.POST.get("act", "")
     try:
         if act in {"arrived", "lost"}:
-            reminders.resolve_uncertain(reminder.pk, arrived=act == "arrived", by=viewer.actor)
+            desk.resolve_uncertain(reminder.pk, arrived=act == "arrived", by=viewer.actor)
         elif act == "again":
-            reminders.send_again(reminder.pk, by=viewer.actor)
+            desk.send_again(reminder.pk, by=viewer.actor)
         elif act == "withhold":
-            reminders.cancel(reminder.pk, by=viewer.actor, reason=request.POST.get("reason", "")[:120])
+            desk.cancel(reminder.pk, by=viewer.actor, reason=request.POST.get("reason", "")[:120])
         else:
             raise Http404("No such act.")
-    except reminders.NotPossible as problem:
+    except desk.NotPossible as problem:
         messages.error(request, _("This message has moved on meanwhile: %(state)s.") % {"state": problem.state})
     else:
         messages.success(request, _("Noted."))
@@ -176,7 +176,7 @@ def switch(request: HttpRequest, clinic_id: int) -> HttpResponse:
         raise Http404("No such clinic.")
     viewer.check(Permission.ADMINISTER, clinic.pk)
     stopped = request.POST.get("stop") == "1"
-    reminders.stop_mail(clinic, by=viewer.actor, stopped=stopped, reason=request.POST.get("reason", "")[:200])
+    desk.stop_mail(clinic, by=viewer.actor, stopped=stopped, reason=request.POST.get("reason", "")[:200])
     words = _("Mail of %(clinic)s is stopped.") if stopped else _("Mail of %(clinic)s goes out again.")
     messages.success(request, words % {"clinic": clinic.name})
     return redirect("messages")

@@ -19,7 +19,7 @@ from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Patient
 from patients.recording import RecordingRefused
-from schedules import printing, reminders, substitutes
+from schedules import desk, printing, substitutes
 from schedules.models import Reminder, Substitute
 
 from .. import outreach, worklist
@@ -81,7 +81,7 @@ def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient],
     now, confirmed = timezone.now(), request.POST.get("confirmed") == "1"
     _check_work(viewer, patients)
     with transaction.atomic():
-        answers = reminders.send_now([patient.pk for patient in patients], by=viewer.actor, now=now)
+        answers = desk.send_now([patient.pk for patient in patients], by=viewer.actor, now=now)
         transaction.set_rollback(not confirmed)
     asked = {one.patient_id: one for one in answers}
     last = _last_mails([one.patient_id for one in answers if one.reminder is None])
@@ -103,7 +103,7 @@ def _last_mails(patient_ids: Sequence[int]) -> dict[int, Reminder]:
     return {row.patient_id: row for row in rows.exclude(state="cancelled").order_by("send_on", "id")}
 
 
-def _told_of_mail(patient: Patient, asked: reminders.Asked, last: Reminder | None, now: datetime) -> dict[str, Any]:
+def _told_of_mail(patient: Patient, asked: desk.Asked, last: Reminder | None, now: datetime) -> dict[str, Any]:
     """What becomes of the patient's mail; where none is planned, what became of the last."""
     step = str(asked.reminder.get_step_display()) if asked.reminder else ""
     if asked.at is None:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, transaction
 
 from patients import access, recording
-from schedules import channels, claiming, delivery, reminders, storing
+from schedules import channels, claiming, delivery, desk, storing
 from schedules.circumstances import cases_for, snoozes_from
 from schedules.eligibility import Reason
 from schedules.models import Reminder
@@ -177,7 +177,7 @@ def test_no_answer_after_the_dot_is_uncertain_and_never_sent_again_blindly(due, 
     assert len(sink.arrived) == 1
     assert (due.state, due.sent_to) == ("uncertain", due.patient.email)
     assert "No answer came after it was handed over" in due.reason
-    assert reminders.resolve_uncertain(due.pk, arrived=True, by=actor, now=NOON).state == "sent"
+    assert desk.resolve_uncertain(due.pk, arrived=True, by=actor, now=NOON).state == "sent"
 
 
 def test_a_silent_server_is_uncertain_too(due, drain, sink, monkeypatch):
@@ -190,7 +190,7 @@ def test_what_did_not_arrive_is_sent_again_when_a_person_says_so(due, drain, sin
     sink.answers[f"data:{due.patient.email}"] = "hang up"
     drain()
     sink.answers.clear()
-    reminders.resolve_uncertain(due.pk, arrived=False, by=actor, now=NOON)
+    desk.resolve_uncertain(due.pk, arrived=False, by=actor, now=NOON)
     drain()
     assert [m["Message-ID"] for m in sink.arrived] == [due.message_id or sink.arrived[0]["Message-ID"]] * 2
 
@@ -206,11 +206,11 @@ def test_one_mail_a_patient_a_day(due, drain, sink, follow):
 
 
 def test_switched_off_mail_waits_and_what_is_too_late_then_is_listed(due, drain, sink, actor):
-    clinic = reminders.stop_mail(due.clinic, by=actor)
+    clinic = desk.stop_mail(due.clinic, by=actor)
     drain()
     assert not sink.arrived
     assert Reminder.objects.filter(state="planned").count() == 3
-    reminders.stop_mail(clinic, by=actor, stopped=False)
+    desk.stop_mail(clinic, by=actor, stopped=False)
     drain(at=NOON + timedelta(days=3))
     assert dict(Reminder.objects.values_list("step", "state")) == {
         "booking_prompt": "expired",
@@ -293,11 +293,11 @@ def _wants_no_mail(row, actor):
 
 
 def _has_mail_stopped(row, actor):
-    reminders.stop_mail(row.clinic, by=actor)
+    desk.stop_mail(row.clinic, by=actor)
 
 
 def _is_withheld(row, actor):
-    reminders.cancel(row.pk, by=actor, reason="visits today", now=NOON)
+    desk.cancel(row.pk, by=actor, reason="visits today", now=NOON)
 
 
 def _was_written_to(row, actor):

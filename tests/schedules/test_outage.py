@@ -16,7 +16,7 @@ from monitoring import pipeline
 from patients import recording
 from patients.models import Imaging, SymptomReport, Visit
 from patients.vocabulary import Side
-from schedules import appointments, channels, delivery, reminders, volume
+from schedules import appointments, channels, delivery, desk, volume
 from schedules.choosing import choose
 from schedules.eligibility import Reason
 from schedules.message_plans import Wishes
@@ -234,7 +234,7 @@ def test_what_a_person_finds_to_have_arrived_counts_for_the_day_on_which_it_went
     drain(at=at(BACK - DAY))
     sink.answers.clear()
     doubtful = Reminder.objects.get(state="uncertain")
-    reminders.resolve_uncertain(doubtful.pk, arrived=True, by=actor, now=at(BACK, time(9)))
+    desk.resolve_uncertain(doubtful.pk, arrived=True, by=actor, now=at(BACK, time(9)))
     doubtful.refresh_from_db()
     assert doubtful.decided_at == at(BACK - DAY)
     drain(at=at(BACK))

@@ -5,9 +5,10 @@ from datetime import date, timedelta
 import pytest
 
 from patients.changes import Actor
-from schedules import reminders
+from schedules import desk, reminders
+from schedules.desk import NotPossible
 from schedules.models import MessagePlan, Reminder, ReminderEvent
-from schedules.reminders import NotPossible, move, reconcile_reminders
+from schedules.reminders import move, reconcile_reminders
 from tests.schedules.conftest import DUE_ON, NOON
 
 DAY = timedelta(days=1)
@@ -125,34 +126,34 @@ def test_a_refused_mail_is_planned_again_once_the_patient_agrees(patient, follow
 
 def test_what_a_person_withheld_stays_withheld(patient, follow, actor, drain, sink):
     follow(patient)
-    row = reminders.cancel(Reminder.objects.get(step="due").pk, by=actor, reason="speaks with us today", now=NOON)
+    row = desk.cancel(Reminder.objects.get(step="due").pk, by=actor, reason="speaks with us today", now=NOON)
     assert (row.state, row.reason) == ("refused", "Withheld by Ada Okoye: speaks with us today")
     follow(patient)
     drain()
     assert states(patient)["due"] == "refused"
     assert not sink.arrived
-    assert reminders.send_again(row.pk, by=actor, now=NOON).state == "planned"
+    assert desk.send_again(row.pk, by=actor, now=NOON).state == "planned"
 
 
 def test_an_uncertain_mail_waits_for_a_person(patient, follow, actor):
     follow(patient)
     pk = Reminder.objects.get(step="due").pk
     with pytest.raises(NotPossible):
-        reminders.resolve_uncertain(pk, arrived=True, by=actor)
+        desk.resolve_uncertain(pk, arrived=True, by=actor)
     move([pk], Reminder.State.SENDING, out_of=["planned"], at=NOON, by=actor, claim="w", lease_until=NOON)
     Reminder.objects.filter(pk=pk).update(sent_to="a@b.example")
     move([pk], Reminder.State.UNCERTAIN, out_of=["sending"], at=NOON, by=actor, reason="worker died")
-    assert reminders.resolve_uncertain(pk, arrived=False, by=actor).state == "planned"
+    assert desk.resolve_uncertain(pk, arrived=False, by=actor).state == "planned"
     with pytest.raises(NotPossible):
-        reminders.resolve_uncertain(pk, arrived=True, by=actor)
+        desk.resolve_uncertain(pk, arrived=True, by=actor)
 
 
 def test_staff_actions_are_audited_and_evaluate_nothing(patient, follow, actor):
     from monitoring.models import AuditEntry
 
     follow(patient)
-    reminders.cancel(Reminder.objects.get(step="due").pk, by=actor, reason="called", now=NOON)
-    reminders.stop_mail(patient.clinic, by=actor, reason="test week")
+    desk.cancel(Reminder.objects.get(step="due").pk, by=actor, reason="called", now=NOON)
+    desk.stop_mail(patient.clinic, by=actor, reason="test week")
     told = set(AuditEntry.objects.filter(actor=actor.name).values_list("act", flat=True))
     assert {"withhold_reminder", "stop_mail"} <= told
 
@@ -193,7 +194,7 @@ def by(name="Ada"):
 
 def test_a_mail_asked_for_now_keeps_its_day_when_planned_again(patient, follow, drain, sink):
     follow(patient, DUE_ON + 60 * DAY)
-    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    (asked,) = desk.send_now([patient.pk], by=by(), now=NOON)
     assert (asked.at, asked.why) == (NOON, "")
     follow(patient, DUE_ON + 60 * DAY)
     row = Reminder.objects.get(patient=patient, step="booking_prompt")
@@ -206,22 +207,22 @@ def test_a_mail_asked_for_now_keeps_its_day_when_planned_again(patient, follow, 
 def test_no_mail_goes_earlier_than_a_clinic_may_choose(patient, follow):
     follow(patient, DUE_ON + 71 * DAY)
     before = list(Reminder.objects.order_by("id").values())
-    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
-    assert (asked.at, asked.why, asked.earliest) == (None, reminders.TOO_EARLY, NOON.date() + DAY)
+    (asked,) = desk.send_now([patient.pk], by=by(), now=NOON)
+    assert (asked.at, asked.why, asked.earliest) == (None, desk.TOO_EARLY, NOON.date() + DAY)
     assert list(Reminder.objects.order_by("id").values()) == before
 
 
 def test_that_a_visit_was_missed_is_not_said_before_it_was_due(patient, follow):
     follow(patient, DUE_ON)
     Reminder.objects.filter(patient=patient, step="due").update(state="cancelled")
-    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
-    assert asked.reminder.step == "missed" and asked.why == reminders.TOO_EARLY
+    (asked,) = desk.send_now([patient.pk], by=by(), now=NOON)
+    assert asked.reminder.step == "missed" and asked.why == desk.TOO_EARLY
 
 
 def test_asking_twice_changes_nothing_more(patient, follow):
     follow(patient, DUE_ON + 60 * DAY)
-    first = reminders.send_now([patient.pk], by=by(), now=NOON)
-    assert reminders.send_now([patient.pk], by=by("Ben"), now=NOON) == first
+    first = desk.send_now([patient.pk], by=by(), now=NOON)
+    assert desk.send_now([patient.pk], by=by("Ben"), now=NOON) == first
     assert ReminderEvent.objects.filter(reason__startswith="Asked for now").count() == 1
 
 
@@ -236,7 +237,7 @@ def test_asking_twice_changes_nothing_more(patient, follow):
 def test_what_eligibility_refuses_is_not_brought_forward(patient, follow, change, why):
     follow(patient, DUE_ON + 60 * DAY)
     type(patient).objects.filter(pk=patient.pk).update(**change)
-    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    (asked,) = desk.send_now([patient.pk], by=by(), now=NOON)
     assert (asked.at, str(asked.why)) == (None, why)
     assert Reminder.objects.get(patient=patient, step="booking_prompt").send_on > NOON.date()
 
@@ -244,7 +245,7 @@ def test_what_eligibility_refuses_is_not_brought_forward(patient, follow, change
 def test_held_mail_waits_for_whoever_decides(patient, follow, clinic):
     follow(patient, DUE_ON + 60 * DAY)
     MessagePlan.objects.create(clinic=clinic, held_at=NOON, held_count=50, held_limit=20)
-    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    (asked,) = desk.send_now([patient.pk], by=by(), now=NOON)
     assert asked.why == "More mail is due than usual; a person decides."
 
 
@@ -254,7 +255,7 @@ def test_a_mail_without_a_purpose_makes_way_for_the_next(patient, follow, clinic
     Reminder.objects.filter(pk=check.pk).update(due_on=DUE_ON, step="due", send_on=NOON.date())  # of a window gone by
     follow_up = Reminder.objects.get(patient=patient, step="due", due_on=DUE_ON + 60 * DAY)
     Reminder.objects.filter(pk=follow_up.pk).update(step="booking_prompt")
-    (asked,) = reminders.send_now([patient.pk], by=by(), now=NOON)
+    (asked,) = desk.send_now([patient.pk], by=by(), now=NOON)
     assert asked.reminder.pk == follow_up.pk and asked.at == NOON
 
 
@@ -263,4 +264,4 @@ def test_many_are_asked_for_in_a_fixed_number_of_reads(enrol, clinic, follow, dj
     for one in people:
         follow(one, DUE_ON + 200 * DAY)
     with django_assert_max_num_queries(17):
-        assert len(reminders.send_now([one.pk for one in people], by=by(), now=NOON)) == 20
+        assert len(desk.send_now([one.pk for one in people], by=by(), now=NOON)) == 20

@@ -8,7 +8,7 @@ from django.db import DatabaseError, IntegrityError, connection, connections, tr
 
 from patients import access, recording
 from patients.changes import Actor
-from schedules import appointments, delivery, printing, reminders, substitutes
+from schedules import appointments, delivery, desk, printing, substitutes
 from schedules.appointments import Wanted
 from schedules.models import Reminder, ReminderEvent, Substitute
 from schedules.substitutes import Ways, channel_for
@@ -153,7 +153,7 @@ def test_a_mail_without_purpose_opens_nothing(person, drain, follow, actor, end)
             when = at(300)
         case "withheld":
             for row in Reminder.objects.filter(patient=person, state="planned"):
-                reminders.cancel(row.pk, by=actor, reason="by hand", now=NOON)
+                desk.cancel(row.pk, by=actor, reason="by hand", now=NOON)
     drain(when)
     assert not Substitute.objects.exists()
 
@@ -468,8 +468,8 @@ def test_a_call_that_reached_the_patient_is_done(to_call, actor):
 def test_what_a_call_has_told_is_not_sent_again_either(to_call, actor):
     substitutes.record_call(to_call.pk, told=True, outcome="Reached", by=actor, at=MISSED)
     reminder = the_one(to_call).reminder
-    with pytest.raises(reminders.NotPossible):
-        reminders.send_again(reminder.pk, by=actor, now=MISSED)
+    with pytest.raises(desk.NotPossible):
+        desk.send_again(reminder.pk, by=actor, now=MISSED)
     reminder.refresh_from_db()
     assert reminder.state == "refused"
 

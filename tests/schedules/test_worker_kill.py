@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from patients import access
-from schedules import delivery, reminders
+from schedules import delivery, desk
 from schedules.models import Reminder
 from tests.conftest import PROJECT
 from tests.schedules.conftest import wait_for
@@ -155,7 +155,7 @@ def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
         assert sent <= set(arrived), "what is called sent has arrived"
         assert set(addresses) == sent | {row.patient.email for row in doubtful}, "nothing is lost"
         for row in doubtful:  # a person looks into the mailbox and decides
-            reminders.resolve_uncertain(row.pk, arrived=row.patient.email in arrived, by=actor)
+            desk.resolve_uncertain(row.pk, arrived=row.patient.email in arrived, by=actor)
     ask()
     assert wait_for(lambda: states() == Counter(sent=MAILS), 60)
     assert Counter(arrivals(log)) == Counter(addresses)
