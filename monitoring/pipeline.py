@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from patients import access
 from patients.changes import Actor, Change
+from patients.clock import shared_clock
 from patients.models import Clinic
 from patients.prepared import rows_of
 from patients.recording import today_at
@@ -158,7 +159,7 @@ def plan_sweep(now: datetime, *, actor: Actor | None = None, everything: bool = 
         clinics = list(access.clinics_for(viewer).order_by("id"))
         asked = _conditions(clinics, now)
         if not everything and not rows_of(_COUNT, asked)[0][0]:
-            heartbeats.finished(NAME, timezone.now(), began_at=now)
+            heartbeats.finished(NAME, now, began_at=now)
             return Shares()
         heartbeats.started(NAME, now)
         run = EvaluationRun.objects.create(
@@ -195,7 +196,7 @@ def work_share(now: datetime) -> Counts | None:
         access.bind_clinics([share.clinic_id])
         counts = _evaluate_share(share, now)
         share.evaluated, share.changed, share.failed = counts.patients, counts.changed, counts.failed
-        share.done_at = timezone.now()
+        share.done_at = now
         share.save(update_fields=["done_at", "evaluated", "changed", "failed"])
     return counts
 
@@ -244,11 +245,10 @@ def finish_sweeps(now: datetime) -> int:
                 heartbeats.under_way(NAME, behind=max((run.planned or 0) - counts.patients, 0))
                 _finish(run, counts, None)
                 continue
-            finished_at = timezone.now()
-            _finish(run, counts, finished_at)
+            _finish(run, counts, now)
             shares.delete()
             clinics = list(access.clinics_for(viewer).order_by("id"))
-            heartbeats.finished(NAME, finished_at, behind=count_due(clinics, now))
+            heartbeats.finished(NAME, now, behind=count_due(clinics, now))
     return left
 
 
@@ -257,12 +257,12 @@ def sweep(now: datetime, *, actor: Actor | None = None, everything: bool = False
 
     Other workers may help; what was left of a sweep whose workers died is done as well.
     """
-    counts = Counts()
+    counts, began = Counts(), time.monotonic()
     if not plan_sweep(now, actor=actor, everything=everything).there:
         return counts
     while (done := work_share(now)) is not None:
         counts += done
-    finish_sweeps(now)
+    finish_sweeps(now + timedelta(seconds=time.monotonic() - began))
     return counts
 
 
@@ -276,10 +276,11 @@ class Turn:
 
 
 def take_turn(seconds: float) -> Turn:
-    """Plan a sweep unless one is under way, and work on it for so long at most."""
-    shares, counts, until = plan_sweep(timezone.now()), Counts(), time.monotonic() + seconds
+    """Plan a sweep unless one is under way, and work on it for so long at most, by the clock that workers share."""
+    clock = shared_clock()
+    shares, counts, until = plan_sweep(clock()), Counts(), time.monotonic() + seconds
     if not shares.there:
         return Turn(0, 0, counts)
-    while time.monotonic() < until and (done := work_share(timezone.now())) is not None:
+    while time.monotonic() < until and (done := work_share(clock())) is not None:
         counts += done
-    return Turn(shares.made, finish_sweeps(timezone.now()), counts)
+    return Turn(shares.made, finish_sweeps(clock()), counts)

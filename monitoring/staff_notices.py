@@ -7,7 +7,6 @@ is not sent again that day: the next digest says everything that is still open. 
 import logging
 import time as clocks
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, time
 
@@ -19,6 +18,7 @@ from django.utils.translation import gettext_noop as _
 
 from patients import access
 from patients.changes import Actor
+from patients.clock import Clock, shared_clock
 from patients.models import Clinic, Membership, User
 from patients.recording import today_at
 from schedules import mail_server, rehearsal
@@ -50,8 +50,6 @@ DAY_OVER = _("The day was over before it could be sent.")
 SWITCHED_OFF = _("Switched off by its reader.")
 NO_ROLE = _("Its reader does not work here any more.")
 NOT_WRITTEN = _("The mail could not be written.")
-
-Clock = Callable[[], datetime]
 
 
 @dataclass
@@ -114,11 +112,12 @@ def part_wanted(digest: Digest, wanted: str) -> Digest:
 # ---- Sending
 
 
-def send_due(channel: Channel | None = None, *, seconds: float = DRAIN_FOR, clock: Clock = timezone.now) -> Tally:
+def send_due(channel: Channel | None = None, *, seconds: float = DRAIN_FOR, clock: Clock | None = None) -> Tally:
     """Plan and send the digests of every clinic where it is time, for at most `seconds`, over one connection.
 
     Nothing while the mail server is left alone.
     """
+    clock = clock or shared_clock()
     recover(now=clock())
     trouble = mail_server.trouble()
     if trouble is not None and clock() < trouble.ask_again_at:

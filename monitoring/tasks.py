@@ -1,11 +1,13 @@
-"""Tasks: shells around one call each. A message is a hint; losing or doubling it changes nothing."""
+"""Tasks: shells around one call each, with the time by the clock that all share. A message is a hint; losing or
+doubling it changes nothing.
+"""
 
 import logging
 
 from celery import shared_task
-from django.utils import timezone
 
 from patients import access
+from patients.clock import shared_now
 
 from . import (
     account_mail,
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="monitoring.tasks.sweep")
 def sweep() -> None:
     """Sweep for a third of a minute; ask for another turn when there is more, and others to help with much of it."""
-    began = timezone.now()
+    began = shared_now()
     turn = pipeline.take_turn(seconds=20)
     log.info("sweep: %s", turn)
     dead_man.tell_if_swept(since=began)
@@ -41,29 +43,29 @@ def sweep() -> None:
 
 @shared_task(name="monitoring.tasks.take_census")
 def take_census() -> None:
-    census.take_census_where_due(timezone.now())
-    status.keep_size(timezone.now())
+    census.take_census_where_due(shared_now())
+    status.keep_size(shared_now())
 
 
 @shared_task(name="monitoring.tasks.drop_forgotten_drafts")
 def drop_forgotten_drafts() -> None:
     with access.system_run("draft keeping"):
-        drafts.drop_forgotten(now=timezone.now())
+        drafts.drop_forgotten(now=shared_now())
 
 
 @shared_task(name="monitoring.tasks.seal_audit")
 def seal_audit() -> None:
-    audit_seals.seal_settled(timezone.now())
+    audit_seals.seal_settled(shared_now())
 
 
 @shared_task(name="monitoring.tasks.search_duplicates", soft_time_limit=840, time_limit=870)
 def search_duplicates() -> None:
-    merging.search_where_due(timezone.now())
+    merging.search_where_due(shared_now())
 
 
 @shared_task(name="monitoring.tasks.keep_no_longer", soft_time_limit=840, time_limit=870)
 def keep_no_longer() -> None:
-    retention.run_automatic(timezone.now())
+    retention.run_automatic(shared_now())
 
 
 @shared_task(name="monitoring.tasks.save_waiting_imports")
@@ -82,17 +84,17 @@ def send_digests() -> None:
 
 @shared_task(name="monitoring.tasks.send_account_mail", soft_time_limit=840, time_limit=870)
 def send_account_mail() -> None:
-    account_mail.send_waiting(now=timezone.now())
+    account_mail.send_waiting(now=shared_now())
 
 
 @shared_task(name="monitoring.tasks.drop_kept_forms")
 def drop_kept_forms() -> None:
-    kept_forms.drop_forgotten(now=timezone.now())
+    kept_forms.drop_forgotten(now=shared_now())
 
 
 @shared_task(name="monitoring.tasks.drop_old_account_mail")
 def drop_old_account_mail() -> None:
-    account_mail.drop_old(now=timezone.now())
+    account_mail.drop_old(now=shared_now())
 
 
 @shared_task(name="monitoring.tasks.send_webhooks")

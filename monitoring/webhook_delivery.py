@@ -4,20 +4,18 @@ A worker that dies leaves a lease that ends; the row is then sent again. A recei
 """
 
 import logging
-import os
 import secrets
-import socket
 import time as clocks
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Q
-from django.utils import timezone
 
 from patients import access
+from patients.clock import Clock, shared_clock
 from schedules import outgoing
+from schedules.leases import owner_name
 
 from . import secrecy, webhooks
 from .models import Flag, ReviewCase, WebhookDelivery, WebhookEndpoint
@@ -33,13 +31,12 @@ MOST_AT_ONCE: Final = 1000
 # Hours add up to three days, as Standard Webhooks has it.
 BACK_OFF: Final = tuple(timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 GONE: Final = 410
-Clock = Callable[[], datetime]
 
 
-def deliver_due(*, seconds: float = DRAIN_FOR, clock: Clock = timezone.now) -> Counter[str]:
+def deliver_due(*, seconds: float = DRAIN_FOR, clock: Clock | None = None) -> Counter[str]:
     """Plan what is new and tell what is due, for at most `seconds`; whoever fails is left alone in this run."""
+    clock, owner = clock or shared_clock(), owner_name()
     plan(clock())
-    owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
     tally: Counter[str] = Counter()
     failing: set[int] = set()
     until = clocks.monotonic() + seconds

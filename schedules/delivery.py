@@ -17,10 +17,10 @@ from typing import TypeVar
 from django.core.mail import EmailMessage
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Count, Min, QuerySet
-from django.utils import timezone
 
 from patients import access
 from patients.changes import Actor
+from patients.clock import Clock, shared_clock
 
 from . import claiming, mail_server, rehearsal, return_path, storing, substitutes, volume
 from .channels import Channel, Ending, Outcome, Wire, default_channel
@@ -53,7 +53,6 @@ PATIENCE = 120.0  # seconds for which the database may be away while what came o
 BARELY_PUT_OFF = timedelta(minutes=2)  # how long a server's fault keeps one mail back at most
 
 T = TypeVar("T")
-Clock = Callable[[], datetime]
 
 
 @dataclass
@@ -91,12 +90,14 @@ class Run:
 
 
 def drain(
-    channel: Channel | None = None, *, together: int = 1, seconds: float = DRAIN_FOR, clock: Clock = timezone.now
+    channel: Channel | None = None, *, together: int = 1, seconds: float = DRAIN_FOR, clock: Clock | None = None
 ) -> Tally:
     """Send what is due now, for at most `seconds`, over one connection; nothing while the server is left alone.
 
-    `together`: mails to a claim, which is how many are in doubt when this process is killed.
+    `together`: mails to a claim, which is how many are in doubt when this process is killed. Claims rest on the clock
+    that all workers share.
     """
+    clock = clock or _insist(shared_clock)
     trouble = _insist(mail_server.trouble)
     if trouble is not None and clock() < trouble.ask_again_at:
         return Tally(unreachable=trouble.said)
