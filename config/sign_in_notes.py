@@ -4,11 +4,14 @@ from typing import Any
 
 from allauth.account import signals as account
 from allauth.account.internal.flows.login import record_authentication
+from allauth.core import context
 from allauth.mfa import signals as mfa
+from allauth.mfa.models import Authenticator
 from axes.signals import user_locked_out
 from axes.utils import reset
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_out, user_login_failed
+from django.db.models.signals import post_save
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -37,11 +40,10 @@ def connect() -> None:
         (account.password_changed, "change_password"),
         (account.password_set, "set_password"),
         (account.password_reset, "reset_password"),
-        (mfa.authenticator_added, "add_second_step"),
         (mfa.authenticator_removed, "remove_second_step"),
-        (mfa.authenticator_reset, "renew_recovery_codes"),
     ):
         signal.connect(_noting(act), dispatch_uid=f"note {act}", weak=False)
+    post_save.connect(_second_step_added, sender=Authenticator, dispatch_uid="note second step")
     account.password_reset.connect(_opened_again, dispatch_uid="unlock after reset")
 
 
@@ -62,6 +64,14 @@ def _noting(act: str) -> Any:
         audit.note(_by(user, request), act, object=f"user-{user.pk}", after={**kind, **_where(request)})
 
     return note
+
+
+def _second_step_added(sender: Any, instance: Authenticator, created: bool, **more: Any) -> None:
+    """When its row is written: allauth tells of it only once that is committed, and the entry might be lost then."""
+    if created:
+        is_codes = instance.type == Authenticator.Type.RECOVERY_CODES
+        act = "renew_recovery_codes" if is_codes else "add_second_step"
+        _noting(act)(sender, instance.user, context.request, authenticator=instance)
 
 
 def _signed_in(sender: Any, request: HttpRequest, user: User, response: HttpResponse, **more: Any) -> None:

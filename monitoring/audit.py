@@ -1,11 +1,14 @@
 """Audit: one entry for every write, look and export, in the same transaction as what it tells of."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from patients.changes import Actor, Change
 
 from .models import AuditEntry
+
+# What became of mails to patients; the database writes these entries (`message_audit_sql`).
+MAILS: Final = ("message_sent", "message_failed", "message_uncertain")
 
 
 def on_change(change: Change) -> None:

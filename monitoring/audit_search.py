@@ -10,6 +10,7 @@ from django.utils import timezone
 from patients.access import Permission, Viewer
 from patients.models import Membership, Patient, User
 
+from .audit import MAILS
 from .models import AuditEntry
 
 LOOKS: Final = ("look", "who_has_seen")
@@ -24,7 +25,7 @@ class Question:
 
     who: str = ""
     act: str = ""
-    kind: str = ""  # changes, looks, exports or rights
+    kind: str = ""  # changes, looks, exports, mails or rights
     number: str = ""  # a patient's record number
     patient: int | None = None
     object: str = ""
@@ -52,9 +53,10 @@ RIGHTS: Final = (
 )
 OF_KIND: Final = {
     "": Q(),
-    "changes": ~Q(act__in=(*LOOKS, *EXPORTS)),
+    "changes": ~Q(act__in=(*LOOKS, *EXPORTS, *MAILS)),
     "looks": Q(act__in=LOOKS),
     "exports": Q(act__in=EXPORTS),
+    "mails": Q(act__in=MAILS),
     "rights": Q(act__in=RIGHTS) | Q(act__startswith="sign"),
 }
 

@@ -38,6 +38,7 @@ _MODELS: Final = {model.kind: model for model in cast("tuple[type[Fact], ...]", 
 _NO_WORK: Final = (
     "look",
     "export",
+    *audit.MAILS,
     "record_bounce",
     "import_facts",
     "withdraw_fact",

@@ -25,7 +25,8 @@ from ..web.chart import MODELS, ON_SCREEN, Chart, read_chart
 from ..web.fact_words import name_of, words_of
 from ..web.finding_words import PATHWAYS, day_words
 from ..web.forms.visit import hip_words
-from ..web.history import ACTS, SEEN
+from ..web.act_words import ACTS
+from ..web.history import NO_CHANGE, SEEN
 from .inventory import held_of
 
 TEMPLATE: Final = Path(__file__).parent.parent / "templates" / "monitoring" / "privacy" / "subject_access.typ"
@@ -209,7 +210,7 @@ def _messages(ids: Sequence[int]) -> list[Line]:
 
 def _entries(ids: Sequence[int], *, seen: bool) -> list[Line]:
     entries = AuditEntry.objects.filter(patient_id__in=ids)
-    rows = (entries.filter(act__in=SEEN) if seen else entries.exclude(act__in=SEEN)).order_by("-id")[: LINES + 1]
+    rows = (entries.filter(act__in=SEEN) if seen else entries.exclude(act__in=NO_CHANGE)).order_by("-id")[: LINES + 1]
     return [Line(entry.actor, _act_words(entry), day_words(timezone.localdate(entry.at))) for entry in rows]
 
 

@@ -23,7 +23,7 @@ from ..models import AuditEntry
 from ..spreadsheets import harmless
 from .chart import read_chart, sides_of
 from .entry import signed_in
-from .history import SEEN, HistoryRow, history_row, may_see_looks
+from .history import NO_CHANGE, HistoryRow, history_row, may_see_looks
 from .patient import frame_of
 from .worklist_filters import with_query
 
@@ -33,8 +33,15 @@ KINDS: Final = {
     "changes": gettext_lazy("Changes"),
     "looks": gettext_lazy("Looks"),
     "exports": gettext_lazy("Exports"),
+    "mails": gettext_lazy("Mails"),
 }
-_OF_KIND: Final = {"": Q(), "changes": ~Q(act__in=SEEN), "looks": Q(act="look"), "exports": Q(act="export")}
+_OF_KIND: Final = {
+    "": Q(),
+    "changes": ~Q(act__in=NO_CHANGE),
+    "looks": Q(act="look"),
+    "exports": Q(act="export"),
+    "mails": Q(act__in=audit.MAILS),
+}
 
 
 def _patient(request: HttpRequest, pk: int) -> Patient:

@@ -25,7 +25,7 @@ from .entry import signed_in
 from .forms.ending import DeathForm, EndingForm, ReasonForm, ReopenForm
 from .forms.person import EditForm, EnrolForm, WishForm, initial_of, wish_rows
 from .hip_panels import ended_by
-from .history import history_row
+from .history import NO_CHANGE, history_row
 from .patient import frame_of
 
 
@@ -114,7 +114,7 @@ def patient_edit(request: HttpRequest, pk: int) -> HttpResponse:
             typed = request.POST.copy()
             typed["record_version"] = str(stale.current)
             form = EditForm(typed, clinicians=_clinicians([person.clinic_id]))
-            entries = AuditEntry.objects.filter(patient_id=person.pk).exclude(act="look").order_by("-id")[:5]
+            entries = AuditEntry.objects.filter(patient_id=person.pk).exclude(act__in=NO_CHANGE).order_by("-id")[:5]
             sides = sides_of(read_chart(person, ()))
             meanwhile, status = [history_row(entry, sides) for entry in entries], 409
         else:

@@ -6,100 +6,20 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_noop
 
 from patients.access import Permission, Viewer
 from patients.models import Fact, Patient
 from patients.vocabulary import Side
 
+from ..audit import MAILS
 from ..models import AuditEntry
+from .act_words import ACTS
 from .chart import MODELS, fact_url
 from .fact_words import name_of, words_of
-from .finding_words import Words, day_words
+from .finding_words import day_words
 from .forms.visit import hip_words
 
-ACTS: Final[dict[str, Words]] = {
-    "look": gettext_lazy("Looked"),
-    "who_has_seen": gettext_lazy("Made the report of who has seen the record"),
-    "enrol_patient": gettext_lazy("Enrolled the patient"),
-    "amend_patient": gettext_lazy("Changed details of the person"),
-    "set_contact_wish": gettext_lazy("Recorded a contact wish"),
-    "anonymise_patient": gettext_lazy("Took the name out of the record"),
-    "forget_addresses": gettext_lazy("Forgot the addresses of old mail"),
-    "set_consent": gettext_lazy("Recorded a consent"),
-    "record_bounce": gettext_lazy("Recorded that mail came back"),
-    "record_facts": gettext_lazy("Recorded facts"),
-    "record_visit": gettext_lazy("Recorded a visit"),
-    "correct_fact": gettext_lazy("Corrected a fact"),
-    "record_decision": gettext_lazy("Recorded a decision"),
-    "record_procedure": gettext_lazy("Recorded a treatment"),
-    "end_follow_up": gettext_lazy("Ended the follow-up of a hip"),
-    "reopen_follow_up": gettext_lazy("Took the follow-up of a hip up again"),
-    "record_death": gettext_lazy("Recorded the death"),
-    "withdraw_death": gettext_lazy("Took the record of death back"),
-    "withdraw_fact": gettext_lazy("Marked a fact as entered in error"),
-    "record_exposure": gettext_lazy("Recorded a condition"),
-    "withdraw_exposure": gettext_lazy("Marked a condition as entered in error"),
-    "book_appointment": gettext_lazy("Booked an appointment"),
-    "move_appointment": gettext_lazy("Moved an appointment"),
-    "cancel_appointment": gettext_lazy("Cancelled an appointment"),
-    "appointment_attended": gettext_lazy("Noted that the patient came to an appointment"),
-    "appointment_missed": gettext_lazy("Noted that the patient did not come to an appointment"),
-    "print_letter": gettext_lazy("Printed a letter"),
-    "take_back_letter": gettext_lazy("Took a printed letter back"),
-    "import_facts": gettext_lazy("Imported facts"),
-    "simulate": gettext_lazy("Invented the patient"),
-    "record_outcome": gettext_lazy("Recorded what came of a contact"),
-    "undo_outcome": gettext_lazy("Took back what came of a contact"),
-    "snooze": gettext_lazy("Put the patient off"),
-    "end_snooze": gettext_lazy("Brought the patient back to the lists"),
-    "answer_symptom_check": gettext_lazy("Answered the symptom check"),
-    "send_reminder_again": gettext_lazy("Asked for a mail to be sent again"),
-    "withhold_reminder": gettext_lazy("Withheld a mail"),
-    "resolve_uncertain": gettext_lazy("Settled whether a mail arrived"),
-    "send_reminder_now": gettext_lazy("Asked for mail to go out now"),
-    "export": gettext_lazy("Exported"),
-    "propose_merge": gettext_lazy("Proposed to merge two records"),
-    "reject_merge": gettext_lazy("Rejected the merge of two records"),
-    "merge_patients": gettext_lazy("Merged two records"),
-    "undo_merge": gettext_lazy("Undid the merge of two records"),
-    "dismiss_duplicate": gettext_lazy("Said that two alike records are of two people"),
-    "case_assigned": gettext_lazy("Assigned a review"),
-    "case_comment": gettext_lazy("Commented on a review"),
-    "case_second_opinion": gettext_lazy("Asked for a second opinion"),
-    "break_glass": gettext_lazy("Opened the record in an emergency"),
-    "break_glass_missed": gettext_lazy("Tried to open a record in an emergency; there was none"),
-    "end_break_glass": gettext_lazy("Closed the record opened in an emergency"),
-    "review_break_glass": gettext_lazy("Judged an emergency access"),
-    "restrict_patient": gettext_lazy("Restricted the record"),
-    "lift_restriction": gettext_lazy("Lifted the restriction of the record"),
-    "pass_gate": gettext_lazy("Opened the restricted record"),
-    "add_clinic": gettext_lazy("Added a clinic"),
-    "change_clinic": gettext_lazy("Changed a clinic"),
-    "add_staff": gettext_lazy("Added a member of staff"),
-    "invite_staff": gettext_lazy("Invited somebody"),
-    "resend_invitation": gettext_lazy("Sent an invitation again"),
-    "revoke_invitation": gettext_lazy("Took an invitation back"),
-    "accept_invitation": gettext_lazy("Accepted an invitation"),
-    "change_roles": gettext_lazy("Changed roles"),
-    "deactivate_staff": gettext_lazy("Deactivated an account"),
-    "reactivate_staff": gettext_lazy("Opened an account again"),
-    "change_account": gettext_lazy("Changed an account"),
-    "make_token": gettext_lazy("Made an API token"),
-    "revoke_token": gettext_lazy("Revoked an API token"),
-    "stop_mail": gettext_lazy("Stopped or resumed mail"),
-    "change_message_plan": gettext_lazy("Changed what is mailed"),
-    "send_test_mail": gettext_lazy("Sent a test mail"),
-    "send_digest": gettext_lazy("Sent a digest"),
-    "choose_notices": gettext_lazy("Changed what one is told by mail"),
-    "receive_import": gettext_lazy("Received an import"),
-    "check_import": gettext_lazy("Checked an import"),
-    "ask_to_save_import": gettext_lazy("Asked for an import to be saved"),
-    "import": gettext_lazy("Saved an import"),
-    "ask_to_undo_import": gettext_lazy("Asked for an import to be undone"),
-    "undo_import": gettext_lazy("Undid an import"),
-    "import_fhir": gettext_lazy("Imported FHIR resources"),
-}
 # What was looked at is stored as it stands here, so that it can be read in any language.
 LOOKS: Final = (
     gettext_noop("patient page"),
@@ -121,6 +41,7 @@ LOOKS: Final = (
     gettext_noop("patient page, history"),
 )
 SEEN: Final = ("look", "export")  # what changes nothing
+NO_CHANGE: Final = (*SEEN, *MAILS)  # and what changes no record
 
 
 @dataclass(frozen=True, slots=True)

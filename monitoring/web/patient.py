@@ -35,7 +35,7 @@ from .fact_rows import fact_rows
 from .fact_words import name_of, words_of
 from .finding_words import ACTIONS, day_words
 from .hip_panels import ended_by, hip_panel, url_if_any
-from .history import SEEN, history_row, may_see_looks
+from .history import NO_CHANGE, history_row, may_see_looks
 
 OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending")
 TABS: Final = (
@@ -298,7 +298,7 @@ def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
 
 def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:
     """What was changed; who looked stands under Audit."""
-    entries = AuditEntry.objects.filter(patient_id=chart.patient.pk).exclude(act__in=SEEN).order_by("-id")
+    entries = AuditEntry.objects.filter(patient_id=chart.patient.pk).exclude(act__in=NO_CHANGE).order_by("-id")
     page = _page_number(request)
     first = page * PAGE
     shown = list(entries[first : first + PAGE + 1])

@@ -23,7 +23,7 @@ from .entry import signed_in
 from .follow_up import moved, needed
 from .forms.section import SectionForm
 from .forms.visit import VisitEntry, hip_words
-from .history import HistoryRow, history_row
+from .history import NO_CHANGE, HistoryRow, history_row
 from .last_values import last_total, last_values
 from .patient import frame_of, open_cases
 
@@ -121,7 +121,7 @@ def _conflict(request: HttpRequest, chart: Chart) -> HttpResponse:
     since = int(seen) if seen.isascii() and seen.isdecimal() else 0
     current = recording.lock_patient(chart.patient.pk)
     fresh = read_chart(current, MODELS)
-    entries = AuditEntry.objects.filter(patient_id=current.pk, id__gt=since).exclude(act="look").order_by("id")
+    entries = AuditEntry.objects.filter(patient_id=current.pk, id__gt=since).exclude(act__in=NO_CHANGE).order_by("id")
     typed = request.POST.copy()
     typed["record_version"], typed["seen_entry"] = str(current.record_version), str(_last_entry(current.pk))
     entry = VisitEntry.of(typed)

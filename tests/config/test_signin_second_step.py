@@ -60,20 +60,31 @@ def test_a_new_account_has_the_days_of_grace_that_the_settings_give(clinic, make
     assert browser.get("/").status_code == 200
 
 
-def test_an_app_is_set_up_right_after_signing_in_and_its_secret_is_encrypted(
-    clinic, make_user, django_capture_on_commit_callbacks
-):
+def test_an_app_is_set_up_right_after_signing_in_and_its_secret_is_encrypted(clinic, make_user):
     browser, _answer = enter(make_user(clinic, "clinician"))
     page = browser.get("/account/2fa/totp/activate/")
     secret = page.context["form"].secret
-    with django_capture_on_commit_callbacks(execute=True):
-        answer = browser.post("/account/2fa/totp/activate/", {"code": code(secret)})
+    answer = browser.post("/account/2fa/totp/activate/", {"code": code(secret)})
     assert answer.status_code == 302 and "recovery" in answer.url
     kept = Authenticator.objects.get(type="totp").data["secret"]
     assert secret not in kept and secrecy.decrypt(kept) == secret
     assert secrecy.is_encrypted(Authenticator.objects.get(type="recovery_codes").data["seed"])
     assert browser.get("/").status_code == 200
-    assert AuditEntry.objects.filter(act="add_second_step").exists()
+
+
+def test_what_is_added_is_in_the_audit_before_its_transaction_is_committed(clinic, make_user):
+    user = make_user(clinic, "clinician")
+    browser, _answer = enter(user)
+    secret = browser.get("/account/2fa/totp/activate/").context["form"].secret
+    browser.post("/account/2fa/totp/activate/", {"code": code(secret)})
+    browser.post("/account/2fa/recovery-codes/generate/")
+    entries = AuditEntry.objects.filter(act__in=["add_second_step", "renew_recovery_codes"]).order_by("id")
+    assert [(one.act, one.after["kind"], one.user_id) for one in entries] == [
+        ("add_second_step", "totp", user.pk),
+        ("renew_recovery_codes", "recovery_codes", user.pk),
+        ("renew_recovery_codes", "recovery_codes", user.pk),
+    ]
+    assert all(one.after["address"] == "127.0.0.1" and one.request_id for one in entries)
 
 
 @pytest.fixture

@@ -231,3 +231,31 @@ def test_a_patient_is_told_in_their_language_who_has_seen_the_record(clinic, enr
     assert "Dr Lindqvist" in page and "Quién ha visto mi historia" in page and "cadera" not in page.lower()
     assert AuditEntry.objects.filter(act="who_has_seen", patient_id=patient.pk).count() == 1
     assert sign_in(make_user(clinic, "coordinator")).get(f"/patients/{patient.pk}/seen/").status_code == 403
+
+
+def test_every_kind_of_entry_has_words():
+    """The kinds are read from the sources: whatever is noted or announced under a name of its own."""
+    from monitoring.web.act_words import ACTS
+
+    assert sorted(acts_in_the_sources() - set(ACTS) - {"second_opinion"}) == [], "that is a note to a case"
+
+
+NOTING = {"note", "_note", "_noting", "_announce", "_tell", "_tell_both", "_audit", "_settle", "tell"}
+
+
+def acts_in_the_sources():
+    import ast
+
+    from tests.conftest import PROJECT
+
+    found = set()
+    for name in ("config", "monitoring", "patients", "schedules"):
+        for path in (PROJECT / name).rglob("*.py"):
+            if {"migrations", "simulation", "imports", "fhir"} & set(path.parts):
+                continue
+            for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+                called = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                said = [word.value for word in call.keywords if word.arg == "act"]
+                said += call.args[:3] if called in NOTING else []
+                found |= {word.value for word in said if isinstance(word, ast.Constant) and isinstance(word.value, str)}
+    return {word for word in found if word.count("_") or word in {"look", "export"}}

@@ -13,6 +13,7 @@ KINDS = [
     ("changes", _("Changes")),
     ("looks", _("Looks")),
     ("exports", _("Exports")),
+    ("mails", _("Mails to patients")),
     ("rights", _("Rights and sign-in")),
 ]
 
