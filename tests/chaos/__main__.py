@@ -4,13 +4,16 @@
 
 Everything is real and its own: PostgreSQL with fsync, Valkey, gunicorn, workers, two beats, an SMTP server that
 misbehaves, in a scratch folder that is removed afterwards. One mail worker writes its log to a disk that is full, one
-worker has a wrong clock. A fifth of the mails goes in peace first; then faults come by seed until all mails are sent,
-decided or put off. Clients write all the while and keep a ledger. Ends with 1 when a figure breaks its limit.
+worker's machine has a wrong clock. A fifth of the mails goes in peace first; then faults come by seed until all mails
+are sent, decided or put off. Clients write all the while and keep a ledger. Ends with 1 when a figure breaks its limit.
+
+With --disk the folder is a disk of its own of so many megabytes, in memory, which is full now and then (for root).
 """
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -29,9 +32,23 @@ MOST = 1800.0
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """PostgreSQL and Valkey of a DATA_DIR of our own, migrated; and the environment of its processes."""
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A DATA_DIR in that folder, on a disk of its own where `megabytes` are given."""
     data = folder / "data"
+    if not megabytes:
+        yield data
+        return
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "tmpfs", data], check=True)
+    try:
+        yield data
+    finally:
+        subprocess.run(["umount", "--lazy", data], check=True)
+
+
+@contextmanager
+def world(data: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """PostgreSQL and Valkey of a DATA_DIR of our own, migrated; and the environment of its processes."""
     for name in (
         "DATABASE_URL",
         "DATABASE_OWNER_URL",
@@ -147,7 +164,7 @@ class Hints:
         app.conf.broker_transport_options = {"socket_connect_timeout": 1, "socket_timeout": 2}
         while not self.over.wait(1.0):
             try:
-                for _ in range(2):
+                for _ in range(2):  # whatever asks for work asks twice
                     together = {"together": self.together}
                     app.send_task("schedules.tasks.deliver_due", kwargs=together, queue="mail", retry=False, expires=30)
                     app.send_task("monitoring.tasks.sweep", queue="sweep", retry=False, expires=30)
@@ -219,9 +236,10 @@ def one_round(
 
     seed = f"{order.seed}-{together}"
     clinic = make_mails(order.mails, seed)
-    log = data / f"arrived-{together}.log"
+    log = data.parent / f"arrived-{together}.log"  # the judge writes to a disk that is never full
     log.touch()
-    system = System(data, {**environment, "CHAOS_SEED": seed}, Random(seed), together, log, order.trouble)
+    told = {"CHAOS_SEED": seed, "AUDIT_SEAL_FILE": os.fspath(data / "seals")}
+    system = System(data, {**environment, **told}, Random(seed), together, log, order.trouble, full=bool(order.disk))
     system.start()
     clinic_of_desk, token, cookies, patients = desk
     hints = Hints(environment["CELERY_BROKER"], together)
@@ -247,9 +265,9 @@ def one_round(
         load.over.set()
         hints.stop()
         for name in list(system.commands):
-            system._end_group(name)
+            system.end_group(name)
         system.end_sink()
-    figures = [*reckon(clinic, system, read_log(log), ledger, times), *settle([clinic, clinic_of_desk])]
+    figures = [*reckon(clinic, system, read_log(log), ledger, times), *settle([clinic, clinic_of_desk], data / "seals")]
     connections.close_all()  # the owner's was cut with the others
     for kind, count in sorted(system.counts.items()):
         say(f"  {count} x {kind}")
@@ -277,15 +295,13 @@ def _settled(system: Any, clinic: Any) -> float:
 
 def _decide_the_rest(clinic: Any, system: Any) -> None:
     """Nobody waits fifteen minutes for a lease or half an hour for a second try: the clock is put forward."""
-    from django.utils import timezone
-
+    from patients.clock import shared_now
     from schedules import channels, delivery
 
-    fastest = timedelta(hours=1)  # a worker whose clock is ahead takes leases that run out so much later
-    delivery.recover_leases(now=timezone.now() + delivery.LEASE + fastest)
+    delivery.recover_leases(now=shared_now() + delivery.LEASE)
     for hours in (1, 2, 3, 4):
         backend = channels.CarefulBackend(host="127.0.0.1", port=system.smtp_port, timeout=5)
-        later = timezone.now() + timedelta(hours=hours)
+        later = shared_now() + timedelta(hours=hours)
         delivery.drain(channels.BackendChannel(backend), seconds=60, clock=lambda later=later: later)
 
 
@@ -296,10 +312,15 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--trouble", type=float, default=1.0, help="how often the mail server misbehaves; 0: never")
     parser.add_argument("--calm", type=float, default=1.0, help="longer pauses between the faults")
+    parser.add_argument("--disk", type=int, default=0, help="megabytes of a disk that is full now and then (root only)")
     parser.add_argument("--json", type=Path)
     order = parser.parse_args()
     rounds: dict[str, list[Any]] = {}
-    with benchmark.scratch_folder() as folder, world(folder) as (data, environment):
+    with (
+        benchmark.scratch_folder() as scratch,
+        small_disk(scratch, order.disk) as folder,
+        world(folder) as (data, environment),
+    ):
         from tests.chaos.reckoning import say, table
 
         desk = make_desk()

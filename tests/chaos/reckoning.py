@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from monitoring import census, pipeline
+from monitoring import audit_seals, census, pipeline
 from monitoring.models import AuditEntry, ContactAttempt
 from patients import access
 from patients.models import Clinic, Patient, SymptomReport
@@ -19,7 +19,8 @@ from schedules.models import Reminder
 from tests.chaos.load import Entry, Ledger
 from tests.chaos.system import System
 
-WITHOUT_ERRORS = ("Valkey flushed", "Valkey killed", "Valkey away")  # faults that no user may notice
+# Faults that no user may notice.
+WITHOUT_ERRORS = ("Valkey flushed", "Valkey killed", "Valkey away", "messages lost and doubled")
 PATIENTS = "@mail.example"
 AROUND = 3.0  # seconds after another fault in which an error is put down to that
 
@@ -169,8 +170,8 @@ def _excused(at: float, system: System) -> bool:
     return any(began <= at <= ended + AROUND for began, ended in others)
 
 
-def settle(clinics: list[Clinic]) -> Iterator[Figure]:
-    """After everything: what a sweep of all finds changed, and whether the census adds up."""
+def settle(clinics: list[Clinic], seals: Path) -> Iterator[Figure]:
+    """After everything: what a sweep of all finds changed, whether the census adds up and the audit is as sealed."""
     now = timezone.now()
     counts = pipeline.sweep(now)
     again = pipeline.sweep(now, everything=True)
@@ -181,6 +182,12 @@ def settle(clinics: list[Clinic]) -> Iterator[Figure]:
         with access.system_run("chaos", [clinic.pk]):
             wrong += not census.take_census(clinic, now).adds_up
     yield Figure("C1", "clinics whose census does not add up", wrong, 0)
+    sealed = seals.read_text().splitlines() if seals.exists() else []
+    audit_seals.seal_settled(timezone.now() + audit_seals.SETTLED_AFTER)
+    verdict = audit_seals.verify(timezone.now(), {int(line.split()[0]): line.split()[1] for line in sealed})
+    told = f"{verdict.seals} seals over {verdict.entries} entries, {len(sealed)} made under fire and sent out"
+    yield Figure("A1", "faults of the audit against its seals", len(verdict.faults), 0, told)
+    yield Figure("A1", "entries that could not be sealed", verdict.unsealed, 0)
 
 
 def table(figures: list[Figure]) -> str:

@@ -19,6 +19,8 @@ import redis as valkey_client
 from config.embedded import locations, postgres, processes, redis
 from tests.conftest import PROJECT
 
+WORKERS = ("mail1", "mail2", "mail1", "mail2", "sweep", "skewed")  # whom killing finds, some more often
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hipwatch_app' AND random() < 0.5"
 FULL = Path("/dev/full")  # every write to it fails: no space left on device
 
 
@@ -38,6 +40,7 @@ class System:
     commands: dict[str, list[str]] = field(default_factory=dict)
     faults: list[tuple[str, float, float]] = field(default_factory=list)
     killed: int = 0
+    full: bool = False  # whether the disk may be filled
     counts: Counter[str] = field(default_factory=Counter)
 
     # ---- Starting
@@ -67,13 +70,17 @@ class System:
             "mail1": [*worker, "--queues", "mail", "--hostname", "mail1@%h"],
             "mail2": [*worker, "--queues", "mail", "--hostname", "mail2@%h"],
             "sweep": [*worker, "--queues", "sweep", "--hostname", "sweep@%h"],
-            "skewed": [sys.executable, "-m", "tests.chaos.skewed", "3600", str(self.together)],
+            "skewed": self.loop("3600"),
         }
         for name in ("beat1", "beat2"):  # there must be one; a second does no harm
             schedule = os.fspath(self.data / name)
             self.commands[name] = [*celery, "beat", "--schedule", schedule, "--pidfile", "", "--loglevel", "WARNING"]
         for name in self.commands:
             self.launch(name)
+
+    def loop(self, skew: str, *what: str) -> list[str]:
+        """A worker without a broker, on a machine whose clock is so many seconds ahead."""
+        return [sys.executable, "-m", "tests.chaos.skewed", skew, str(self.together), *what]
 
     def launch(self, name: str) -> None:
         log = FULL if name == "mail2" else self.data / f"{name}.log"
@@ -83,14 +90,17 @@ class System:
                 start_new_session=True, preexec_fn=processes.leash(signal.SIGKILL),
             )  # fmt: skip
 
-    def keep_up(self) -> None:
-        """Whoever has died is started again, as a service manager does."""
+    def keep_processes_up(self) -> None:
         for name in self.commands:
             if self.running[name].poll() is not None:
-                self._end_group(name)
+                self.end_group(name)
                 self.launch(name)
         if self.running["sink"].poll() is not None:
             self.start_sink()
+
+    def keep_up(self) -> None:
+        """Whoever has died is started again, as a service manager does."""
+        self.keep_processes_up()
         if redis.server_pid(self.data) is None:
             redis.start(self.data, leashed=True)
         if postgres.server_pid(postgres.locate(self.data)) is None:
@@ -106,13 +116,13 @@ class System:
                 self.running[name].wait(40)
             except subprocess.TimeoutExpired:
                 self.counts["did not end within 40 s of SIGTERM"] += 1
-            self._end_group(name)
+            self.end_group(name)
 
     def end_sink(self) -> None:
         self.running["sink"].kill()
         self.running["sink"].wait()
 
-    def _end_group(self, name: str) -> None:
+    def end_group(self, name: str) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.running[name].pid, signal.SIGKILL)
         self.running[name].wait()
@@ -130,7 +140,7 @@ class System:
 
     def kill_worker(self) -> None:
         """A child in seven cases of ten, else a whole worker with its children."""
-        name = self.rng.choice(("mail1", "mail2", "mail1", "mail2", "sweep", "skewed"))
+        name = self.rng.choice([one for one in WORKERS if one in self.commands])
         pid = self.running[name].pid
         children = _children(pid)
         if children and self.rng.random() < 0.7:
@@ -140,11 +150,11 @@ class System:
             return
         with self.fault("worker killed"):
             self.killed += max(1, len(children)) if name != "sweep" else 0
-            self._end_group(name)
+            self.end_group(name)
 
     def kill_beat(self) -> None:
         with self.fault("beat killed"):
-            self._end_group(self.rng.choice(("beat1", "beat2")))
+            self.end_group(self.rng.choice(("beat1", "beat2")))
 
     def kill_web(self) -> None:
         with self.fault("web process killed"), contextlib.suppress(ProcessLookupError):
@@ -163,13 +173,31 @@ class System:
 
     def cut_connections(self) -> None:
         admin = locations.admin_database_url(self.data)
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hipwatch_app' AND random() < 0.5"
         with self.fault("connections cut"), contextlib.suppress(psycopg.Error), psycopg.connect(admin) as connection:
-            connection.execute(cut)
+            connection.execute(CUT)
 
     def flush_valkey(self) -> None:
         with self.fault("Valkey flushed"), contextlib.suppress(valkey_client.RedisError):
             valkey_client.Redis(unix_socket_path=os.fspath(locations.valkey_socket(self.data))).flushall()
+
+    def lose_messages(self) -> None:
+        """Of what waits in the queues, one message is lost and another is there twice."""
+        with self.fault("messages lost and doubled"), contextlib.suppress(valkey_client.RedisError):
+            broker = valkey_client.Redis(unix_socket_path=os.fspath(locations.valkey_socket(self.data)))
+            for queue in ("mail", "sweep"):
+                broker.rpop(queue)
+                if message := broker.lindex(queue, -1):
+                    broker.lpush(queue, message)
+
+    def fill_disk(self) -> None:
+        """Nobody can write any more: not the database its log, not Valkey, not those who write logs."""
+        with self.fault("disk full"):
+            filler = self.data / "filler"
+            with contextlib.suppress(OSError), filler.open("wb") as output:
+                while True:
+                    output.write(bytes(1 << 20))
+            time.sleep(self.rng.uniform(1, 3))
+            filler.unlink()
 
     def kill_valkey(self, away: float = 0.0) -> None:
         with self.fault("Valkey killed" if not away else "Valkey away"):
@@ -196,9 +224,9 @@ class System:
     def turn_clock(self) -> None:
         """The worker with the wrong clock jumps: an hour on, an hour back, or to the right time."""
         with self.fault("clock jumped"):
-            self.commands["skewed"][3] = self.rng.choice(("3600", "-3600", "0"))
+            self.commands["skewed"] = self.loop(self.rng.choice(("3600", "-3600", "0")))
             self.killed += 1
-            self._end_group("skewed")
+            self.end_group("skewed")
 
     def deploy(self) -> None:
         with self.fault("everything ended by SIGTERM"):
@@ -210,6 +238,7 @@ class System:
         """Each kind of fault with the mean pause between two of it, in seconds."""
         return [
             (2.0, self.kill_worker),
+            (7.0, self.lose_messages),
             (9.0, self.flush_valkey),
             (14.0, self.cut_connections),
             (15.0, self.stop_mail_server),
@@ -221,6 +250,7 @@ class System:
             (26.0, self.kill_web),
             (40.0, lambda: self.kill_valkey(away=8.0)),
             (60.0, self.deploy),
+            *[(30.0, self.fill_disk)] * self.full,
         ]
 
 
