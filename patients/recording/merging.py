@@ -5,6 +5,7 @@ whatever reads a hip's facts reads them all, every key over hip, patient and cli
 copies. Both hips of the merged record end as entered in error, and nobody writes to it any more.
 """
 
+import json
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import Any, Final
@@ -191,7 +192,12 @@ def _last_id(model: type[Fact], patient: Patient) -> int:
 def _content(fact: Any, side_of: dict[int, str]) -> tuple[Any, ...]:
     values = [getattr(fact, f.attname) for f in fact._meta.concrete_fields if f.name not in _NOT_COMPARED]
     side = side_of.get(fact.hip_id, "") if isinstance(fact, HipFact) else ""
-    return (fact.kind, side, *(tuple(value) if isinstance(value, list) else value for value in values))
+    return (fact.kind, side, *map(_hashable, values))
+
+
+def _hashable(value: Any) -> Any:
+    """Lists (views, adjuncts) and the items of a score can be looked up as well."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
 
 
 def _copy_facts(survivor: Patient, merged: Patient, today: date) -> tuple[list[list[Any]], list[str]]:

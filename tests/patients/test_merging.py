@@ -12,7 +12,7 @@ from monitoring import census, pipeline
 from monitoring.models import AuditEntry, HipEvaluation
 from patients import recording
 from patients.changes import Actor
-from patients.models import ContactWish, Exposure, Imaging, Merge, Patient, Procedure, SymptomReport
+from patients.models import ContactWish, Exposure, Imaging, Merge, Patient, Procedure, Score, SymptomReport
 from patients.reading import read_record
 from patients.recording import RecordingRefused
 from patients.vocabulary import EndReason, Side
@@ -72,6 +72,15 @@ def test_what_both_records_say_word_for_word_comes_once(two: Any, actor: Any) ->
     merge = recording.propose_merge(two[0].pk, two[1].pk, by=actor, reason="same person")
     assert len(merge.wrote["already"]) == 1
     assert len(read_record(two[0].pk).left.imaging) == 2
+
+
+def test_a_score_with_its_answers_is_compared_too(two: Any, actor: Any) -> None:
+    answers = {"pain": 30, "limp": 8}
+    for patient in two:
+        score = Score(on=date(2026, 3, 1), instrument="HHS", value=70, items=dict(answers))
+        recording.record_facts(patient.pk, [(Side.LEFT, score)], by=actor)
+    merge = recording.propose_merge(two[0].pk, two[1].pk, by=actor, reason="same person")
+    assert len(merge.wrote["already"]) == 1
 
 
 def test_a_correction_comes_along_with_what_it_corrects(two: Any, actor: Any) -> None:
