@@ -1,18 +1,22 @@
 """Screenshots: every page of a running installation with demonstration data, wide and on a phone, light, dark, printed.
 
-Usage: python docs/screenshots.py [ADDRESS] [--only WORD] [--documentation]
+Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults] [--documentation]
 
-Without ADDRESS the installation of DATA_DIR (var) is meant if it runs, else one is started in a folder of its own and
-stopped afterwards. Pictures go to screenshots/; --documentation also writes the few of docs/images/.
+The installation of DATA_DIR (var) is meant if it runs, else one is started in a folder of its own and stopped
+afterwards. What the demonstration lacks is written into it first (docs/pictures/staging.py). Pictures go to
+screenshots/, with a page that shows them all; --documentation also writes the few of docs/images/.
 """
 
 import argparse
+import base64
 import contextlib
+import hmac
 import json
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,25 +26,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, os.fspath(PROJECT))
 
 from config.embedded import locations  # noqa: E402
+from docs.pictures.cast import EVERYTHING, TWO_STEPS  # noqa: E402
+from docs.pictures.scenes import SCENES  # noqa: E402
 
 FOLDER = PROJECT / "screenshots"
 IMAGES = PROJECT / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 780}
+A4 = {"width": 718, "height": 1010}  # what a printer has between the margins
 TALL = {"width": 1280, "height": 1080}
 TALLEST = 4000  # a picture of a hundred rows helps nobody
-PRINTED = ("worklist", "patient", "patient-print", "review-case")
+PRINTED = ("worklist-overdue", "patients-one", "patients-one-print", "review-one", "dashboard", "dashboard-course",
+           "calendar", "protocol", "messages", "merges-one", "administration-retention-one", "system")  # fmt: skip
 DOCUMENTATION = {  # picture: page, width, colour scheme
     "worklist": ("worklist-overdue", WIDE, "light"),
-    "patient": ("patient", TALL, "light"),
-    "visit": ("visit", TALL, "light"),
-    "review-case": ("review-case", TALL, "dark"),
+    "patient": ("patients-one", TALL, "light"),
+    "visit": ("patients-one-visit", TALL, "light"),
+    "review-case": ("review-one", TALL, "dark"),
     "messages": ("messages", WIDE, "light"),
     "phone": ("worklist-overdue", PHONE, "light"),
 }
@@ -49,22 +57,23 @@ DOCUMENTATION = {  # picture: page, width, colour scheme
 @dataclass(frozen=True)
 class Installation:
     address: str
-    email: str
-    password: str
+    stage: dict[str, Any]  # what docs/pictures/staging.py tells
 
 
 class NotRunning(RuntimeError):
     """There is nothing to take pictures of."""
 
 
-def sign_in_of(data: Path) -> tuple[str, str]:
-    """Who has every role in the demonstration clinic."""
-    kept = data / "demo.json"
+def staged(data: Path) -> dict[str, Any]:
+    """What that installation lacked is there now, and where every page is."""
+    kept = data / "stage.json"
     if not kept.exists():
-        raise NotRunning(f"{kept} is missing: the installation has no demonstration clinic.")
-    people = json.loads(kept.read_text())["sign_ins"]
-    everyone = next((person for person in people if person["email"].startswith("both@")), people[0])
-    return str(everyone["email"]), str(everyone["password"])
+        command = [sys.executable, "-m", "docs.pictures.staging"]
+        environment = {**os.environ, "DATA_DIR": os.fspath(data)}
+        said = subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE)
+        kept.write_bytes(said.stdout)
+    stage: dict[str, Any] = json.loads(kept.read_text())
+    return stage
 
 
 def address_of(data: Path) -> str:
@@ -90,90 +99,40 @@ def started() -> Iterator[Installation]:
                 if process.poll() is not None:
                     raise NotRunning(f"The installation did not come up.\n{said.read_text()}")
                 time.sleep(0.5)
-            yield Installation(address_of(data), *sign_in_of(data))
+            yield Installation(address_of(data), staged(data))
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
 
 
 @contextlib.contextmanager
-def installation(address: str) -> Iterator[Installation]:
+def installation() -> Iterator[Installation]:
     data = locations.data_dir()
-    running = address.rstrip("/") or address_of(data)
-    if not running:
-        with started() as own:
-            yield own
+    if address := address_of(data):
+        yield Installation(address, staged(data))
         return
-    email, password = os.environ.get("EMAIL"), os.environ.get("PASSWORD")
-    yield Installation(running, *((email, password) if email and password else sign_in_of(data)))
+    with started() as own:
+        yield own
 
 
-def sign_in(page: Page, site: Installation) -> None:
-    page.goto(f"{site.address}/account/login/")
-    page.locator("[name=login]").fill(site.email)
-    page.locator("[name=password]").fill(site.password)
-    page.locator("main button[type=submit]").click()
+def sign_in(page: Page, site: str, who: str, stage: dict[str, Any]) -> None:
+    """By password, twice: some account pages want it to be fresh; and by a code where the person has a second step."""
+    page.goto(f"{site}/account/login/")
+    page.locator("[name=login]").fill(who)
+    page.locator("[name=password]").fill(stage["password"])
+    page.locator("main button[type=submit]").first.click()
+    if who == TWO_STEPS:
+        page.locator("[name=code]").fill(code_of(stage["totp_secret"]))
+        page.locator("main button[type=submit]").first.click()
     page.locator(".user-menu").wait_for()
 
 
-def first_link(page: Page, listing: str, pattern: str) -> str:
-    """The first address on that page that looks so."""
-    page.goto(listing)
-    links: list[str] = page.locator("main a").evaluate_all(
-        "links => links.map(link => link.getAttribute('href') || '')"
-    )
-    found = next((link for link in links if re.fullmatch(pattern, link)), None)
-    if found is None:
-        raise NotRunning(f"{listing} shows nothing that could be opened; is there demonstration data?")
-    return found
-
-
-def pages_of(page: Page, site: str) -> dict[str, str]:
-    """The name of each picture and its page."""
-    question = f"{site}/review/?question=CORE_DECOMPRESSION_REVIEW"
-    case = first_link(page, question, r"/review/\d+/")
-    page.goto(site + case)
-    patient = "/".join(first_link(page, site + case, r"/patients/\d+/.*").split("/")[:3]) + "/"
-    tabs = ("overdue", "due", "never_started", "incomplete", "calls", "unreachable", "snoozed", "all")
-    facts = ("visits", "imaging", "symptoms", "treatments", "decisions")
-    of_patient = (*facts, "messages", "history", "audit", "edit", "contact")
-    return {
-        "worklist": "/",
-        **{f"worklist-{tab.replace('_', '-')}": f"/worklist/{tab}/" for tab in tabs},
-        "patients": "/patients/",
-        "enrol": "/patients/new/",
-        "patient": patient,
-        "visit": f"{patient}visit/",
-        "patient-print": f"{patient}print/",
-        "what-if": f"{patient}what-if/",
-        **{f"patient-{tab}": f"{patient}{tab}/" for tab in of_patient},
-        "patient-end": f"{patient}left/end/",
-        "reviews": "/review/",
-        "review-case": case,
-        **{f"messages-{tab}": f"/messages/{tab}/" for tab in ("uncertain", "failed", "refused", "sent")},
-        "messages": "/messages/",
-        "messages-letters": "/messages/letters/",
-        "mail-settings": "/messages/settings/",
-        "mail-templates": "/messages/templates/due/de/",
-        "calendar": "/calendar/",
-        "calendar-month": "/calendar/month/",
-        "book": f"{patient}appointments/new/",
-        **{f"dashboard-{tab}": f"/dashboard/{tab}/" for tab in ("symptoms", "course", "forecast", "census")},
-        "dashboard": "/dashboard/",
-        "notifications": "/notifications/",
-        "digest": "/notifications/preview/",
-        "tokens": "/tokens/",
-        "import": "/import/",
-        "protocol": "/protocol/",
-        "protocol-cases": "/protocol/cases/",
-        "protocol-versions": "/protocol/versions/",
-        "protocol-draft": "/protocol/drafts/new/",
-        "password": "/account/password/change/",
-        "two-steps": "/account/2fa/",
-        "not-found": "/no/such/page/",
-        "styleguide": "/styleguide/",
-        "api": "/api/docs/",
-    }
+def code_of(secret: str) -> str:
+    """What an authenticator app would show now."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    digest = hmac.digest(key, struct.pack(">Q", int(time.time()) // 30), "sha1")
+    place = digest[-1] & 15
+    return f"{(int.from_bytes(digest[place : place + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 def save(page: Page, target: Path, *, whole: bool = True) -> None:
@@ -185,49 +144,106 @@ def save(page: Page, target: Path, *, whole: bool = True) -> None:
     print(f"{target.relative_to(PROJECT)}  {target.stat().st_size // 1024} kB")
 
 
-def shoot(page: Page, site: str, name: str, path: str) -> None:
-    """One page wide and on a phone, light and dark, and some printed."""
-    page.goto(site + path)
-    for label, size in (("wide", WIDE), ("phone", PHONE)):
+def shoot(page: Page, name: str, *, wide_only: bool = False) -> None:
+    """What stands in the window now, wide and on a phone, light and dark, and some of it printed."""
+    for label, size in (("wide", WIDE),) if wide_only else (("wide", WIDE), ("phone", PHONE)):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             save(page, FOLDER / f"{name}-{label}-{scheme}.png")
     if name in PRINTED:
-        page.pdf(path=FOLDER / f"{name}.pdf", format="A4", print_background=False)
-        print(f"screenshots/{name}.pdf")
+        page.set_viewport_size(A4)  # type: ignore[arg-type]
+        page.emulate_media(media="print", color_scheme="light")
+        save(page, FOLDER / f"{name}-print.png")
+        page.emulate_media(media="screen")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
-def document(page: Page, site: str, pages: dict[str, str]) -> None:
-    """The few pictures that the documentation shows: what one sees without scrolling."""
-    IMAGES.mkdir(exist_ok=True)
-    for name, (which, size, scheme) in DOCUMENTATION.items():
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.goto(site + pages[which])
-        save(page, IMAGES / f"{name}.png", whole=False)
+class Photographer:
+    """A browser with one session for each person, so that nobody signs in twice."""
+
+    def __init__(self, browser: Browser, site: str, stage: dict[str, Any]) -> None:
+        self.browser, self.site, self.stage = browser, site, stage
+        self.pages: dict[str, Page] = {}
+
+    def page_of(self, who: str) -> Page:
+        if who not in self.pages:
+            page = self.browser.new_page(viewport=WIDE, locale="en-GB")  # type: ignore[arg-type]
+            if who:
+                sign_in(page, self.site, who, self.stage)
+            self.pages[who] = page
+        return self.pages[who]
+
+    def take_views(self, only: str) -> None:
+        for view in self.stage["views"]:
+            if only in view["name"]:
+                page = self.page_of(view["who"])
+                page.goto(self.site + view["path"])
+                shoot(page, view["name"])
+
+    def take_scenes(self, only: str) -> None:
+        for scene in SCENES:
+            if only in scene.name:
+                page = self.page_of(scene.who)
+                page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+                for picture in scene.steps(page, self.site, self.stage):
+                    shoot(page, f"{scene.name}-{picture}")
+
+    def take_faults(self, only: str) -> None:
+        """Pages that nobody sees while nothing is broken: their HTML in the place of another."""
+        page = self.page_of("")
+        for name, html in self.stage["pages"].items():
+            if only in name:
+                page.route("**/nothing/", lambda route, html=html: route.fulfill(body=html, content_type="text/html"))
+                page.goto(f"{self.site}/nothing/")
+                shoot(page, name)
+                page.unroute("**/nothing/")
+
+    def take_for_documentation(self) -> None:
+        """The few pictures that the documentation shows: what one sees without scrolling."""
+        IMAGES.mkdir(exist_ok=True)
+        paths = {view["name"]: view["path"] for view in self.stage["views"]}
+        page = self.page_of(EVERYTHING)
+        for name, (which, size, scheme) in DOCUMENTATION.items():
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.goto(self.site + paths[which])
+            save(page, IMAGES / f"{name}.png", whole=False)
+
+
+def write_gallery() -> Path:
+    """One page that shows every picture small, each a link to itself."""
+    names = sorted(path.name for path in FOLDER.glob("*.png"))
+    figures = "".join(
+        f'<a href="{name}"><img src="{name}" loading="lazy" alt=""><span>{name.removesuffix(".png")}</span></a>'
+        for name in names
+    )
+    style = "body{font:12px sans-serif;display:flex;flex-wrap:wrap;gap:8px}a{width:300px}img{width:100%;height:300px;object-fit:cover;object-position:top;border:1px solid #999}"
+    gallery = FOLDER / "index.html"
+    gallery.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Every page</title><style>{style}</style>{figures}'
+    )
+    return gallery
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("address", nargs="?", default="")
     parser.add_argument("--only", default="", help="pages with this word in their name")
+    parser.add_argument("--kind", choices=("views", "scenes", "faults"), help="only pages, scenes or faults")
     parser.add_argument("--documentation", action="store_true", help="write docs/images/ too")
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    with installation(asked.address) as site, sync_playwright() as playwright:
+    with installation() as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=en-GB"])
-        page = browser.new_page(viewport=WIDE, locale="en-GB")  # type: ignore[arg-type]
-        page.goto(f"{site.address}/account/login/")
-        shoot(page, site.address, "sign-in", "/account/login/")
-        sign_in(page, site)
-        pages = pages_of(page, site.address)
-        for name, path in pages.items():
-            if asked.only in name:
-                shoot(page, site.address, name, path)
+        photographer = Photographer(browser, site.address, site.stage)
+        for kind in ("views", "scenes", "faults"):
+            if asked.kind in (None, kind):
+                getattr(photographer, f"take_{kind}")(asked.only)
         if asked.documentation:
-            document(page, site.address, pages)
+            photographer.take_for_documentation()
         browser.close()
+    print(f"{write_gallery().relative_to(PROJECT)} shows them all")
     return 0
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db.models import QuerySet
+from django.db.models.functions import Greatest, TruncDate
 
 from patients.access import Viewer
 from schedules import bounce_mailbox, circumstances, delivery, mail_server
@@ -50,7 +51,8 @@ def messages_in(tab: str, viewer: Viewer, today: date, *, clinic: int | None = N
     if clinic is not None:
         rows = rows.filter(clinic=clinic)
     if tab == "upcoming":
-        return rows.filter(send_on__lte=today + timedelta(days=AHEAD_DAYS)).order_by("send_on", "id")
+        rows = rows.filter(send_on__lte=today + timedelta(days=AHEAD_DAYS))
+        return rows.order_by(Greatest("send_on", TruncDate("not_before")), "id")  # PostgreSQL's leaves out what is null
     return rows.order_by("-send_on", "-id")
 
 

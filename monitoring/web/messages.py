@@ -52,7 +52,9 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
     found = list(page.object_list)
     ahead = {}
     if tab == "upcoming":
-        ahead = {row.reminder.pk: row for row in reminders.look_ahead(found, now=timezone.now())}
+        seen = reminders.look_ahead(found, now=timezone.now())
+        ahead = {row.reminder.pk: row for row in seen}
+        found = [row.reminder for row in sorted(seen, key=lambda row: row.at)]
     told = feedback.told_of(found) if tab in {"sent", "uncertain"} else {}
     context: dict[str, Any] = {
         "tab": tab,

@@ -77,8 +77,6 @@ def _page(
         "secret": secret,
         "page": page,
         "rows": [_row(endpoint) for endpoint in page],
-        "previous_url": f"?page={page.previous_page_number()}" if page.has_previous() else "",
-        "next_url": f"?page={page.next_page_number()}" if page.has_next() else "",
     }
     return render(request, "monitoring/webhooks.html", context, status=422 if form.is_bound and form.errors else 200)
 

@@ -162,3 +162,15 @@ def test_the_page_says_since_when_the_mail_server_refuses_everything(clinic, mak
     )
     assert "0 mails wait." in page
     assert "It puts every mail off: 451" in page
+
+
+def test_what_goes_out_is_listed_by_the_day_that_is_shown(clinic, enrol, make_user, sign_in):
+    now, today = timezone.now(), today_at(clinic, timezone.now())
+    for place, (days, put_off) in enumerate([(1, 9), (2, 0), (3, 0)]):
+        patient = enrol(clinic, family_name=f"Named{place}")
+        Reminder.objects.create(
+            clinic=clinic, patient=patient, cycle_on=today, due_on=today, step="due", send_on=today + timedelta(days),
+            state="planned", not_before=now + timedelta(put_off) if put_off else None,
+        )  # fmt: skip
+    page = sign_in(make_user(clinic, "coordinator")).get("/messages/").content.decode()
+    assert sorted(range(3), key=lambda place: page.index(f"Named{place}")) == [1, 2, 0]

@@ -1,0 +1,7 @@
+"""Cast: the people whose eyes the pictures are taken with, by the address they sign in with."""
+
+EVERYTHING, TWO_STEPS, EMPTY, NOT_ALLOWED, GUESSED = (
+    f"{who}@pictures.example" for who in ("all", "steps", "empty", "reader", "guessed")
+)
+STRANGER = ""
+IN_EMERGENCY = "clinician2@demo.example"
