@@ -135,6 +135,7 @@ TEMPLATES = [
                 "config.context.frame",
             ],
             "builtins": ["template_partials.templatetags.partials"],
+            "libraries": {"browsers": "config.browsers"},
         },
     }
 ]

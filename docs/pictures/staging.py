@@ -125,12 +125,11 @@ def _people(clinics: list[Clinic], password: str) -> dict[str, User]:
 
 
 def _second_steps(user: User) -> str:
-    """An authenticator app, recovery codes and a passkey; returns the app's secret."""
+    """An authenticator app and recovery codes; returns the app's secret."""
     Authenticator.objects.filter(user=user).delete()
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
     RecoveryCodes.activate(user)
-    Authenticator.objects.create(user=user, type="webauthn", data={"name": "Laptop in room 4", "credential": {}})
     return secret
 
 
@@ -141,8 +140,8 @@ def _samples(clinic: Clinic, people: dict[str, User], now: datetime) -> addresse
     all_roles = viewer_for(people[EVERYTHING])
     admin = viewer_for(User.objects.get(email="admin@demo.example"))
     today = recording.today_at(clinic, now)
-    case = ReviewCase.objects.filter(clinic=clinic, action="CORE_DECOMPRESSION_REVIEW").order_by("pk").first()
-    case = case or ReviewCase.objects.filter(clinic=clinic).order_by("pk")[0]
+    cases = ReviewCase.objects.filter(clinic=clinic).order_by("-state", "pk")  # open before decided
+    case = cases.filter(action="CORE_DECOMPRESSION_REVIEW").first() or cases[0]
     patient = case.patient
     report = SymptomReport.objects.filter(patient=patient).order_by("-pk")[0]
     checked, saved = _imports(clinic, all_roles)

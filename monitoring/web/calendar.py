@@ -61,9 +61,14 @@ class Day:
 
 def duration_words(minutes: int) -> str:
     hours, rest = divmod(minutes, 60)
+    """Never broken over two lines."""
     if not hours:
-        return _("%(minutes)d min") % {"minutes": rest}
-    return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": rest} if rest else _("%(h)d h") % {"h": hours}
+        words = _("%(minutes)d min") % {"minutes": rest}
+    elif rest:
+        words = _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": rest}
+    else:
+        words = _("%(h)d h") % {"h": hours}
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @signed_in

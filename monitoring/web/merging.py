@@ -28,7 +28,7 @@ from .. import audit, merging
 from .enrolment import refuse
 from .entry import signed_in
 from .fact_words import titled
-from .finding_words import PATHWAYS, Words, day_words
+from .finding_words import PATHWAYS, Words, day_words, with_dates
 from .forms.merge import MergeForm, NotOnePersonForm, TwoRecordsForm, UndoMergeForm
 from .forms.visit import hip_words
 
@@ -238,7 +238,7 @@ def _plan(answer: HipAnswer) -> dict[str, str]:
     return {
         "pathway": str(PATHWAYS.get(answer.pathway, answer.pathway)),
         "due": _("due %(day)s") % {"day": due} if due else _("no follow-up asked for"),
-        "because": answer.because,
+        "because": with_dates(answer.because),
     }
 
 

@@ -21,7 +21,7 @@ from schedules.models import ProtocolVersion
 
 from .. import protocol_drafts, worklist
 from .entry import signed_in
-from .finding_words import ACTIONS, GRADES, PATHWAYS, STATUSES, Words, day_words
+from .finding_words import ACTIONS, GRADES, PATHWAYS, STATUSES, Words, day_words, with_dates
 from .parameter_words import parameter_groups
 from .worklist_filters import with_query
 
@@ -154,7 +154,7 @@ def _hip(hip: HipAnswer) -> dict[str, Any]:
         "pathway": PATHWAYS.get(hip.pathway, hip.pathway),
         "status": hip.status or "",
         "due_on": hip.window.due_on if hip.window else None,
-        "because": hip.because,
+        "because": with_dates(hip.because),
         "findings": [
             {"rule": finding.rule, "action": ACTIONS.get(finding.action, finding.action), "act_by": finding.act_by}
             for finding in hip.findings

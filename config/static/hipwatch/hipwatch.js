@@ -10,6 +10,7 @@
    data-dismiss             removes the toast it is in
    data-select-all          ticks every [data-select] of its [data-selection]; [data-bulk] shows while any is ticked
    data-reveal="Hide"       shows what is typed into the password field beside it, and says the word while it does
+   data-tabs                a row of tabs: the current one is moved into sight where not all fit
    data-repeat              a form that may be sent again at once (a download) */
 (() => {
   "use strict";
@@ -247,6 +248,11 @@
     for (const element of all("[data-needs-script], [data-reveal]", within)) element.hidden = false;
     for (const master of all("[data-select-all]", within)) countSelected(scopeOf(master));
     for (const box of all("[data-keys-switch]", within)) box.checked = !keysAreOff();
+    for (const tab of all("[data-tabs] [aria-current]", within)) showTab(tab);
+  };
+  const showTab = (tab) => {
+    const row = tab.closest("[data-tabs]");
+    row.scrollLeft = tab.offsetLeft + tab.offsetWidth / 2 - row.clientWidth / 2;
   };
   prepare(document.body);
   const shelf = find("#toasts");
