@@ -219,7 +219,8 @@ def write_gallery() -> Path:
         f'<a href="{name}"><img src="{name}" loading="lazy" alt=""><span>{name.removesuffix(".png")}</span></a>'
         for name in names
     )
-    style = "body{font:12px sans-serif;display:flex;flex-wrap:wrap;gap:8px}a{width:300px}img{width:100%;height:300px;object-fit:cover;object-position:top;border:1px solid #999}"
+    style = "body{font:12px sans-serif;display:flex;flex-wrap:wrap;gap:8px}a{width:300px}"
+    style += "img{width:100%;height:300px;object-fit:cover;object-position:top;border:1px solid #999}"
     gallery = FOLDER / "index.html"
     gallery.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Every page</title><style>{style}</style>{figures}'

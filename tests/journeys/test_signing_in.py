@@ -67,7 +67,7 @@ def test_a_clinician_sets_up_a_passkey_and_signs_in_with_it_alone(strict_site, p
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name="Set up a second step")).to_be_visible()
     page.get_by_role("link", name="Add a passkey").click()
-    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Add this key").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     assert is_accessible(page)
     page.goto(f"{strict_site}/account/2fa/webauthn/")
