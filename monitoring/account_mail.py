@@ -14,7 +14,8 @@ from email.utils import formataddr
 from django.core.mail import EmailMessage
 from django.db import transaction
 
-from schedules.channels import Channel, Ending, Outcome, default_channel
+from schedules.answers import Ending, Outcome
+from schedules.channels import Channel, default_channel
 from schedules.mail import sender_address
 
 from . import secrecy

@@ -22,7 +22,8 @@ from patients.clock import Clock, shared_clock
 from patients.models import Clinic, Membership, User
 from patients.recording import today_at
 from schedules import mail_server, rehearsal
-from schedules.channels import Channel, Ending, Outcome, default_channel
+from schedules.answers import Ending, Outcome
+from schedules.channels import Channel, default_channel
 from schedules.leases import (
     DRAIN_FOR,
     LEASE,

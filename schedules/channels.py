@@ -1,4 +1,4 @@
-"""Channels: how a mail leaves the house, and what its server said of it."""
+"""Channels: how a mail leaves the house."""
 
 import email
 import email.policy
@@ -7,7 +7,6 @@ import smtplib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -15,39 +14,13 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
 
+from .answers import CLOSING, Ending, InDoubt, Outcome, Stage, is_farewell, is_unknown_mailbox, judge, words_of
 from .mail import sender_address
 
 SEVEN_BITS = email.policy.compat32.clone(cte_type="7bit", linesep="\r\n")
-START, CLOSING = 354, 421
-TOO_LARGE = 552  # by the size that is told with the sender
+START = 354
 AFTER_DOT = 600.0  # seconds to wait for the answer to a whole mail (RFC 5321, 4.5.3.2.6): giving up early doubles mails
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
-
-
-class Ending(StrEnum):
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"  # for good
-    TRY_LATER = "try_later"  # the server puts it off, or was lost over it
-    UNREACHABLE = "unreachable"  # the server's fault or ours, not this mail's
-    NOT_TRIED = "not_tried"  # nobody asked a server
-    UNWRITABLE = "unwritable"  # this mail cannot be put into words that a server takes
-    IN_DOUBT = "in_doubt"  # handed over, and no answer came
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one mail. `address_bad`: the server knows no such mailbox.
-
-    `code`: the server's, where it gave one. `after_recipient`: it had taken the recipient and spoke of the whole mail.
-    `provider_id`: the name under which a provider will tell what becomes of the mail later.
-    """
-
-    ending: Ending
-    reason: str = ""
-    address_bad: bool = False
-    provider_id: str = ""
-    code: int = 0
-    after_recipient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +46,6 @@ class Channel(Protocol):
         """False where the server takes no mail from us to anybody, None where it cannot be asked."""
 
     def close(self) -> None: ...
-
-
-class InDoubt(Exception):
-    """The connection failed after the whole mail was written and before its server answered."""
-
-
-class Stage(IntEnum):
-    """What the server has not answered yet."""
-
-    SENDER = 1
-    RECIPIENT = 2
-    CONTENT = 3
 
 
 class _SMTP(smtplib.SMTP):
@@ -180,7 +141,7 @@ class _SMTP(smtplib.SMTP):
             self.send(text + (b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n"))
             return self.getreply()
         except Exception as fault:
-            raise InDoubt(_words(fault)) from fault
+            raise InDoubt(words_of(fault)) from fault
         finally:
             if self.sock:
                 self.sock.settimeout(usual)
@@ -224,12 +185,12 @@ class BackendChannel:
         try:
             if client.mail(sender_address())[0] != 250:
                 return False
-            code, _said = client.rcpt(sender_address())
+            code, said = client.rcpt(sender_address())
             client.rset()
         except (OSError, smtplib.SMTPException):
             self._drop()
             return False
-        return not 400 <= code < 500  # whom it refuses for good it does not put off
+        return code < 400 or (code >= 500 and is_unknown_mailbox(code, said))  # our address need not have a mailbox
 
     def close(self) -> None:
         self._served = 0
@@ -249,7 +210,7 @@ class BackendChannel:
                 client.ehlo_or_helo_if_needed()
         except (OSError, smtplib.SMTPException) as fault:
             self._drop()
-            return Outcome(Ending.UNREACHABLE, f"The mail server cannot be reached: {_words(fault)}")
+            return Outcome(Ending.UNREACHABLE, f"The mail server cannot be reached: {words_of(fault)}")
         return None
 
     def _hand_over(self, message: EmailMessage | Wire) -> Outcome | None:
@@ -263,7 +224,7 @@ class BackendChannel:
         except Exception as fault:
             client = self._client()
             stage = client.stage if client else Stage.RECIPIENT
-            if served and _is_farewell(fault, stage):
+            if served and is_farewell(fault, stage):
                 self._drop()
                 return None
             outcome = judge(fault, stage)
@@ -280,74 +241,6 @@ class BackendChannel:
             with suppress(Exception):
                 client.close()
         self.close()
-
-
-def _is_farewell(fault: Exception, stage: Stage) -> bool:
-    """The server ends the connection and says nothing of the mail."""
-    if isinstance(fault, smtplib.SMTPResponseException):
-        return stage == Stage.SENDER and fault.smtp_code == CLOSING
-    return isinstance(fault, smtplib.SMTPServerDisconnected | ConnectionError)
-
-
-def judge(fault: Exception, stage: Stage = Stage.RECIPIENT) -> Outcome:
-    """What an exception of a mail backend means for the mail. `stage`: how far the mail had come."""
-    match fault:
-        case InDoubt():
-            return Outcome(Ending.IN_DOUBT, f"No answer came after it was handed over: {_words(fault)}")
-        case smtplib.SMTPRecipientsRefused():
-            code, text = next(iter(fault.recipients.values()))
-            return _by_code(code, text, stage, bad_address=is_unknown_mailbox(code, text))
-        case smtplib.SMTPSenderRefused() if fault.smtp_code == TOO_LARGE:
-            return _by_code(fault.smtp_code, fault.smtp_error, Stage.CONTENT, bad_address=False)
-        case smtplib.SMTPSenderRefused() if fault.smtp_code >= 500:
-            said = _said(fault.smtp_code, fault.smtp_error)
-            return Outcome(Ending.UNREACHABLE, f"Our address is refused. {said}", code=fault.smtp_code)
-        case smtplib.SMTPResponseException():
-            bad_address = _enhanced(fault.smtp_error).startswith("5.1.")
-            return _by_code(fault.smtp_code, fault.smtp_error, stage, bad_address=bad_address)
-        case OSError() if not isinstance(fault, smtplib.SMTPException) or isinstance(
-            fault, smtplib.SMTPServerDisconnected
-        ):
-            lost = Ending.UNREACHABLE if stage == Stage.SENDER else Ending.TRY_LATER
-            return Outcome(lost, _words(fault), after_recipient=stage == Stage.CONTENT)
-        case _:
-            return Outcome(Ending.UNWRITABLE, _words(fault))
-
-
-def _by_code(code: int, text: bytes | str, stage: Stage, *, bad_address: bool) -> Outcome:
-    said = _said(code, text)
-    if 500 <= code < 600:
-        return Outcome(Ending.REJECTED, said, address_bad=bad_address, code=code)
-    if stage == Stage.SENDER:  # it has not even heard whom the mail is for
-        return Outcome(Ending.UNREACHABLE, said, code=code)
-    return Outcome(Ending.TRY_LATER, said, code=code, after_recipient=stage == Stage.CONTENT)
-
-
-def is_unknown_mailbox(code: int, text: bytes | str) -> bool:
-    """Blocked, full or forbidden is not unknown: only a dead address may stop later mail.
-
-    `text` is what the server said, beginning with its enhanced status code where it gave one.
-    """
-    enhanced = _enhanced(text)
-    return enhanced.startswith(("5.1.", "5.2.1")) if enhanced else code in (550, 551, 553)
-
-
-def _text(said: bytes | str) -> str:
-    return " ".join((said.decode("utf-8", "replace") if isinstance(said, bytes) else said).split())
-
-
-def _enhanced(said: bytes | str) -> str:
-    """The enhanced status code (RFC 3463) that the answer begins with, or ""."""
-    first = _text(said).partition(" ")[0]
-    return first if first.count(".") == 2 and first.replace(".", "").isdigit() else ""
-
-
-def _said(code: int, text: bytes | str) -> str:
-    return f"The server said: {code} {_text(text)}"[:200]
-
-
-def _words(fault: Exception) -> str:
-    return f"{type(fault).__name__} {_text(str(fault))}".strip()[:150]
 
 
 def default_channel() -> Channel:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from patients.changes import Actor
 from patients.models import Clinic
@@ -22,6 +22,7 @@ from .circumstances import WRITTEN, cases_for
 from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
 from .leases import LEASE
 from .mail import message_id
+from .mail_server import REFUSES
 from .message_plans import clinics_with_wishes
 from .models import Appointment, Reminder
 from .reminders import move
@@ -92,7 +93,7 @@ def _ripe_in(clinics: Iterable[Clinic], now: datetime) -> QuerySet[Reminder]:
     return Reminder.objects.filter(due, ready, state=State.PLANNED)
 
 
-def _lock_due(now: datetime, limit: int) -> list[Reminder]:
+def _lock_due(now: datetime, limit: int, probing: bool) -> list[Reminder]:
     """The next mails that may be due, locked with their patients; what another worker or writer holds is left out.
 
     The patient's lock keeps two mails to one patient apart, and holds back whoever is recording why none should go.
@@ -100,8 +101,11 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
     """
     clinics = {clinic.pk: clinic for clinic in _awake(now)}
     rows = _ripe_in(clinics.values(), now).select_related("patient")
+    order = [Case(When(reason__startswith=REFUSES, then=1), default=0)] if probing else []
     locked = list(
-        rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient")).order_by("send_on", "id")[:limit]
+        rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient")).order_by(*order, "send_on", "id")[
+            :limit
+        ]
     )
     told = Appointment.objects.in_bulk({row.appointment_id for row in locked if row.appointment_id})
     for row in locked:
@@ -113,12 +117,13 @@ def _lock_due(now: datetime, limit: int) -> list[Reminder]:
 # ---- Deciding
 
 
-def decide_ahead(owner: str, *, size: int, now: datetime, by: Actor) -> tuple[Ahead, Decided]:
+def decide_ahead(owner: str, *, size: int, now: datetime, by: Actor, probing: bool = False) -> tuple[Ahead, Decided]:
     """Decide on the next mails that are due, keep what is decided against them, and reserve those that may go.
 
-    Reserved: still planned, and left alone by other workers for a moment. For the caller's transaction.
+    Reserved: still planned, and left alone by other workers for a moment. `probing`: the server refused everybody, so
+    mails that it has not refused yet come first. For the caller's transaction.
     """
-    due = _lock_due(now, size)
+    due = _lock_due(now, size, probing)
     cases = cases_for(due, now)
     verdicts = [(row, decide(cases[row.pk])) for row in due]
     may_go = _one_a_patient([row for row, verdict in verdicts if verdict.action == Action.SEND])

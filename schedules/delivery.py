@@ -8,8 +8,8 @@ staff, never sent again blindly. Messages from the queue are hints to look here;
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -23,7 +23,8 @@ from patients.changes import Actor
 from patients.clock import Clock, shared_clock
 
 from . import claiming, mail_server, rehearsal, return_path, storing, substitutes, volume
-from .channels import Channel, Ending, Outcome, Wire, default_channel
+from .answers import Ending, Outcome
+from .channels import Channel, Wire, default_channel
 from .claiming import Ahead, ripe
 from .leases import DRAIN_FOR, LEASE, MARGIN, WORKER_DIED, owner_name
 from .mail import compose
@@ -86,6 +87,8 @@ class Run:
     ahead: Ahead = field(default_factory=Ahead)
     done: list[Errand] = field(default_factory=list)
     put_off: list[PutOff] = field(default_factory=list)  # in a row
+    refused: list[PutOff] = field(default_factory=list)  # in a row, for good, in words that may mean us
+    has_taken: bool = False  # whether the server took a mail of this run
     blame: Blame = field(default_factory=Blame)
 
 
@@ -132,7 +135,8 @@ def _turn(run: Run) -> list[Reminder]:
         states = _store(run, now)
         if not fresh:
             claiming.release(ahead.rows, run.owner)
-            ahead, decided = claiming.decide_ahead(run.owner, size=max(run.together, ahead.next_size()), now=now, by=BY)
+            size, probing = max(run.together, ahead.next_size()), _refused_everybody(run)
+            ahead, decided = claiming.decide_ahead(run.owner, size=size, now=now, by=BY, probing=probing)
         rows = ahead.rows[: run.together]
         since = ahead.at if fresh else None
         claimed = claiming.claim(rows, run.owner, since=since, now=now, by=BY)
@@ -152,7 +156,8 @@ def _clinics_of(run: Run) -> set[int] | None:
 
 
 def _store(run: Run, now: datetime) -> Counter[str]:
-    states = storing.store(run.done, run.owner, now=now, by=BY)
+    states = storing.take_back(run.blame.refused, now=now, by=BY)
+    states += storing.store(run.done, run.owner, now=now, by=BY)
     states[State.FAILED] += storing.settle(run.blame, now=now, by=BY)
     return +states
 
@@ -210,35 +215,57 @@ def _insist(act: Callable[[], T]) -> T:
 def _learn(run: Run) -> None:
     """What the outcomes of a claim tell of the server."""
     for errand in run.done:
-        match errand.outcome.ending:
-            case Ending.ACCEPTED:  # so it was not the server that put the others off
-                run.blame = Blame(run.blame.servers, [*run.blame.own, *run.put_off])
-                run.put_off = []
+        row, outcome = errand.reminder, errand.outcome
+        found = PutOff(row.pk, row.sent_to.rpartition("@")[2].lower(), outcome)
+        match outcome.ending:
+            case Ending.ACCEPTED:  # so it was not the server that put the others off, or refused them
+                if run.put_off:
+                    run.blame = replace(run.blame, own=[*run.blame.own, *run.put_off])
+                run.put_off, run.refused, run.has_taken = [], [], True
                 _is_back(run)
+            case Ending.REJECTED if outcome.may_mean_us and not (run.has_taken and mail_server.was_refused(row)):
+                run.refused.append(found)
             case Ending.REJECTED:
                 _is_back(run)
             case Ending.TRY_LATER:
-                row = errand.reminder
-                run.put_off.append(PutOff(row.pk, row.sent_to.rpartition("@")[2].lower(), errand.outcome))
+                run.put_off.append(found)
             case Ending.UNREACHABLE:
-                run.tally.unreachable = errand.outcome.reason
-    if run.tally.unreachable or len(run.put_off) >= mail_server.MOST_IN_DOUBT:
+                run.tally.unreachable = outcome.reason
+    enough = 1 if _refused_everybody(run) else mail_server.MOST_IN_DOUBT
+    if run.tally.unreachable or len(run.put_off) >= mail_server.MOST_IN_DOUBT or len(run.refused) >= enough:
         _judge(run)
 
 
 def _judge(run: Run) -> None:
-    """Say whose fault it was that mails were put off; the server is asked outside any transaction."""
-    put_off, run.put_off = run.put_off, []
-    if not put_off:
+    """Say whose fault it was that mails were put off or refused; the server is asked outside any transaction."""
+    put_off, refused = run.put_off, run.refused
+    run.put_off, run.refused = [], []
+    if not put_off and not refused:
         return
     well = False if run.tally.unreachable else run.channel.is_well()
+    if mail_server.refuses_everybody(refused, well=well, known=_refused_everybody(run)):
+        _spare(run, refused)
     if mail_server.is_at_fault(put_off, well=well):
         run.tally.unreachable = run.tally.unreachable or mail_server.in_its_words(put_off)
-        run.blame = Blame([*run.blame.servers, *put_off], run.blame.own)
-    else:
-        run.blame = Blame(run.blame.servers, [*run.blame.own, *put_off])
-        if well:
-            _is_back(run)
+        run.blame = replace(run.blame, servers=[*run.blame.servers, *put_off])
+    elif put_off:
+        run.blame = replace(run.blame, own=[*run.blame.own, *put_off])
+    if well and not run.tally.unreachable:
+        _is_back(run)
+
+
+def _refused_everybody(run: Run) -> bool:
+    return run.trouble is not None and run.trouble.said.startswith(mail_server.REFUSES)
+
+
+def _spare(run: Run, refused: Sequence[PutOff]) -> None:
+    """It refuses everybody: what it said of these mails is not about them, stored already or not."""
+    said = mail_server.in_its_words(refused, mail_server.REFUSES)
+    run.tally.unreachable = run.tally.unreachable or said
+    ids, ours = {one.reminder_id for one in refused}, Outcome(Ending.UNREACHABLE, said)
+    stored = ids - {errand.reminder.pk for errand in run.done}
+    run.blame = replace(run.blame, refused=[one for one in refused if one.reminder_id in stored])
+    run.done = [replace(errand, outcome=ours) if errand.reminder.pk in ids else errand for errand in run.done]
 
 
 def _ask_whether_it_is_back(run: Run) -> None:

@@ -12,18 +12,19 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from .channels import Outcome
-from .models import MailServer
+from .answers import Outcome
+from .models import MailServer, Reminder
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 4))  # the last again and again
 MOST_IN_DOUBT = 3  # mails put off in a row; then it is asked whose fault that is
 LEAST_DOMAINS = 2
 EVERY_MAIL = "It puts every mail off"
+REFUSES = "It refuses every mail"
 
 
 @dataclass(frozen=True, slots=True)
 class PutOff:
-    """One mail that the server put off, since it last took one."""
+    """One mail that the server put off, or refused for good, since it last took one."""
 
     reminder_id: int
     domain: str
@@ -42,10 +43,25 @@ def is_at_fault(put_off: Sequence[PutOff], *, well: bool | None) -> bool:
     return len(unexplained) >= MOST_IN_DOUBT and len({one.domain for one in unexplained}) >= LEAST_DOMAINS
 
 
-def in_its_words(put_off: Sequence[PutOff]) -> str:
+def refuses_everybody(refused: Sequence[PutOff], *, well: bool | None, known: bool) -> bool:
+    """The same of mails refused for good in words that need not mean them; `known`: it refused everybody before.
+
+    That it takes a recipient of our own says nothing here: who lost the right to relay may still write at home.
+    """
+    if refused and (well is False or known):
+        return True
+    return len(refused) >= MOST_IN_DOUBT and len({one.domain for one in refused}) >= LEAST_DOMAINS
+
+
+def in_its_words(found: Sequence[PutOff], does: str = EVERY_MAIL) -> str:
     """What it says to every mail, without the recipient that servers like to repeat."""
-    codes = sorted({one.outcome.code for one in put_off if one.outcome.code})
-    return f"{EVERY_MAIL}: {', '.join(map(str, codes))}" if codes else EVERY_MAIL
+    codes = sorted({one.outcome.code for one in found if one.outcome.code})
+    return f"{does}: {', '.join(map(str, codes))}" if codes else does
+
+
+def was_refused(reminder: Reminder) -> bool:
+    """Whether this mail was refused when everybody's seemed to be, and has not been claimed since it was loaded."""
+    return reminder.reason.startswith(REFUSES)
 
 
 def trouble() -> MailServer | None:

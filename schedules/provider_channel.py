@@ -20,7 +20,8 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 
-from .channels import Ending, Outcome, Wire
+from .answers import Ending, Outcome
+from .channels import Wire
 
 OURS = (401, 402, 403, 404, 405)  # the key, the account or the address of the interface: no fault of the mail
 BUSY = (429, 503)

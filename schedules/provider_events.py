@@ -11,7 +11,7 @@ from typing import Any
 
 from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
 
-from .channels import is_unknown_mailbox
+from .answers import is_unknown_mailbox
 from .feedback import Report
 from .models import DeliveryEvent
 from .return_path import METADATA

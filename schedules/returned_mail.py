@@ -14,7 +14,7 @@ from email.message import EmailMessage, MIMEPart
 from email.utils import parsedate_to_datetime
 
 from . import return_path
-from .channels import is_unknown_mailbox
+from .answers import is_unknown_mailbox
 from .feedback import Report
 from .models import DeliveryEvent
 

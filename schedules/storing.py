@@ -13,14 +13,15 @@ from typing import Any
 from django.db.models import F
 
 from patients.changes import Actor
+from patients.models import Patient
 from patients.prepared import rows_of
 from patients.recording import record_bounce, today_at
 
 from . import rehearsal, substitutes
-from .channels import Ending, Outcome
+from .answers import Ending, Outcome
 from .leases import MOST_ATTEMPTS, after_failure, after_server_fault
-from .mail_server import PutOff
-from .models import Reminder
+from .mail_server import REFUSES, PutOff, in_its_words
+from .models import Reminder, Substitute
 from .reminders import move
 
 State = Reminder.State
@@ -36,10 +37,14 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Mails that were put off and stand as planned, when it is known whose fault it was."""
+    """Mails that were put off and stand as planned, when it is known whose fault it was.
+
+    `refused`: mails that stand as failed, and were refused as everybody's mail was.
+    """
 
     servers: Sequence[PutOff] = ()
     own: Sequence[PutOff] = ()
+    refused: Sequence[PutOff] = ()
 
 
 def store(done: Iterable[Errand], owner: str, *, now: datetime, by: Actor) -> Counter[str]:
@@ -122,6 +127,23 @@ def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[State,
         case Ending.UNWRITABLE if row.attempts >= MOST_ATTEMPTS:
             return State.FAILED, None, 0
     return State.PLANNED, after_failure(row.attempts, now), 0
+
+
+def take_back(refused: Sequence[PutOff], *, now: datetime, by: Actor) -> Counter[str]:
+    """Plan again what failed because the server refuses everybody, with its attempts, unless it was told by hand.
+
+    Returns how many. For the caller's transaction, of which it comes first: patients are locked before their mails.
+    """
+    if not refused:
+        return Counter()
+    ids = [one.reminder_id for one in refused]
+    found = Patient.objects.filter(pk__in=Reminder.objects.filter(pk__in=ids).values("patient"))
+    list(found.select_for_update(no_key=True).order_by("id").values_list("id"))
+    told = Substitute.objects.filter(reminder__in=ids, state=Substitute.State.DONE)
+    left = sorted(set(ids) - set(told.values_list("reminder_id", flat=True)))
+    said, again = in_its_words(refused, REFUSES), after_server_fault(now)
+    moved = move(left, State.PLANNED, out_of=[State.FAILED], at=now, by=by, reason=said, not_before=again, attempts=-1)
+    return Counter({State.PLANNED.value: len(moved)})
 
 
 def settle(blame: Blame, *, now: datetime, by: Actor) -> int:

@@ -20,7 +20,8 @@ from patients.models import Clinic, Patient, User
 from patients.models.clinic import PATIENT_LANGUAGES
 from patients.recording import today_at
 from schedules import mail
-from schedules.channels import Ending, default_channel
+from schedules.answers import Ending
+from schedules.channels import default_channel
 from schedules.models import Appointment, Reminder
 
 from .. import audit

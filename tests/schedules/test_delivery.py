@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, transaction
 
 from patients import access, recording
-from schedules import channels, claiming, delivery, desk, storing
+from schedules import answers, channels, claiming, delivery, desk, storing
 from schedules.circumstances import cases_for, snoozes_from
 from schedules.eligibility import Reason
 from schedules.models import Reminder
@@ -254,7 +254,7 @@ def test_an_expired_lease_becomes_uncertain_and_a_late_answer_still_counts(due, 
     assert delivery.recover_leases(now=NOON + timedelta(seconds=1)) == 1
     due.refresh_from_db()
     assert (due.state, due.reason) == ("uncertain", delivery.WORKER_DIED)
-    errand = storing.Errand(due, channels.Outcome(channels.Ending.ACCEPTED))
+    errand = storing.Errand(due, answers.Outcome(answers.Ending.ACCEPTED))
     storing.store([errand], "another", now=NOON, by=delivery.BY)
     due.refresh_from_db()
     assert due.state == "uncertain", "another worker's word does not count"

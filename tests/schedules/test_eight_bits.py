@@ -11,7 +11,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from django.core.mail import EmailMultiAlternatives
 
-from schedules.channels import BackendChannel, CarefulBackend, Ending
+from schedules.answers import Ending
+from schedules.channels import BackendChannel, CarefulBackend
 
 TEXT = "Zoë, Ελένη\n.\nFrom here on\n" + "ü" * 300 + "\n"
 

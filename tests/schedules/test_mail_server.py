@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from schedules import channels, delivery, mail_server
-from schedules.channels import Ending, Outcome
+from patients.models import Patient
+from schedules import channels, delivery, mail_server, storing
+from schedules.answers import Ending, Outcome
+from schedules.mail import sender_address
 from schedules.mail_server import PutOff, is_at_fault
 from schedules.models import MailServer, Reminder, Substitute
 from tests.schedules.conftest import NOON
@@ -89,6 +91,67 @@ def test_a_server_that_is_left_alone_is_not_asked_until_its_pause_is_over(due, d
         drain(at=row.ask_again_at + timedelta(minutes=2))
         pauses.append(row.ask_again_at)
     assert MailServer.objects.get().tries == 6
+
+
+FOR_GOOD = {
+    "mail": "530 5.7.0 Authentication required",
+    "rcpt": "554 5.7.1 Relay access denied",
+    "data": "550 5.7.1 This content is not accepted",
+}
+
+
+@pytest.mark.parametrize("where", FOR_GOOD)
+@pytest.mark.parametrize("together", [1, 2, 10])
+def test_a_server_that_refuses_everybody_for_good_costs_no_attempt_and_no_letter(due, drain, sink, where, together):
+    rows = due(*THREE, "four.example")
+    if where != "mail":
+        sink.answers[sender_address()] = "250 OK"
+    sink.answers[where] = FOR_GOOD[where]
+    for turn in range(6):
+        drain(at=minutes(15 * turn), together=together)
+    assert how_they_stand(rows) == [("planned", 0)] * 4
+    assert MailServer.objects.get().refusing_since == NOON
+    assert not Substitute.objects.exclude(state="dropped").exists()
+    assert not any(row.email_bounced_on for row in Patient.objects.all())
+    sink.answers.clear()
+    drain(at=minutes(15 * 6))
+    assert how_they_stand(rows) == [("sent", 1)] * 4
+    assert not MailServer.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["530 5.7.0 Authentication required", "550 relay not permitted", "550 5.1.8 Sender address rejected"],
+)
+def test_also_the_only_mail_is_not_charged_where_the_server_refuses_ourselves(due, drain, sink, answer):
+    rows = due("one.example")
+    sink.answers["rcpt"] = answer
+    tally = drain()
+    assert how_they_stand(rows) == [("planned", 0)]
+    assert tally.unreachable == f"It refuses every mail: {answer[:3]}"
+    history = list(rows[0].events.order_by("id").values_list("state", flat=True))
+    assert list(dict.fromkeys(history)) == ["sending", "failed", "planned"], "what was stored is not unwritten"
+
+
+def test_three_that_are_refused_while_others_are_taken_hold_up_nobody_and_get_letters(due, drain, sink):
+    rows = due(*THREE, "four.example", "five.example")
+    for row in rows[:3]:
+        sink.answers[row.patient.email] = sink.answers.get("", "554 5.7.1 Forbidden")
+    drain()
+    assert how_they_stand(rows) == [("planned", 0)] * 5, "three in a row, and none was taken"
+    drain(at=minutes(5))
+    assert how_they_stand(rows) == [*[("failed", 1)] * 3, *[("sent", 1)] * 2], "others were asked first, and taken"
+    assert not MailServer.objects.exists()
+
+
+def test_what_was_told_by_hand_meanwhile_is_not_planned_again(due, drain, sink, actor):
+    (row,) = due("one.example")
+    sink.answers[row.patient.email] = "554 5.7.1 Forbidden"
+    drain()
+    refused = [PutOff(row.pk, "one.example", Outcome(Ending.REJECTED, code=554, may_mean_us=True))]
+    Substitute.objects.update(state="done", decided_at=NOON, outcome="told", actor="Ada")
+    storing.take_back(refused, now=NOON, by=actor)
+    assert how_they_stand([row]) == [("failed", 1)]
 
 
 @pytest.mark.parametrize("where", ["", "data:"])

@@ -17,7 +17,8 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 
 from config import mail_settings
 from schedules import appointments, delivery, feedback, return_path
-from schedules.channels import Ending, default_channel
+from schedules.answers import Ending
+from schedules.channels import default_channel
 from schedules.mail import compose
 from schedules.models import Reminder
 from schedules.provider_channel import ProviderChannel

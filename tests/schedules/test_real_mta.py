@@ -24,7 +24,8 @@ from icalendar import Calendar
 
 from patients.models import Clinic, Patient
 from patients.models.clinic import PATIENT_LANGUAGES
-from schedules.channels import BackendChannel, CarefulBackend, Ending
+from schedules.answers import Ending
+from schedules.channels import BackendChannel, CarefulBackend
 from schedules.mail import WORDINGS, compose, message_id
 from schedules.models import Appointment, Reminder
 from tests.schedules.conftest import DUE_ON, NOON, wait_for
