@@ -27,6 +27,7 @@ from patients.recording import today_at
 from patients.vocabulary import EndReason, Side
 from schedules import (
     adoption,
+    answers,
     appointments,
     channels,
     choosing,
@@ -134,7 +135,7 @@ class RoughChannel:
         self.year, self.at, self.alone = year, at, alone
         self.inner = year.channel()
 
-    def send(self, message: EmailMessage | channels.Wire) -> channels.Outcome:
+    def send(self, message: EmailMessage | channels.Wire) -> answers.Outcome:
         chance = self.year.rng.random()
         if chance < 0.004:
             raise Killed
@@ -143,7 +144,10 @@ class RoughChannel:
             raise Killed
         if chance < 0.03 and not self.alone:
             self.year.drain(RoughChannel(self.year, self.at, alone=True), self.at)
-        return self.inner.send(message)
+        outcome = self.inner.send(message)
+        if outcome.address_bad:  # known from here on: what a killed worker was told of an address is not
+            self.year.came_back(message.recipient if isinstance(message, channels.Wire) else message.to[0])
+        return outcome
 
     def is_well(self) -> bool | None:
         return self.inner.is_well()
@@ -317,6 +321,10 @@ class Year:
 
     # ---- The mail server
 
+    def came_back(self, address: str) -> None:
+        if person := self.at_address.get(address):
+            person.known.bounced.set(self.server.now + timedelta(seconds=1), True)
+
     def _to_recipient(self, address: str) -> str:
         now, rng = self.server.now, Random(f"{self.order.seed}:{address}:{self.server.now}")
         if self.out == "closing":
@@ -324,8 +332,6 @@ class Year:
         if address == sender_address():  # only ever asked whether it would be taken
             return mail_server.KEPT
         if address in self.dead:
-            if person := self.at_address.get(address):
-                person.known.bounced.set(now + timedelta(seconds=1), True)
             return mail_server.NO_MAILBOX
         if now.date() in self.bad_days and rng.random() < 0.4:
             return mail_server.TRY_LATER
