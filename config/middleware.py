@@ -1,4 +1,4 @@
-"""Middleware: request ids, headers, sizes of requests, and one transaction bound to the clinics of who asks."""
+"""Middleware: request ids, headers, sizes and compression, and one transaction bound to the clinics of who asks."""
 
 import secrets
 from collections.abc import Callable
@@ -7,6 +7,7 @@ import pghistory
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.template.loader import render_to_string
 from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
@@ -47,6 +48,18 @@ class Headers:
         if not request.path.startswith("/static/"):
             response.setdefault("Cache-Control", "no-store")
         return response
+
+
+class Compressed(GZipMiddleware):
+    """Pages travel compressed, with a random number of bytes added, so that their length tells nothing of their words.
+
+    Nothing else is: the API's ETags stand for the very bytes, and files are sent while they are made.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.streaming or not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        return super().process_response(request, response)
 
 
 class Sizes:

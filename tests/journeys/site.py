@@ -1,6 +1,9 @@
 """The site as a clinic meets it: a web server, a mail worker and a mailbox in processes of their own, and a browser."""
 
 import contextlib
+import fcntl
+import functools
+import hashlib
 import json
 import os
 import shutil
@@ -49,6 +52,30 @@ def answers(address: str) -> bool:
         return False
 
 
+NOT_LOOKED_AT = ("admin", "rest_framework", "drf_spectacular")  # static files of pages that these tests do not open
+
+
+@functools.cache
+def collected() -> str:
+    """The folder of the static files as production serves them, compressed; filled once for each state of them."""
+    digest = hashlib.sha256()
+    for path in sorted([*PROJECT.glob("*/static/**/*.*"), PROJECT / "requirements.txt"]):
+        digest.update(path.read_bytes())
+    kept = locations.data_dir() / "static"
+    kept.mkdir(parents=True, exist_ok=True)
+    folder = kept / digest.hexdigest()[:12]
+    with (kept / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "staticfiles.json").exists():
+            for old in kept.glob("*/"):
+                shutil.rmtree(old)
+            ignored = [part for name in NOT_LOOKED_AT for part in ("--ignore", name)]
+            command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0", *ignored]
+            environment = {**os.environ, "HIPWATCH_TESTING": "1", "STATIC_ROOT": os.fspath(folder)}
+            subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+    return os.fspath(folder)
+
+
 @contextlib.contextmanager
 def web_server(environment: dict[str, str], logs: Path) -> Iterator[str]:
     """Yields the address of the site, served by the server of production."""
@@ -56,7 +83,7 @@ def web_server(environment: dict[str, str], logs: Path) -> Iterator[str]:
     command = ["gunicorn", "config.wsgi:application", "--config", "python:config.serving", "--access-logfile", "-"]
     command += ["--bind", f"fd://{held.fileno()}", "--log-level", "warning"]
     address = f"http://127.0.0.1:{port_of(held)}"
-    environment = {**environment, "PUBLIC_URL": address, "PYTHONWARNINGS": "ignore:No directory at"}
+    environment = {**environment, "PUBLIC_URL": address, "STATIC_ROOT": collected()}
     with process("web", command, environment, logs, pass_fds=[held.fileno()]) as server:
         held.close()
         up = wait_for(lambda: answers(f"{address}/healthz") or server.poll() is not None, 90)

@@ -18,11 +18,10 @@ OVERFLOW = """() => document.documentElement.scrollWidth <= innerWidth ? "" : [.
     .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"))
     .slice(0, 3).map(element => element.outerHTML.slice(0, 90)).join(" ") || "wider than the window\""""
 
-LIGHT = 200_000  # bytes of a page and all it loads, without a cache; a server compresses what is static, this one not
-HEAVIER = {"api/docs/": 270_000, "visit/": 230_000}  # the whole reference; a form for both hips
+LIGHT = 60_000  # bytes that travel for a page and all it loads, by a browser that has kept nothing
 WEIGHT = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
     .reduce((bytes, one) => bytes + one.encodedBodySize, 0)"""
-STILL = 0.1  # what counts as good of cumulative layout shift (web.dev/cls)
+STILL = 0.01  # cumulative layout shift; ten times this still counts as good (web.dev/cls)
 SHIFTED = """() => new Promise(done => {
     new PerformanceObserver(list => done(list.getEntries().reduce((sum, one) => sum + one.value, 0)))
         .observe({type: "layout-shift", buffered: true})
@@ -142,8 +141,7 @@ class Inspection:
             self.wrong.append(f"{self.name}: {answer.status}")
         if self.page.url.split("#")[0] != address:
             self.wrong.append(f"{self.name}: leads to {self.page.url}")
-        most = next((bytes_ for end, bytes_ in HEAVIER.items() if self.name.endswith(end)), LIGHT)
-        if (weight := self.page.evaluate(WEIGHT)) > most:
+        if (weight := self.page.evaluate(WEIGHT)) > LIGHT:
             self.wrong.append(f"{self.name}: weighs {weight} bytes")
         if (shifted := self.page.evaluate(SHIFTED)) > STILL:
             self.wrong.append(f"{self.name}: moves by itself while it loads ({shifted:.3f})")

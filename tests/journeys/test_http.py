@@ -1,6 +1,7 @@
 """Over HTTP: headers of every page, forged forms, faults that save nothing, signing out."""
 
 import contextlib
+import gzip
 import uuid
 from datetime import date
 
@@ -8,7 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
+from monitoring.api import tokens
 from monitoring.web import visit
+from patients.changes import Actor
 from patients.models import Patient, Visit
 from tests.journeys import addresses
 
@@ -70,6 +73,22 @@ def _path_of(name, patient):
         with contextlib.suppress(NoReverseMatch):
             return reverse(name, args=arguments)
     raise AssertionError(f"No address of {name} is known.")
+
+
+def test_pages_travel_compressed_and_never_twice_at_the_same_length(desk):
+    pages = [desk.get("/protocol/", headers={"Accept-Encoding": "gzip"}) for _ in range(8)]
+    assert {page["Content-Encoding"] for page in pages} == {"gzip"}
+    assert "Accept-Encoding" in pages[0]["Vary"] and len({len(page.content) for page in pages}) > 1
+    assert b"</html>" in gzip.decompress(pages[0].content)
+    assert not desk.get("/protocol/").has_header("Content-Encoding"), "who does not ask for it gets it plain"
+
+
+def test_what_the_api_answers_is_not_compressed(desk, clinic, patient):
+    secret = tokens.issue(name="lab", clinic=clinic, scopes=("read",), days=30, by=Actor(name="Ada"))[1]
+    asked = {"Authorization": f"Bearer {secret}", "Accept-Encoding": "gzip"}
+    answer = Client(headers=asked).get(f"/api/v1/patients/{patient.pk}/")
+    assert answer.status_code == 200 and not answer.has_header("Content-Encoding")
+    assert answer["ETag"].startswith('"'), "a strong one, which If-Match takes"
 
 
 def test_an_unknown_page_says_so_in_the_frame_of_the_site(desk):

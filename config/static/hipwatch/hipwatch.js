@@ -9,6 +9,7 @@
    data-dialog="id"         opens that <dialog>; data-close closes the one it is in
    data-dismiss             removes the toast it is in
    data-select-all          ticks every [data-select] of its [data-selection]; [data-bulk] shows while any is ticked
+   data-needs-script        of no use without scripts; the style sheet hides it where there are none
    data-reveal="Hide"       shows what is typed into the password field beside it, and says the word while it does
    data-tabs                a row of tabs: the current one is moved into sight where not all fit
    data-repeat              a form that may be sent again at once (a download) */
@@ -167,7 +168,7 @@
       master.checked = boxes.length > 0 && ticked.length === boxes.length;
       master.indeterminate = ticked.length > 0 && ticked.length < boxes.length;
     }
-    for (const bar of all("[data-bulk]", scope)) bar.hidden = ticked.length === 0;
+    for (const bar of all("[data-bulk]", scope)) { bar.hidden = ticked.length === 0; bar.dataset.counted = ""; }
     for (const number of all("[data-bulk-count]", scope)) number.textContent = String(ticked.length);
   };
   const scopeOf = (element) => element.closest("[data-selection]") ?? document.body;
@@ -245,7 +246,6 @@
 
   /* ---- At the start, and for each part that arrives later --------------------------------------------------------------- */
   const prepare = (within) => {
-    for (const element of all("[data-needs-script], [data-reveal]", within)) element.hidden = false;
     for (const master of all("[data-select-all]", within)) countSelected(scopeOf(master));
     for (const box of all("[data-keys-switch]", within)) box.checked = !keysAreOff();
     for (const tab of all("[data-tabs] [aria-current]", within)) showTab(tab);
