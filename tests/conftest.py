@@ -171,20 +171,27 @@ def committed_database(services: Services, django_db_setup: None, django_db_bloc
         admin.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
 
 
-@pytest.fixture
-def process_environment(services: Services, committed_database: str, worker_id: str) -> dict[str, str]:
-    """The environment of a real process, such as a Celery worker, that works on this test's database."""
+@pytest.fixture(scope="session")
+def environment_of_processes(services: Services, django_db_setup: None, worker_id: str) -> dict[str, str]:
+    """The environment of a real process, such as a Celery worker, that works on this worker's database."""
     number = 17 + int(worker_id[2:]) if worker_id.startswith("gw") else 17
+    name = str(connections["default"].settings_dict["NAME"])
     return {
         **os.environ,
         "HIPWATCH_TESTING": "1",
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATA_DIR": os.fspath(services.data),
-        "DATABASE_URL": services.app_url(committed_database),
-        "DATABASE_OWNER_URL": services.owner_url(committed_database),
+        "DATABASE_URL": services.app_url(name),
+        "DATABASE_OWNER_URL": services.owner_url(name),
         "REDIS_URL": "",
         "CELERY_BROKER": services.broker_url(number),
     }
+
+
+@pytest.fixture
+def process_environment(environment_of_processes: dict[str, str], committed_database: str) -> dict[str, str]:
+    """The same, for a test whose rows are committed and gone afterwards."""
+    return environment_of_processes
 
 
 @pytest.fixture

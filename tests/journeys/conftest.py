@@ -11,7 +11,7 @@ from tests.journeys.site import CHROMIUM, Watch, web_server
 from tests.schedules.test_worker_kill import awake_zone
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """A browser. Playwright keeps an event loop in this thread, which Django must be told not to fear."""
     if not Path(CHROMIUM).exists():
@@ -25,10 +25,16 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def site(process_environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    with web_server(process_environment, tmp_path) as address:
+@pytest.fixture(scope="package")
+def server(environment_of_processes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One web server for all of these tests: each finds the database as empty as if it were the first."""
+    with web_server(environment_of_processes, tmp_path_factory.mktemp("server")) as address:
         yield address
+
+
+@pytest.fixture
+def site(server: str, committed_database: str) -> str:
+    return server
 
 
 @pytest.fixture

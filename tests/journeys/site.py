@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import html
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from celery import Celery
 
@@ -98,6 +99,13 @@ class Mailbox:
     smtp: int
     page: str
 
+    def text_to(self, address: str) -> str:
+        """The plain text of the newest mail to this address."""
+        listed = urllib.request.urlopen(self.page, timeout=10).read().decode()
+        place = next(row for row in listed.split("<tr")[1:] if address in row).partition('href="')[2].partition('"')[0]
+        mail = urllib.request.urlopen(urljoin(self.page, place), timeout=10).read().decode()
+        return html.unescape(mail.partition("<pre")[2].partition(">")[2].partition("</pre>")[0])
+
 
 @contextlib.contextmanager
 def mailbox(environment: dict[str, str], folder: Path) -> Iterator[Mailbox]:
@@ -112,11 +120,18 @@ def mailbox(environment: dict[str, str], folder: Path) -> Iterator[Mailbox]:
 
 
 @contextlib.contextmanager
-def mail_worker(environment: dict[str, str], smtp: int, logs: Path) -> Iterator[None]:
-    """A Celery worker of the mail queue, which has been asked to look for work."""
-    environment = {**environment, "EMAIL_URL": f"smtp://127.0.0.1:{smtp}"}
-    command = ["celery", "-A", "config", "-b", environment["CELERY_BROKER"], "worker", "-Q", "mail", "-c", "1"]
+def worker(queue: str, environment: dict[str, str], logs: Path) -> Iterator[None]:
+    """A Celery worker of one queue."""
+    command = ["celery", "-A", "config", "-b", environment["CELERY_BROKER"], "worker", "-Q", queue, "-c", "1"]
     with process("worker", [*command, "--without-gossip", "--without-mingle"], environment, logs):
+        yield
+
+
+@contextlib.contextmanager
+def mail_worker(environment: dict[str, str], smtp: int, logs: Path) -> Iterator[None]:
+    """A worker that sends mail and has been asked to look for some."""
+    environment = {**environment, "EMAIL_URL": f"smtp://127.0.0.1:{smtp}"}
+    with worker("mail", environment, logs):
         with Celery(broker=environment["CELERY_BROKER"], set_as_current=False) as app:
             app.send_task("schedules.tasks.deliver_due", queue="mail", ignore_result=True)
         yield

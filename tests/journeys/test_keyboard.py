@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def overdue(registry):
     with transaction.atomic():
         made = registry()
-        names = ("Adeyemi", "Berg", "Osei")
+        names = ["Adeyemi", "Berg", "Castro", "Dahl", "Egede", "Fontaine", "Grgić", "Holm", "Ito", "Osei"]
         made.late = [made.watched(days_ago=230 - place, family_name=name) for place, name in enumerate(names)]
     return made
 
@@ -44,17 +44,17 @@ def record_outcome(page):
     page.keyboard.press("Enter")
 
 
-def test_three_overdue_patients_are_dealt_with_without_a_mouse(page):
+def test_ten_overdue_patients_are_dealt_with_without_a_mouse(page):
     page.keyboard.press("j")
-    for done in range(1, 4):
+    for done in range(1, 11):
         row = page.locator("[data-row]:focus").get_attribute("id")
         record_outcome(page)
         expect(page.locator(f"#{row}.acted")).to_be_visible()
         expect(page.locator("[data-row].acted")).to_have_count(done)
-        if done < 3:
+        if done < 10:
             expect(page.locator(f"[data-row]:focus:not(#{row}, .acted)")).to_be_visible()
     with access.system_run("test"):
-        assert ContactAttempt.objects.count() == 3
+        assert ContactAttempt.objects.values("patient").distinct().count() == 10
 
 
 def test_an_outcome_is_undone_where_it_stands(page):
@@ -69,7 +69,7 @@ def test_an_outcome_is_undone_where_it_stands(page):
 
 
 def test_keys_move_between_rows_open_patients_and_find_them(page, site, overdue):
-    for key, place in (("j", 0), ("j", 1), ("j", 2), ("j", 2), ("k", 1)):
+    for key, place in (("j", 0), ("j", 1), ("k", 0), ("k", 0), ("j", 1)):
         page.keyboard.press(key)
         assert page.evaluate("[...document.querySelectorAll('[data-row]')].indexOf(document.activeElement)") == place
     page.keyboard.press("x")

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.journeys.conftest import site  # noqa: F401
+from tests.journeys.conftest import server, site  # noqa: F401
 
 pytestmark = pytest.mark.slow
 LONG = "x" * 9000
