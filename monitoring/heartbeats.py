@@ -44,7 +44,10 @@ def under_way(name: str, *, behind: int) -> None:
 
 def beat(name: str, now: datetime | None = None) -> Beat:
     """The run's heartbeat; late when it never ended, ended too long ago, or left something behind."""
-    row = Heartbeat.objects.filter(name=name).first()
+    return _beat_of(name, Heartbeat.objects.filter(name=name).first(), now)
+
+
+def _beat_of(name: str, row: Heartbeat | None, now: datetime | None) -> Beat:
     finished_at = row.finished_at if row else None
     behind = row.behind if row else 0
     overdue = finished_at is None or (now or timezone.now()) - finished_at > LATE_AFTER[name]
@@ -63,4 +66,5 @@ def sweep_heartbeat() -> Beat:
 def all_beats(now: datetime | None = None) -> list[Beat]:
     """Of every run that is expected here."""
     here = {"bounces": bool(settings.BOUNCE_MAILBOX_URL), "backup": settings.BACKUPS_EXPECTED}
-    return [beat(name, now) for name in LATE_AFTER if here.get(name, True)]
+    rows = Heartbeat.objects.in_bulk()
+    return [_beat_of(name, rows.get(name), now) for name in LATE_AFTER if here.get(name, True)]

@@ -39,7 +39,7 @@ def to_print(request: HttpRequest) -> HttpResponse:
     hindered = substitutes.hindrances(found, now)
     ready = substitutes.to_do(Substitute.Way.LETTER, mine, now).count()
     context: dict[str, Any] = {
-        "tabs": tabs_for(viewer, "letters", clinic),
+        "tabs": tabs_for(viewer, "letters", clinic, counted=page.paginator.count),
         "clinic": clinic,
         "page": page,
         "rows": [_row(row, hindered.get(row.pk, "")) for row in found],

@@ -56,16 +56,17 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
         ahead = {row.reminder.pk: row for row in seen}
         found = [row.reminder for row in sorted(seen, key=lambda row: row.at)]
     told = feedback.told_of(found) if tab in {"sent", "uncertain"} else {}
+    beats = {beat.name: beat for beat in heartbeats.all_beats()}
     context: dict[str, Any] = {
         "tab": tab,
-        "tabs": tabs_for(viewer, tab, clinic),
+        "tabs": tabs_for(viewer, tab, clinic, counted=page.paginator.count),
         "clinic": clinic,
         "chips": _chips(viewer, clinic),
         "rows": [_row(row, ahead.get(row.pk), told.get(row.pk), viewer) for row in found],
         "page": page,
-        "mail": heartbeats.beat("mail"),
+        "mail": beats["mail"],
         "trouble": mailing.server_trouble(viewer, timezone.now()),
-        "returned_mail_late": any(beat.late for beat in heartbeats.all_beats() if beat.name == "bounces"),
+        "returned_mail_late": "bounces" in beats and beats["bounces"].late,
         "rehearsal": rehearsal.recipient(),
         "held": [
             {"plan": plan, "may": viewer.may(Permission.WORK, pk)}
@@ -79,15 +80,16 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
     return render(request, "monitoring/messages/list.html", context)
 
 
-def tabs_for(viewer: Viewer, current: str, clinic: int | None = None) -> list[dict[str, Any]]:
-    """The views of the Messages page with the length of each; calls are made from the worklist."""
+def tabs_for(viewer: Viewer, current: str, clinic: int | None, *, counted: int) -> list[dict[str, Any]]:
+    """The views of the Messages page with the length of each, the current one's being `counted` already; calls are
+    made from the worklist."""
     now = timezone.now()
     query = {"clinic": clinic} if clinic else None
     mails = [
         {
             "name": words,
             "url": reverse("messages_tab", args=[name], query=query),
-            "count": _rows(viewer, name, clinic).count(),
+            "count": counted if name == current else _rows(viewer, name, clinic).count(),
             "current": name == current,
             "alert": name in {"uncertain", "failed"},
         }
@@ -100,7 +102,7 @@ def tabs_for(viewer: Viewer, current: str, clinic: int | None = None) -> list[di
         {
             "name": _("Letters to print"),
             "url": reverse("letters", query=query),
-            "count": letters.count(),
+            "count": counted if current == "letters" else letters.count(),
             "current": current == "letters",
         },
         {

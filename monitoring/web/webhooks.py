@@ -5,7 +5,7 @@ from typing import Any, Final
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -63,11 +63,13 @@ def _page(
     def of(*states: str) -> Count:
         return Count("deliveries", filter=Q(deliveries__state__in=states))
 
+    failed = WebhookDelivery.objects.filter(endpoint=OuterRef("pk")).exclude(reason="").order_by("-not_before")
     endpoints = webhooks.endpoints_for(viewer).annotate(
         waiting=of(State.WAITING, State.SENDING),
         delivered=of(State.DELIVERED),
         given_up=of(State.GIVEN_UP),
         last_at=Max("deliveries__decided_at", filter=Q(deliveries__state=State.DELIVERED)),
+        trouble=Subquery(failed.values("reason")[:1]),
     )
     page = Paginator(endpoints, PAGE).get_page(request.GET.get("page"))
     context = {
@@ -83,11 +85,10 @@ def _page(
 
 def _row(endpoint: WebhookEndpoint) -> dict[str, Any]:
     events = dict(WebhookEndpoint.Event.choices)
-    failed = endpoint.deliveries.exclude(reason="").order_by("-not_before").values_list("reason", flat=True).first()
     return {
         "endpoint": endpoint,
         "events": [events[event] for event in endpoint.events],
-        "trouble": failed if endpoint.ended_at is None else "",
+        "trouble": getattr(endpoint, "trouble", None) if endpoint.ended_at is None else "",
         "given_up_words": _("%(n)s given up") % {"n": getattr(endpoint, "given_up", 0)},
         "dialog": f"end-{endpoint.pk}",
     }

@@ -44,7 +44,8 @@ def sent():
 def tap(page, name):
     """One question: nothing to scroll for sideways, every answer large enough for a thumb."""
     assert min(page.evaluate(SIZES)) >= THUMB and not page.evaluate(WIDER)
-    page.get_by_role("button", name=name, exact=True).tap()
+    with page.expect_navigation():
+        page.get_by_role("button", name=name, exact=True).tap()
 
 
 def test_pain_told_on_a_telephone_stands_in_the_review_queue(site, people, link, open_browser):

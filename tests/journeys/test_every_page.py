@@ -11,6 +11,7 @@ from tests.journeys import addresses
 from tests.journeys.site import confirm_password, sign_in
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 700}
+ZOOMED = {"width": 640, "height": 450}  # what is left of a desktop at 200 %
 PAIRS = [("light", WIDE), ("dark", WIDE), ("dark", NARROW), ("light", NARROW)]  # one thing changes at a time
 AXE = Axe().axe_script
 JUDGE = "axe.run({resultTypes: ['violations']}).then(result => result.violations)"
@@ -152,8 +153,10 @@ class Inspection:
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # nothing moves while it is judged
             self.page.set_viewport_size(size)
             self._judge(f"{self.name} {what} ({scheme}, {size['width']} px)")
-            if size is NARROW and (wide := self.page.evaluate(OVERFLOW)):
-                self.wrong.append(f"{self.name} {what} ({scheme}): scrolls sideways: {wide}")
+        for size in (NARROW, ZOOMED):
+            self.page.set_viewport_size(size)
+            if wide := self.page.evaluate(OVERFLOW):
+                self.wrong.append(f"{self.name} {what} ({size['width']} px): scrolls sideways: {wide}")
         self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         self.page.set_viewport_size(WIDE)
 
