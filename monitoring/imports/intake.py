@@ -338,10 +338,11 @@ class Intake:
         }
         refused = {remark.column for remark in plan.remarks if remark.refuses}
         for name, value in plan.changes.items():
-            before = _plain(getattr(patient, name)) or _("nothing")
+            before = _plain(getattr(patient, name))
             column = name.removesuffix("_as_given")
             if name != "telephone" and column not in refused:
-                text = _("Changes from %(before)s to %(after)s.") % {"before": before, "after": value}
+                words = _("Changes from %(before)s to %(after)s.") if before else _("Was empty; becomes %(after)s.")
+                text = words % {"before": before, "after": value}
                 plan.remarks.append(Remark(column, text, refuses=False))
         amended = copy.copy(patient)
         for name, value in plan.changes.items():

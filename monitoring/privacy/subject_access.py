@@ -21,11 +21,11 @@ from schedules.models import Appointment, Reminder
 
 from .. import audit
 from ..models import AuditEntry
+from ..web.act_words import ACTS
 from ..web.chart import MODELS, ON_SCREEN, Chart, read_chart
 from ..web.fact_words import name_of, words_of
 from ..web.finding_words import PATHWAYS, day_words
 from ..web.forms.visit import hip_words
-from ..web.act_words import ACTS
 from ..web.history import NO_CHANGE, SEEN
 from .inventory import held_of
 

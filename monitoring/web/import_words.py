@@ -32,6 +32,12 @@ COUNTED: Final[dict[str, Words]] = {
     "details": _("details put back"),
     "left": _("left as they are"),
 }
+OUTCOMES: Final[dict[str, Words]] = {  # of a row
+    "created": _("new"),
+    "updated": _("changed"),
+    "unchanged": _("unchanged"),
+    "refused": _("refused"),
+}
 
 
 @dataclass(frozen=True, slots=True)

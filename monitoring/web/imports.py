@@ -27,7 +27,7 @@ from ..models import ImportBatch, ImportRow
 from ..spreadsheets import harmless
 from ..tasks import save_waiting_imports
 from .entry import signed_in
-from .import_words import numbers, undone_rows
+from .import_words import OUTCOMES, numbers, undone_rows
 
 PAGE = 50
 State = ImportBatch.State
@@ -133,10 +133,12 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect(page_of(one), pk=one.pk)
     running = one.state in {State.WAITING, State.RUNNING, State.UNDOING}
     rows = ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id")
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     context = {
         "batch": one,
         "running": running,
-        "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+        "page": page,
+        "rows": [(row, OUTCOMES[row.outcome]) for row in page.object_list],
         "can_save": one.state in {State.CHECKED, State.FAILED} and not (one.all_or_nothing and one.rows_refused),
         "can_match": one.state == State.CHECKED and found_file(one),
         "can_undo": undo.is_undoable(one),

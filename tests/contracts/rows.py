@@ -140,8 +140,8 @@ def _others(clinic, known, by):
     names = ("cycle_on", "opens_on", "due_on", "overdue_on", "escalate_on", "trace_on", "gap_on")
     Plan.objects.bulk_create(
         Plan(
-            clinic=clinic, patient=hip.patient, hip=hip, state="closed", pathway="observation", because="SYNTHETIC",
-            protocol="SYNTHETIC", **dict(zip(names, days, strict=True)),
+            clinic=clinic, patient=hip.patient, hip=hip, state="kept", kept_on=days[4], pathway="observation",
+            because="SYNTHETIC", protocol="SYNTHETIC", **dict(zip(names, days, strict=True)),
         )
         for hip in hips[1::2]
     )  # fmt: skip

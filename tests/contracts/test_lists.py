@@ -217,7 +217,8 @@ def plan_of(statement):
 
 
 def test_no_list_reads_a_big_table_from_end_to_end(clinic, many, desk, caller):
-    """With scans made dear, one that is left is one for which there is no index."""
+    """With scans made dear, one that is left is one for which there is no index. Prepared statements give their values
+    apart, so they cannot be asked here."""
     found = {}
     for client, path in lists(desk, caller):
         _content, asked = answered(client, path.format(**many))
@@ -225,7 +226,9 @@ def test_no_list_reads_a_big_table_from_end_to_end(clinic, many, desk, caller):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
         found |= {
-            (path, sql[:300]): plan for sql in asked if sql.startswith("SELECT") and SCAN.search(plan := plan_of(sql))
+            (path, sql[:300]): plan
+            for sql in asked
+            if sql.startswith("SELECT") and "$1" not in sql and SCAN.search(plan := plan_of(sql))
         }
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = on")

@@ -54,7 +54,7 @@ def test_a_file_with_errors_is_mended_saved_and_undone(site, people, open_browse
     expect(page.get_by_role("button", name="Save these")).to_have_count(0)
     for line, column in ((2, "born_on"), (3, "family_name"), (4, "left_modality")):
         expect(problem(page, line)).to_contain_text(column)
-    page.get_by_role("link", name="Import", exact=True).last.click()
+    page.get_by_role("link", name="Check the corrected file").click()
     check(page, *GOOD)
     expect(page.get_by_text("Nothing is saved yet.")).to_be_visible()
     assert enrolled() == 0
