@@ -104,19 +104,23 @@ def _seal_next(now: datetime) -> AuditSeal | None:
 def _settled_ids(after_id: int, now: datetime) -> list[int]:
     """The next entries before the first that is too new, or younger than the oldest transaction that still runs.
 
-    A number is drawn when an entry is written and seen when its transaction ends, so a lower one may appear later.
+    A number is drawn when an entry is written and seen when its transaction ends, so a lower one may appear later. What
+    a later entry shows to be old is old, whatever time it bears: the clock of whoever wrote it may have been ahead.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, at < %s AND age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)"
+            "SELECT id, at < %s, age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)"
             " FROM monitoring_auditentry WHERE id > %s ORDER BY id LIMIT %s",
             [now - SETTLED_AFTER, after_id, MOST],
         )
-        settled = []
-        for pk, is_settled in cursor.fetchall():
-            if not is_settled:
+        settled: list[int] = []
+        seen: list[int] = []
+        for pk, is_old, is_behind_all in cursor.fetchall():
+            if not is_behind_all:
                 break
-            settled.append(pk)
+            seen.append(pk)
+            if is_old:
+                settled, seen = settled + seen, []
     return settled
 
 

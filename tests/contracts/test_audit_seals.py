@@ -6,6 +6,7 @@ from io import StringIO
 
 import psycopg
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
@@ -28,6 +29,11 @@ def write(count):
 def seal():
     """What is settled is sealed. Transactions of other tests on the same server may keep it waiting for a while."""
     assert wait_for(lambda: audit_seals.seal_settled(timezone.now() + LONG_AGO), 60)
+
+
+def seal_in(*, minutes):
+    audit_seals.seal_settled(timezone.now() + timedelta(minutes=minutes))
+    return False
 
 
 @pytest.fixture
@@ -112,6 +118,15 @@ def test_what_a_running_transaction_has_written_or_may_precede_waits(committed_d
         assert settled() == 1
     assert wait_for(lambda: settled() == 2, 60)
     assert settled(timedelta(0)) == 0, "and what is of these minutes"
+
+
+def test_an_entry_of_a_machine_whose_clock_is_ahead_holds_nothing_up(committed_database):
+    write(2)
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        write(1)
+    write(2)
+    assert wait_for(lambda: audit_seals.verify(timezone.now()).unsealed == 0 or seal_in(minutes=3), 60)
+    assert audit_seals.verify(timezone.now()).faults == []
 
 
 def test_neither_the_application_nor_the_owner_rewrites_audit_or_seals(sealed, services, committed_database):
