@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from config.discretion import Discreet, without_keys
 
@@ -25,8 +26,22 @@ class DiscreetLogger(Logger):
         return atoms | {"U": without_keys(str(atoms["U"])), "r": "-", "q": "-", "f": "-"}
 
 
+class DrainingWorker(ThreadWorker):
+    """Stops listening as soon as it is asked to end, not when its last request is answered.
+
+    Whoever comes meanwhile would be let into the queue of a server that answers nobody any more, and be cut off at its
+    end; now they are refused at once, and a proxy asks elsewhere.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)  # type: ignore[no-untyped-call]
+        if not self.alive:
+            for listener in self.sockets:
+                listener.close()
+
+
 logger_class = DiscreetLogger
-worker_class = "gthread"
+worker_class = DrainingWorker
 threads = 4
 limit_request_line = 4094
 limit_request_fields = 60
