@@ -99,8 +99,8 @@ lock: install-dev ## Pin the newest packages that requirements*.in allow, with t
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
-bench: install-dev ## Run the benchmarks of benchmarks/
-	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN_PYTHON) "$$file" || exit 1; done
+bench: install-dev ## All benchmarks on a database of their own, into DATA_DIR/bench (N=10000 hips, ARGS="--only mail")
+	@$(RUN_PYTHON) -m benchmarks --hips $(or $(N),10000) $(ARGS)
 
 mail-year: install ## Rehearse a year of reminders on a database of its own and reckon it (ARGS="--seed 2 --days 90")
 	@export DATA_DIR="$(or $(DATA_DIR),var)/rehearsal"; trap '$(RUN_PYTHON) -m config.embedded.erase' EXIT; \

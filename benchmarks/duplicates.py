@@ -21,6 +21,7 @@ import django
 
 django.setup()
 
+from benchmarks.figures import note  # noqa: E402
 from monitoring.simulation.people import _ORIGINS  # noqa: E402
 from patients.duplicate_search import find_pairs  # noqa: E402
 from patients.duplicates import Person  # noqa: E402
@@ -57,13 +58,16 @@ def _slip(person: Person, chance: Random) -> Person:
 
 
 def main() -> None:
-    first = 0.0
-    for count in [int(word) for word in sys.argv[1:]] or [10_000, 100_000]:
+    first, counts = 0.0, [int(word) for word in sys.argv[1:]] or [10_000, 100_000]
+    smallest = counts[0]
+    for count in counts:
         made, same = people(count, Random(7))
         begin = time.perf_counter()
         found = find_pairs(made)
         took = time.perf_counter() - begin
         first = first or took
+        if count != smallest:
+            note("duplicates", f"{count:,} people", "s", took, baseline=first, against=f"{smallest:,} people")
         right = len(same & found.keys())
         print(
             f"{count} people: {took:.1f} s ({took / first:.1f} times the first), {len(found)} pairs,"

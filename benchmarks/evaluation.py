@@ -32,6 +32,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from benchmarks.evaluations.one_by_one import evaluate_one  # noqa: E402
+from benchmarks.figures import note  # noqa: E402
 from monitoring import census, evaluating, pipeline  # noqa: E402
 from monitoring.models import EvaluationRun, HipEvaluation  # noqa: E402
 from patients import access, recording  # noqa: E402
@@ -55,6 +56,10 @@ class Cost:
     wall: float
     ours: float
     database: float
+
+    @property
+    def processor(self) -> float:
+        return self.ours + self.database
 
     def per(self, count: int, unit: float = 1e6) -> str:
         wall, ours, database = (unit * one / max(count, 1) for one in (self.wall, self.ours, self.database))
@@ -107,6 +112,9 @@ def measure_reading(ids: list[int]) -> None:
     few, first = ids[:200], peak()
     single = cost_of(lambda: [read_charts([pk]) for pk in few])
     all_of_them = cost_of(lambda: [None for chunk in chunks(ids) if read_charts(chunk) is None])
+    told, unit = f"{len(ids):,} patients, {CHUNK} a chunk", "us of processor a patient"
+    alone = 1e6 * single.processor / len(few)
+    note("reading", told, unit, 1e6 * all_of_them.processor / len(ids), baseline=alone, against="one by one")
     print(f"reading      {all_of_them.per(len(ids))} us a patient, {len(asked)} query a chunk of {CHUNK}")
     print(f"  one by one {single.per(len(few))} us a patient")
     print(f"  memory: {first} MB after one chunk, {peak()} MB after {len(ids) * ROUNDS}")
@@ -123,6 +131,9 @@ def measure_evaluating(ids: list[int]) -> None:
     ours = cost_of(lambda: evaluating.evaluate_patients(some, run=run, now=now))
     single = cost_of(lambda: [evaluating.evaluate_patients([pk], run=run, now=now) for pk in few])
     objects = cost_of(lambda: [evaluate_one(pk, in_force, now) for pk in few])
+    told, unit = f"{len(some):,} patients at once, nothing changed", "us of processor a patient"
+    peer = 1e6 * objects.processor / len(few)
+    note("evaluating", told, unit, 1e6 * ours.processor / len(some), baseline=peer, against="by objects")
     print(f"evaluating   {ours.per(len(some))} us a patient, {len(some)} at once, nothing changed")
     print(f"  guideline alone  {alone.per(len(some))} us")
     print(f"  one by one {single.per(len(few))} us")
@@ -186,9 +197,14 @@ def measure_today() -> None:
         began = time.perf_counter()
         pipeline.sweep(now)
         taken.append(1000 * (time.perf_counter() - began))
+    note("sweep-today", "nothing due", "ms", statistics.median(taken), of=taken)
     print(f"sweep-today  nothing due: {statistics.median(taken):.0f} ms")
     for day in range(1, ROUNDS + 1):
-        print(f"  day {day}: {swept_by_workers(now + timedelta(days=day))}")
+        swept = swept_by_workers(now + timedelta(days=day))
+        if swept.patients:
+            told = f"{swept.patients:,} patients whose day has come, day {day}, {WORKERS} workers"
+            note("sweep-today", told, "ms of processor a changed patient", 1000 * swept.cost.processor / swept.patients)
+        print(f"  day {day}: {swept}")
 
 
 def measure_all() -> None:
@@ -198,7 +214,12 @@ def measure_all() -> None:
     other = replace(adoption.protocol_in_force(now.date()), name="benchmark", standard_interval_months=4)
     for by_day, of_rows in ((lambda _day: other, lambda _rows, _day: other), real):
         adoption.protocol_in_force, adoption.in_force_from = by_day, of_rows
-        print(f"sweep-all    {swept_by_workers(now)}")
+        swept = swept_by_workers(now)
+        told = f"{swept.patients:,} patients, {swept.changed:,} changed, {WORKERS} workers"
+        note("sweep-all", told, "patients/s", swept.patients / swept.cost.wall)
+        note("sweep-all", told, "us of processor a patient", 1e6 * swept.cost.processor / max(swept.patients, 1))
+        note("sweep-all", told, "MB of a worker", swept.megabytes)
+        print(f"sweep-all    {swept}")
 
 
 def measure_agreement() -> None:
@@ -214,6 +235,7 @@ def measure_agreement() -> None:
                 for hip in evaluate(chart.record, adoption.protocol_in_force(today), today).to_json()["hips"]:
                     hips += 1
                     differing += stored.get(chart.hip_ids[hip["side"]]) != hip
+    note("agree", f"{hips:,} hips, {ROUNDS} days swept", "hips that differ from a fresh evaluation", differing)
     print(f"agree        {differing} of {hips} hips differ from a fresh evaluation")
 
 
@@ -242,6 +264,10 @@ def measure_recording(ids: list[int], viewer: access.Viewer) -> None:
             transaction.set_rollback(True)
     taken.sort()
     p95 = taken[int(len(taken) * 0.95) - 1]
+    median = statistics.median(taken)
+    note("record", "a visit for both hips, p50", "ms", median, of=taken)
+    note("record", "a visit for both hips, p95", "ms", p95)
+    note("record", "a visit for both hips", "statements at most", asked)
     print(
         f"record       a visit for both hips: p50 {statistics.median(taken):.0f} ms, p95 {p95:.0f} ms,"
         f" {asked} statements at most ({len(taken)} visits)"
@@ -258,6 +284,7 @@ def measure_census() -> None:
             cursor.execute("SELECT count(*) FROM patients_hip WHERE clinic_id = %s", [clinic.pk])
 
     floor = cost_of(bare)
+    note("census", f"{hips:,} hips", "s", counted.wall, baseline=floor.wall, against="count(*) of the same rows")
     print(
         f"census       {counted.wall:.3f} s for {hips} hips; count(*) over the same rows {floor.wall:.4f} s,"
         f" ratio {counted.wall / floor.wall:.0f}"

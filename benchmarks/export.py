@@ -22,6 +22,7 @@ django.setup()
 from django.db import transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from benchmarks.figures import note  # noqa: E402
 from monitoring import worklist  # noqa: E402
 from monitoring.web import exports  # noqa: E402
 from patients import access  # noqa: E402
@@ -32,7 +33,7 @@ def megabytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def measure(viewer: Viewer, kind: str) -> str:
+def measure(viewer: Viewer, kind: str, page: float) -> str:
     today, begin, first, size = worklist.today_for(viewer, timezone.now()), time.perf_counter(), 0.0, 0
     patients = worklist.everybody_in("all", viewer, worklist.Filters(), today)
     response = exports.export_rows(viewer, patients, tab="all", kind=kind, today=today, of="benchmark")
@@ -40,6 +41,8 @@ def measure(viewer: Viewer, kind: str) -> str:
         first = first or time.perf_counter() - begin
         size += len(piece)
     took = time.perf_counter() - begin
+    note("export", f"{kind}, {len(patients):,} rows, all", "s", took, baseline=page, against="a page of 50")
+    note("export", f"{kind}, {len(patients):,} rows, first bytes", "s", first, baseline=page, against="a page of 50")
     return (
         f"{kind}: {len(patients):,} rows, first bytes {first:.1f} s, {size:,} bytes in {took:.1f} s, {megabytes()} MB"
     )
@@ -49,9 +52,10 @@ def main() -> None:
     with access.system_run("benchmark") as viewer:
         today, begin = worklist.today_for(viewer, timezone.now()), time.perf_counter()
         page = worklist.page_of("all", viewer, worklist.Filters(), today)
-        print(f"a page of {len(page.rows)} rows: {time.perf_counter() - begin:.2f} s, {megabytes()} MB")
+        took = time.perf_counter() - begin
+        print(f"a page of {len(page.rows)} rows: {took:.2f} s, {megabytes()} MB")
         for kind in exports.KINDS:
-            print(measure(viewer, kind))
+            print(measure(viewer, kind, took))
         transaction.set_rollback(True)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.figures import note
 from patients.record import HipRecord, PatientRecord
 from schedules.guideline.evaluation import evaluate
 from schedules.guideline.protocol import DEFAULT
@@ -128,6 +129,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     results = measure(options.patients, options.seed)
+    for name in ("usual", "crowded", "usual, JSON to JSON"):
+        for percentile in ("p50_us", "p99_us"):
+            note("guideline", f"{name} history, {percentile[:3]}", "us a patient", results[name][percentile])
+    grown = results["growth"]
+    note(
+        "guideline",
+        "ten times the facts",
+        "us",
+        grown["us_with_ten_times_the_facts"],
+        baseline=grown["us"],
+        against="as they are",
+    )
     if options.json:
         print(json.dumps(results))
         return

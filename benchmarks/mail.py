@@ -34,6 +34,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 PARTS = PROJECT / "benchmarks" / "mailing"
 sys.path.insert(0, os.fspath(PROJECT))
 
+from benchmarks.figures import note  # noqa: E402
+
 WARM_UP = 40  # mails through each worker before the clock starts: templates and connections are loaded then
 WAIT = 900.0
 OURS = ("patients_", "schedules_", "monitoring_")
@@ -552,6 +554,11 @@ def main() -> None:
     ways = [key for key in WAYS if key in chosen.only.split(",")]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # the scratch folder goes then, too
     rounds = measure(chosen.mails, chosen.rounds, ways, chosen.json)
+    for key in (key for key in rounds[0] if key != "raw"):
+        speeds = [one[key].mails_per_s for one in rounds]
+        raw = statistics.median(one["raw"].mails_per_s for one in rounds) if "raw" in rounds[0] else None
+        told = f"{WAYS[key].title}, {chosen.mails:,} mails"
+        note("mail", told, "mails/s", statistics.median(speeds), baseline=raw, against="raw smtplib", of=speeds)
     print(circumstances(chosen.mails, chosen.rounds))
     print(table(rounds))
 

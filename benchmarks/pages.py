@@ -40,6 +40,7 @@ from django.utils import timezone  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 
+from benchmarks.figures import note  # noqa: E402
 from monitoring import standings, worklist  # noqa: E402
 from monitoring.api import tokens  # noqa: E402
 from monitoring.models import ReviewCase  # noqa: E402
@@ -156,6 +157,10 @@ def main() -> None:
 
 def tell(done: list[tuple[Measured, Measured | None]], found: Measured, peer: Measured | None) -> None:
     done.append((found, peer))
+    if peer:
+        times = [1000 * one for one in sorted(found.times)]
+        bare, whose = peer.at(0.5), "bare DRF view" if found.name.startswith("API") else "bare view"
+        note("pages", found.name, "ms", found.at(0.5), baseline=bare, against=whose, of=times)
     print(found.line(peer), flush=True)
 
 

@@ -2,7 +2,8 @@
 
     DATA_DIR=/path .venv/bin/python benchmarks/simulate.py --patients 2000 --processes 2
 
-Needs a migrated database; writes into a synthetic clinic named after the moment.
+Needs a migrated database; writes into a synthetic clinic named after the moment, or with --registry into the first of
+those that benchmarks/copies.py multiplies.
 """
 
 import argparse
@@ -20,6 +21,8 @@ django.setup()
 
 from django.utils import timezone  # noqa: E402
 
+from benchmarks.figures import note  # noqa: E402
+from monitoring.management.commands.simulate_registry import synthetic_clinic  # noqa: E402
 from monitoring.simulation.lives import Setting, live  # noqa: E402
 from monitoring.simulation.registry import Order, simulate  # noqa: E402
 from patients.models import Clinic  # noqa: E402
@@ -33,11 +36,12 @@ def main() -> None:
     parser.add_argument("--years", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--registry", action="store_true")
     chosen = parser.parse_args()
     now = timezone.now()
-    clinic = Clinic.objects.create(
-        name=f"Benchmark {now:%Y-%m-%d %H:%M:%S}", mail_name="Benchmark", telephone="+442079460999", synthetic=True
-    )
+    known = {"mail_name": "Benchmark", "telephone": "+442079460999", "synthetic": True}
+    name = f"Benchmark {now:%Y-%m-%d %H:%M:%S}"
+    clinic = synthetic_clinic(1) if chosen.registry else Clinic.objects.create(name=name, **known)
     today = today_at(clinic, now)
 
     few = min(chosen.patients, 500)
@@ -45,11 +49,14 @@ def main() -> None:
     began = time.perf_counter()
     facts = sum(len(live(setting, number).told) for number in range(1, few + 1))
     seconds = time.perf_counter() - began
+    alone = 1000 * seconds / few
     print(f"living only: {1000 * seconds / few:.2f} ms a patient, {facts / few:.0f} facts each (of {few})")
 
     began = time.perf_counter()
     done = simulate(Order(clinic.pk, chosen.patients, chosen.years, chosen.seed, today), processes=chosen.processes)
     seconds = time.perf_counter() - began
+    told = f"{done:,} patients, {chosen.years:g} years, {chosen.processes} processes"
+    note("simulate", told, "ms a patient", 1000 * seconds / done, baseline=alone, against="living alone")
     print(f"lived, written and evaluated: {done:,} patients in {seconds:.1f} s, {1000 * seconds / done:.1f} ms each")
 
 
