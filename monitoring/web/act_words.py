@@ -125,5 +125,5 @@ ACTS: Final[dict[str, Words]] = {
     "remove_second_step": gettext_lazy("Removed a second step"),
     "remove_second_steps": gettext_lazy("Removed the second steps of an account"),
     "renew_recovery_codes": gettext_lazy("Made new recovery codes"),
-    "change_own_details": gettext_lazy("Changed one's own name or language"),
+    "change_own_details": gettext_lazy("Changed their own name or language"),
 }

@@ -44,7 +44,7 @@ def who_has_seen(patient: Patient, *, since: date, zone: ZoneInfo) -> tuple[list
     entries = (
         AuditEntry.objects.filter(patient_id=patient.pk, at__gte=begin).exclude(act__in=audit.MAILS).order_by("-id")
     )
-    found = list(entries.values_list("at", "actor", "act")[: MOST + 1])
+    found = list(entries.order_by("-id").values_list("at", "actor", "act")[: MOST + 1])
     counted = Counter((at.astimezone(zone).date(), actor, _kind(act)) for at, actor, act in found[:MOST])
     lines = [Seen(on, actor, kind, times) for (on, actor, kind), times in counted.items()]
     return sorted(lines, key=lambda line: (line.on, line.who, line.what), reverse=True), len(found) > MOST
