@@ -21,6 +21,8 @@ from monitoring import audit
 from patients import access
 from patients.models import Patient, User
 
+from . import admin_patients
+
 if TYPE_CHECKING:
     AnyAdmin = ModelAdmin[Any]
 else:
@@ -36,6 +38,7 @@ SECRET = (
     "content",
     "key",
     "data",
+    "body",
 )  # in names of fields no page shows
 SHORT = (models.CharField, models.EmailField, models.SlugField)
 
@@ -115,11 +118,20 @@ class ReadOnly(AnyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)
-        patient, clinic = _patient_of(found)
-        if patient is not None and clinic is not None:
-            by = access.viewer_of(request).actor
-            audit.looked(by, [(clinic, patient)], f"Django admin, {self.opts.model_name}")
+        viewer, patients = access.viewer_of(request), admin_patients.patients_of(found) if found is not None else []
+        for patient in patients:
+            access.check_gate(viewer, patient)
+        clinic = getattr(found, "clinic_id", None)
+        if clinic is not None:
+            seen = [(clinic, patient) for patient in patients]
+            audit.looked(viewer.actor, seen, f"Django admin, {self.opts.model_name}")
         return found
+
+    def get_queryset(self, request: HttpRequest) -> "models.QuerySet[Any]":
+        """Lists leave out what is restricted: their columns say what ails somebody. One row asks for the reason."""
+        rows = super().get_queryset(request)
+        is_of_one = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
+        return rows if is_of_one else admin_patients.ungated(access.viewer_of(request), rows)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The row's earlier states where the database keeps them, else its entries in the audit."""
@@ -129,12 +141,6 @@ class ReadOnly(AnyAdmin):
             return redirect(f"{listed}?pgh_obj__id__exact={object_id}")
         listed = reverse("admin:monitoring_auditentry_changelist")
         return redirect(f"{listed}?q={self.opts.model_name}-{object_id}")
-
-
-def _patient_of(row: Any) -> tuple[int | None, int | None]:
-    if isinstance(row, Patient):
-        return row.pk, row.clinic_id
-    return getattr(row, "patient_id", None), getattr(row, "clinic_id", None)
 
 
 class UserAdmin(ReadOnly):

@@ -18,7 +18,7 @@ from patients.merging import Compared, details_of, differing_identifiers, joined
 from patients.models import Ending, Merge, Patient
 from patients.reading import read_records
 from patients.recording import RecordingRefused, today_at
-from patients.recording.merging import COPIED
+from patients.recording.merging import COPIED, restriction_refusals
 from patients.vocabulary import Side
 from schedules import adoption, appointments
 from schedules.appointments import BookingRefused, Wanted
@@ -75,7 +75,7 @@ def preview(survivor: Patient, merged: Patient, *, now: datetime | None = None) 
         merged=merged,
         details=details_of(survivor, merged),
         differing=differing_identifiers(survivor, merged),
-        refusals=refusals(survivor, merged, records),
+        refusals=[*refusals(survivor, merged, records), *restriction_refusals(survivor, merged)],
         plans=[Plans(side, *(answer.hip(side) for answer in answers)) for side in (Side.RIGHT, Side.LEFT)],
         facts=+facts,
         endings=list(Ending.objects.filter(patient=merged, withdrawn_at__isnull=True).select_related("hip")),

@@ -40,7 +40,7 @@ def _rows(names: Iterable[str], *see: Needed, send: Needed | None = None) -> dic
 
 
 ANYONE, ACCOUNT, SUPERUSER, STYLE = Special
-READ, RECORD, WORK, DECIDE, IMPORT, ADMINISTER, AUDIT, RESEARCH = Permission
+READ, RECORD, WORK, DECIDE, IMPORT, ADMINISTER, AUDIT, RESEARCH, RESTRICTED = Permission
 
 PAGES: Final[dict[str, Row]] = {
     **_rows(("healthz", "readyz", "metrics", "set_language", "mail_events"), ANYONE),

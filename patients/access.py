@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pghistory
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
@@ -39,6 +39,7 @@ class Permission(StrEnum):
     ADMINISTER = "administer"  # staff, clinics, tokens, protocol, mail switch
     AUDIT = "audit"
     RESEARCH = "research"  # take out records that name nobody
+    RESTRICTED = "restricted"  # a machine's, which can give no reason: restricted records too
 
 
 ALLOWED: dict[Role, frozenset[Permission]] = {
@@ -73,7 +74,7 @@ class RestrictedRecord(PermissionDenied):
     """The record is opened only after a reason was given."""
 
     def __init__(self, patient_id: int) -> None:
-        super().__init__("This record is restricted: give the reason for which you open it.")
+        super().__init__("This record is restricted: it opens with a reason, or to a token of that scope.")
         self.patient_id = patient_id
 
 
@@ -105,6 +106,12 @@ class Viewer:
         """Raise PermissionDenied unless one of the viewer's roles in that clinic allows it."""
         if not self.may(permission, clinic_id):
             raise PermissionDenied(f"Your role in this clinic does not allow you to {permission}.")
+
+    def passes_gate(self, patient_id: int, clinic_id: int) -> bool:
+        """Whether a restricted record is open: to a person with a reason, a token with the scope, a run."""
+        if self.scopes:
+            return self.may(Permission.RESTRICTED, clinic_id)
+        return self.actor.user_id is None or patient_id in self.gates
 
     def clinics_where(self, permission: Permission) -> tuple[int, ...]:
         known = dict.fromkeys(clinic for clinic, _ in (*self.roles, *self.scopes))
@@ -212,10 +219,10 @@ def patient_for(viewer: Viewer, pk: int, permission: Permission = Permission.REA
     """The patient, or 404 where it is another clinic's; PermissionDenied where the role does not reach.
 
     Another clinic's is there to be read, and only that, while an emergency access is open: from then on this
-    transaction sees that clinic's rows. Raises RestrictedRecord where a person has to give a reason first.
+    transaction sees that clinic's rows. Raises RestrictedRecord where a reason, or a scope, is needed first.
     """
     patient = patient_at_gate(viewer, pk, permission)
-    if getattr(patient, "is_restricted", False) and viewer.actor.user_id and pk not in viewer.gates:
+    if getattr(patient, "is_restricted", False) and not viewer.passes_gate(pk, patient.clinic_id):
         raise RestrictedRecord(pk)
     return patient
 
@@ -243,11 +250,20 @@ def _in_emergency(viewer: Viewer, pk: int, permission: Permission) -> Patient:
 
 
 def check_gate(viewer: Viewer, patient_id: int) -> None:
-    """Raise RestrictedRecord where a person has to give a reason before they see anything of this patient."""
-    if not viewer.actor.user_id or patient_id in viewer.gates:
-        return
-    if Restriction.objects.filter(patient=patient_id, lifted_at__isnull=True).exists():
+    """Raise RestrictedRecord where the viewer needs a reason, or a scope, before they see anything of this patient."""
+    standing = Restriction.objects.filter(patient=patient_id, lifted_at__isnull=True).first()
+    if standing is not None and not viewer.passes_gate(patient_id, standing.clinic_id):
         raise RestrictedRecord(patient_id)
+
+
+M = TypeVar("M", bound=Model)
+
+
+def ungated(viewer: Viewer, rows: QuerySet[M], patient: str = "patient_id") -> QuerySet[M]:
+    """The rows without those of restricted records that are not open to the viewer, by the column that names them."""
+    shut = Restriction.objects.filter(patient=OuterRef(patient), lifted_at__isnull=True)
+    shut = shut.exclude(patient__in=viewer.gates).exclude(clinic__in=viewer.clinics_where(Permission.RESTRICTED))
+    return rows.exclude(Exists(shut))
 
 
 def hips_for(viewer: Viewer) -> QuerySet[Hip]:

@@ -6,6 +6,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from patients import access
 from patients.access import Permission
 from patients.recording import RecordingRefused
 
@@ -23,9 +24,11 @@ _DECISION = OpenApiExample(
 
 def _case(request: Request, pk: int) -> ReviewCase:
     try:
-        return review.case_for(viewer_of(request), pk)
+        case = review.case_for(viewer_of(request), pk)
     except ReviewCase.DoesNotExist:
         raise Http404 from None
+    access.check_gate(viewer_of(request), case.patient_id)
+    return case
 
 
 def _at_the_verdict(refused: RecordingRefused) -> RecordingRefused:

@@ -12,6 +12,9 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from patients import access
+from patients.models import Patient
+
 from .. import audit
 from .entry import Registry, viewer_of
 from .problems import Unprocessable
@@ -63,7 +66,9 @@ class Listing(Registry, generics.ListAPIView[Any]):
 
     def get_queryset(self) -> QuerySet[Any]:
         asked = _checked(self.request, self.filters)
-        return self.narrowed(self.rows().filter(clinic__in=viewer_of(self.request).clinic_ids), asked)
+        viewer, rows = viewer_of(self.request), self.rows()
+        patient = "pk" if rows.model is Patient else "patient_id"
+        return self.narrowed(access.ungated(viewer, rows.filter(clinic__in=viewer.clinic_ids), patient), asked)
 
     def narrowed(self, rows: QuerySet[Any], asked: dict[str, str]) -> QuerySet[Any]:
         return rows.filter(**{**self.default, **asked})

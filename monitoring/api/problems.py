@@ -11,6 +11,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from patients.access import RestrictedRecord
 from patients.recording import RecordingRefused, StaleRecord
 from schedules.guideline.reading import RecordRefused
 
@@ -143,6 +144,8 @@ def _of_ours(error: Exception, request: Any) -> Response | None:
 def _detail(error: Exception) -> str:
     if isinstance(error, Http404):
         return "There is nothing here that this token may see."
+    if isinstance(error, RestrictedRecord):
+        return "This record is restricted; the token lacks the scope “restricted”."
     if isinstance(error, PermissionDenied):
         return "The token's scopes do not allow this."
     if isinstance(error, exceptions.NotAuthenticated):

@@ -23,7 +23,7 @@ from .. import audit
 from ..models import ApiToken
 
 PREFIX = "hw_"
-SCOPES = ("read", "record", "work", "decide")
+SCOPES = ("read", "record", "work", "decide", "restricted")
 MOST_DAYS = 365
 USED_EVERY = timedelta(minutes=5)
 

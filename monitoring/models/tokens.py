@@ -14,7 +14,7 @@ class ApiToken(models.Model):
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
     digest = models.CharField(max_length=64, unique=True)
     prefix = models.CharField(max_length=12)
-    scopes = ArrayField(models.CharField(max_length=16))  # read, record, work, decide
+    scopes = ArrayField(models.CharField(max_length=16))  # read, record, work, decide, restricted
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()

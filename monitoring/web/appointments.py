@@ -69,6 +69,7 @@ def _appointment(viewer: Viewer, pk: int) -> Appointment:
     if found is None:
         raise Http404("No such appointment.")
     viewer.check(Permission.WORK, found.clinic_id)
+    access.check_gate(viewer, found.patient_id)
     return found
 
 

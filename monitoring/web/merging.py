@@ -252,6 +252,8 @@ def _find(request: HttpRequest, pk: int) -> tuple[Viewer, Merge]:
     if merge is None:
         raise Http404("No such merge.")
     viewer.check(Permission.RECORD, merge.clinic_id)
+    for patient_id in (merge.survivor_id, merge.merged_id):
+        access.check_gate(viewer, patient_id)
     return viewer, merge
 
 

@@ -142,6 +142,7 @@ def _reminder(viewer: Viewer, pk: int) -> Reminder:
     if found is None:
         raise Http404("No such message.")
     viewer.check(Permission.WORK, found.clinic_id)
+    access.check_gate(viewer, found.patient_id)
     return found
 
 

@@ -41,9 +41,7 @@ class Seen:
 def who_has_seen(patient: Patient, *, since: date, zone: ZoneInfo) -> tuple[list[Seen], bool]:
     """By day, latest first, and whether there is more than can be told."""
     begin = datetime.combine(since, time(), zone)
-    entries = (
-        AuditEntry.objects.filter(patient_id=patient.pk, at__gte=begin).exclude(act__in=audit.MAILS).order_by("-id")
-    )
+    entries = AuditEntry.objects.filter(patient_id=patient.pk, at__gte=begin).exclude(act__in=audit.MAILS)
     found = list(entries.order_by("-id").values_list("at", "actor", "act")[: MOST + 1])
     counted = Counter((at.astimezone(zone).date(), actor, _kind(act)) for at, actor, act in found[:MOST])
     lines = [Seen(on, actor, kind, times) for (on, actor, kind), times in counted.items()]

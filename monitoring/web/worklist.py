@@ -261,6 +261,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     attempts = ContactAttempt.objects.filter(clinic_id__in=viewer.clinic_ids).select_related("patient__clinic")
     attempt = get_object_or_404(attempts, pk=pk)
+    access.check_gate(viewer, attempt.patient_id)
     try:
         bookings.take_back(attempt, viewer=viewer)
     except WorkRefused as refused:

@@ -16,7 +16,20 @@ from django.utils.translation import gettext as _
 
 from ..changes import Actor
 from ..merging import ALONG, DETAILS, differing_identifiers, refusals
-from ..models import HIP_FACTS, BmiReading, Consent, ContactWish, Ending, Exposure, Fact, Hip, HipFact, Merge, Patient
+from ..models import (
+    HIP_FACTS,
+    BmiReading,
+    Consent,
+    ContactWish,
+    Ending,
+    Exposure,
+    Fact,
+    Hip,
+    HipFact,
+    Merge,
+    Patient,
+    Restriction,
+)
 from ..plausibility import fact_problems, patient_problems
 from ..reading import read_records
 from ..vocabulary import EndReason
@@ -116,11 +129,22 @@ def _open(merge_id: int) -> Merge:
 
 
 def _refuse(survivor: Patient, merged: Patient, reason: str, taken: Collection[str]) -> None:
-    found = refusals(survivor, merged, read_records([survivor.pk, merged.pk]))
+    found = [
+        *refusals(survivor, merged, read_records([survivor.pk, merged.pk])),
+        *restriction_refusals(survivor, merged),
+    ]
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why these are one person.")]})
     if found or not set(taken) <= set(DETAILS):
         raise RecordingRefused({"reason": found or [_("This cannot be taken over.")]})
+
+
+def restriction_refusals(survivor: Patient, merged: Patient) -> list[str]:
+    """In words, that what is restricted would stand open in the other record; empty where it would not."""
+    restricted = Restriction.objects.filter(patient__in=[survivor.pk, merged.pk], lifted_at__isnull=True)
+    if set(restricted.values_list("patient_id", flat=True)) == {merged.pk}:
+        return [_("The other record is restricted and this one is not. Restrict this one too, or keep the other.")]
+    return []
 
 
 # ---- Carrying out

@@ -13,6 +13,7 @@ SCOPES = [
     ("record", _("record: enrol, change details, record and withdraw facts, deaths and contact wishes")),
     ("work", _("work: comment on reviews")),
     ("decide", _("decide: answer reviews, discharge and take up again")),
+    ("restricted", _("restricted: all this of restricted records too, for which a system can give no reason")),
 ]
 LIVES = [("30", _("30 days")), ("90", _("90 days")), ("180", _("180 days")), ("365", _("a year"))]
 
