@@ -322,6 +322,11 @@ MAIL_REHEARSAL_TO = env("MAIL_REHEARSAL_TO", default="")  # every mail to patien
 DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="appointments@clinic.example")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
+# ClamAV's daemon, as tcp://host:3310 or unix:/path/clamd.ctl: files are shown to it before they are read.
+VIRUS_SCANNER = env("VIRUS_SCANNER", default="")
+if VIRUS_SCANNER and not VIRUS_SCANNER.startswith(("tcp://", "unix:/")):
+    raise ImproperlyConfigured("VIRUS_SCANNER is tcp://host:3310 or unix:/path of clamd's socket.")
+
 AUDIT_SEAL_FILE = env("AUDIT_SEAL_FILE", default="")  # each seal of the audit is added there as well
 AUDIT_SEAL_MAIL = env("AUDIT_SEAL_MAIL", default="")  # and the latest is mailed there
 

@@ -23,6 +23,7 @@ from .cells import as_text
 from .columns import BY_NAME, REQUIRED, spelled
 
 MAX_ROWS: Final = 100_000
+ENDINGS: Final = ("csv", "txt", "tsv", "xlsx")
 EXAMPLES: Final = 3
 ROWS_FOR_EXAMPLES: Final = 200
 MAX_COLUMNS: Final = 500
@@ -90,6 +91,13 @@ class Table:
     titles: tuple[str, ...]
     examples: tuple[tuple[str, ...], ...]
     says: tuple[str, ...]
+
+
+def check_ending(name: str, content: bytes) -> None:
+    """Raise ImportRefused where the name promises something else than the content is."""
+    ending = name.rpartition(".")[2].lower()
+    if ending not in ENDINGS or (ending == "xlsx") != content.startswith(_ZIP):
+        raise ImportRefused(_("The name of the file does not fit what is in it; .csv, .txt, .tsv and .xlsx are taken."))
 
 
 def open_file(content: bytes, *, mapping: Mapping[str, str] | None = None) -> RegistryFile:

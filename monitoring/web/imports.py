@@ -20,7 +20,7 @@ from patients.access import Permission, Viewer
 from patients.models import Clinic
 
 from .. import audit
-from ..imports import batch, columns, undo, waiting
+from ..imports import batch, columns, registry_file, undo, virus_scan, waiting
 from ..imports.cells import DateOrder
 from ..imports.registry_file import ImportRefused
 from ..models import ImportBatch, ImportRow
@@ -92,14 +92,16 @@ def page_of(one: ImportBatch) -> str:
 
 
 def _receive(form: UploadForm, viewer: Viewer) -> ImportBatch | None:
+    """Check the file. The scanner, where one is set, sees it within the request: what it has not seen is not kept."""
     upload: UploadedFile[bytes] = form.cleaned_data["file"]
+    content, name = upload.read(), upload.name or ""
     options = batch.Options(
         all_or_nothing=not form.cleaned_data["row_by_row"], date_order=DateOrder(form.cleaned_data["date_order"])
     )
     try:
-        return batch.receive(
-            form.cleaned_data["clinic"], upload.read(), file_name=upload.name or "", by=viewer.actor, options=options
-        )
+        virus_scan.refuse_infected(content)
+        registry_file.check_ending(name, content)
+        return batch.receive(form.cleaned_data["clinic"], content, file_name=name, by=viewer.actor, options=options)
     except ImportRefused as refused:
         form.add_error("file", str(refused))
         return None

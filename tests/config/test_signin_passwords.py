@@ -1,18 +1,21 @@
 """Passwords: long and not guessable, without rules about signs; set anew by a link that is good once."""
 
 import re
+import time
 
 import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
+from config.passwords import known_passwords, why_guessable
 from monitoring import account_mail
 from monitoring.models import AccountMail, AuditEntry
 from patients.models import User
 from tests.config.test_signin_invitations import GOOD
 
 ADA = User(email="ada.okoye@clinic.example", name="Ada Okoye")
+pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize(
@@ -44,12 +47,41 @@ def test_long_passwords_of_any_signs_are_taken(password):
         "Hipwatch-Clinic-2026",
         "ada.okoye@clinic",
         "sonnenschein1",
+        "iLoveYouForever",
+        "monkeydragon99",
+        "Trustno1Trustno1",
+        "LiverpoolFC1892",
+        "12031987 12031987",
+        "MichaelJordan23",
         "x" * 257,
     ],
 )
 def test_what_others_would_guess_is_refused(password):
     with pytest.raises(ValidationError):
         validate_password(password, ADA)
+
+
+@pytest.mark.parametrize("password", ["Northside Hip Clinic", "N0rthside-Okoye-2026", "okoye ada hipwatch"])
+def test_what_everybody_knows_of_the_person_and_the_clinic_is_refused(clinic, password):
+    with pytest.raises(ValidationError):
+        validate_password(password, ADA)
+
+
+def test_a_password_of_the_clinics_name_and_words_of_ones_own_is_taken(clinic):
+    validate_password("northside herons by the mill", ADA)
+
+
+def test_the_list_is_that_of_breaches_and_case_makes_no_difference():
+    assert len(known_passwords()) > 20_000
+    assert why_guessable("QWERTYUIOP123") == why_guessable("qwertyuiop123") != ""
+
+
+def test_a_password_of_megabytes_or_of_one_repeated_part_is_judged_at_once():
+    began = time.process_time()
+    for password in ("passwordpassword" * 16, "ab1!" * 64, "x" * 5_000_000):
+        with pytest.raises(ValidationError):
+            validate_password(password, ADA)
+    assert time.process_time() - began < 5
 
 
 def ask_for_link(client, email):
