@@ -55,4 +55,4 @@ def test_what_an_administrator_drafts_a_clinician_approves(site, people, open_br
     expect(page.locator("#messages")).to_contain_text("Approved. It comes into force by itself on its day.")
     page.goto(f"{site}/protocol/versions/")
     expect(page.get_by_role("row").filter(has_text="Seen every four months.")).to_contain_text("Dr Lindqvist")
-    assert ProtocolVersion.objects.get().state == "approved"
+    assert ProtocolVersion.objects.get(note="Seen every four months.").state == "approved"
