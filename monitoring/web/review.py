@@ -255,7 +255,12 @@ def _column(chart: Chart, side: Side, today: date) -> dict[str, Any]:
         "side": side.value,
         "summary": summary_of(chart, side, chart.answer(side), today),
         "facts": [
-            {"text": titled(fact), "url": chart.cite(fact.key)["url"], "recent": fact.on > today - timedelta(days=28)}
+            {
+                "text": titled(fact),
+                "url": chart.cite(fact.key)["url"],
+                "recent": fact.on > today - timedelta(days=28),
+                "note": fact.note,  # what the patient wrote with the answers stands there
+            }
             for fact in latest
         ],
     }
