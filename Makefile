@@ -117,8 +117,8 @@ restore: install ## Put a backup back: FILE=...; REPLACE=1 keeps the present dat
 chaos: install-dev ## Kill, cut, flush and lie to the whole system, then reckon (MAILS=600 SEED=1 ARGS="--together 1,10")
 	@$(RUN_PYTHON) -m tests.chaos --mails $(or $(MAILS),600) --seed $(or $(SEED),1) $(ARGS)
 
-screenshots: install-dev ## Take the documentation's pictures of a running `make run` (needs chromium)
-	$(RUN_PYTHON) docs/screenshots.py
+screenshots: install-dev ## Pictures of every page, wide, phone, dark, printed, of a running `make run` or of its own (needs chromium; ARGS="--only word")
+	$(RUN_PYTHON) docs/screenshots.py $(ARGS)
 
 erase: install ## Stop the local servers and remove their data (DATA_DIR=var): the demonstration clinic starts afresh
 	@$(RUN_PYTHON) -m config.embedded.erase

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from docs.pictures.cast import EVERYTHING, GUESSED, STRANGER, TWO_STEPS
+from docs.pictures.cast import EVERYTHING, GUESSED, IN_EMERGENCY, STRANGER, TWO_STEPS
 
 OPEN_ALL = "for (const closed of document.querySelectorAll('main details:not(.menu)')) closed.open = true"
 UNCHECKED = "for (const form of document.querySelectorAll('main form')) form.noValidate = true"
@@ -144,6 +144,19 @@ def _mail_down(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
         subprocess.run([sys.executable, "-m", "docs.pictures.staging", "mail-up"], check=True)
 
 
+def _emergency(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
+    clinic, number, born_on = stage["elsewhere"]
+    page.goto(f"{site}/emergency/")
+    page.locator("[name=clinic]").select_option(clinic)
+    page.locator("[name=record_number]").fill(number)
+    page.locator("[name=born_on]").fill(born_on)
+    page.locator("[name=reason]").fill("Brought in after a fall, is to be operated on tonight.")
+    page.locator("main button.danger").click()
+    yield "record"
+    page.goto(f"{site}/review/")
+    yield "elsewhere"
+
+
 def _session_ends(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
     page.goto(f"{site}/patients/")
     warning = page.locator("#session-warning, dialog[data-session]").first
@@ -162,5 +175,6 @@ SCENES = (
     Scene("second-step", STRANGER, _second_step),
     Scene("check", STRANGER, _symptom_check),
     Scene("mail-down", EVERYTHING, _mail_down),
+    Scene("emergency", IN_EMERGENCY, _emergency),
     Scene("session", EVERYTHING, _session_ends),
 )

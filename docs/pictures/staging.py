@@ -27,7 +27,7 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret  # noqa: E
 from django.db import transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from docs.pictures.cast import EMPTY, EVERYTHING, GUESSED, NOT_ALLOWED, TWO_STEPS  # noqa: E402
+from docs.pictures.cast import EMPTY, EVERYTHING, GUESSED, IN_EMERGENCY, NOT_ALLOWED, TWO_STEPS  # noqa: E402
 from docs.pictures.views import View, faults, of_routes, of_states  # noqa: E402
 from monitoring import emergency, kept_forms, protocol_drafts, secrecy, webhooks  # noqa: E402
 from monitoring.api import tokens  # noqa: E402
@@ -45,7 +45,7 @@ from monitoring.simulation import demonstration  # noqa: E402
 from patients import access, recording  # noqa: E402
 from patients.access import Viewer, viewer_for  # noqa: E402
 from patients.duplicate_search import search_duplicates  # noqa: E402
-from patients.models import Clinic, Hip, Membership, Patient, Restriction, Role, SymptomReport, User  # noqa: E402
+from patients.models import Clinic, EmergencyAccess, Hip, Membership, Patient, Restriction, Role, SymptomReport, User  # noqa: E402
 from patients.vocabulary import EndReason  # noqa: E402
 from schedules import links, printing  # noqa: E402
 from schedules.guideline.protocol import Protocol  # noqa: E402
@@ -62,6 +62,7 @@ class Stage:
 
     password: str
     totp_secret: str
+    elsewhere: list[str]  # a record of another clinic: the clinic's key, the record's number, the birth date
     views: list[View] = field(default_factory=list)
     pages: dict[str, str] = field(default_factory=dict)  # rendered here: they are shown only when something breaks
 
@@ -88,7 +89,7 @@ def _set_up() -> Stage:
             sys.exit("There are no demonstration clinics here; pictures of patients are taken of invented ones only.")
         people = _people(clinics, password)
         access.bind_clinics(Clinic.objects.values_list("pk", flat=True))
-        stage = Stage(password, _second_steps(people[TWO_STEPS]))
+        stage = Stage(password, _second_steps(people[TWO_STEPS]), _elsewhere(clinics[1]))
         samples = _samples(clinics[0], people, now)
     with transaction.atomic():
         access.bind_clinics(Clinic.objects.values_list("pk", flat=True))
@@ -283,14 +284,20 @@ def _ending(clinic: Clinic, viewer: Viewer, now: datetime) -> None:
     recording.end_follow_up(hip, by=viewer.actor, now=then, **given)
 
 
-def _emergency(clinic: Clinic, now: datetime) -> None:
-    """A clinician of the other clinic has a record open just now."""
-    clinician = viewer_for(User.objects.get(email="clinician2@demo.example"))
+def _elsewhere(clinic: Clinic) -> list[str]:
     patient = Patient.objects.filter(clinic=clinic).order_by("pk")[3]
-    emergency.open_record(
-        clinic, record_number=patient.record_number, born_on=patient.born_on, viewer=clinician, now=now,
-        reason="Brought in after a fall, is to be operated on tonight.",
-    )  # fmt: skip
+    return [str(clinic.pk), patient.record_number, str(patient.born_on)]
+
+
+def _emergency(clinic: Clinic, now: datetime) -> None:
+    """A clinician of the other clinic opened a record yesterday."""
+    clinician = viewer_for(User.objects.get(email=IN_EMERGENCY))
+    _clinic, number, born_on = _elsewhere(clinic)
+    if EmergencyAccess.objects.filter(clinic=clinic).exists():
+        return
+    reason = "Brought in after a fall, is to be operated on tonight."
+    asked = {"record_number": number, "born_on": date.fromisoformat(born_on), "reason": reason}
+    emergency.open_record(clinic, **asked, viewer=clinician, now=now - timedelta(days=1))
     access.bind_clinics(Clinic.objects.values_list("pk", flat=True))
 
 

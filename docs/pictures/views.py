@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 
-from docs.pictures.cast import EMPTY, EVERYTHING, IN_EMERGENCY, NOT_ALLOWED, TWO_STEPS
+from docs.pictures.cast import EMPTY, EVERYTHING, NOT_ALLOWED, TWO_STEPS
 from monitoring import invitations
 from monitoring.models import PatientLinkUse
 from patients.access import viewer_for
@@ -77,7 +77,6 @@ def of_states(
         roles=[Role.CLINICIAN], now=now,
     )  # fmt: skip
     yield View("invitation-open", reverse("invitation", query={"key": invitations.key_of(invited)}))
-    yield View("emergency-running", "/review/", IN_EMERGENCY)
 
 
 def _links(samples: addresses.Samples, now: datetime) -> Iterator[View]:
