@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from patients import access
-from schedules import delivery
+from schedules import delivery, mail_server
 from schedules.models import Reminder, Substitute
 
 from . import heartbeats
@@ -52,7 +52,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """`late_for`: how long the oldest mail that might go is beyond its day."""
+    """`late_for`: how long the oldest mail that might go is beyond its day. `refused_since`: see `mail_server`."""
 
     due: int
     late_for: timedelta
@@ -62,6 +62,7 @@ class Mail:
     letters: int
     calls: int
     digests_lost: int
+    refused_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _mail(now: datetime) -> Mail:
         Substitute.objects.filter(state=Substitute.State.OPEN).order_by().values_list("channel").annotate(Count("id"))
     )
     ways = dict(open_now)
+    server = mail_server.trouble()
     lost = Q(state__in=[StaffNotice.State.FAILED, StaffNotice.State.UNCERTAIN], day__gt=(now - WEEK).date())
     return Mail(
         due=due,
@@ -145,6 +147,7 @@ def _mail(now: datetime) -> Mail:
         letters=ways.get(Substitute.Way.LETTER, 0),
         calls=ways.get(Substitute.Way.CALL, 0),
         digests_lost=StaffNotice.objects.filter(lost).count(),
+        refused_since=server.refusing_since if server else None,
     )
 
 

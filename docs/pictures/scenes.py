@@ -115,14 +115,14 @@ def _second_step(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
 
 
 def _symptom_check(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
-    """Pain on the left at night; the first answer forgotten once."""
+    """Strong pain on the left."""
     page.goto(site + _path(stage, "link-questions"))
     number = 0
     while page.locator(".question").count() and number < MOST_TRIES:
         number += 1
         yield f"{number}"
         buttons = page.locator(".answers button")
-        buttons.nth(min(8, buttons.count() - 1) if buttons.count() > 5 else 1 if number > 1 else 0).click()
+        buttons.nth(8 if buttons.count() > 5 else 2 if number == 1 else 0).click()  # on the left, strong
     yield "send"
     page.locator("[name=send]").click()
     yield "thanks"

@@ -34,6 +34,7 @@ from monitoring.api import tokens  # noqa: E402
 from monitoring.imports import batch  # noqa: E402
 from monitoring.models import (  # noqa: E402
     ImportBatch,
+    PatientLinkUse,
     RetentionRule,
     RetentionRun,
     ReviewCase,
@@ -45,7 +46,19 @@ from monitoring.simulation import demonstration  # noqa: E402
 from patients import access, recording  # noqa: E402
 from patients.access import Viewer, viewer_for  # noqa: E402
 from patients.duplicate_search import search_duplicates  # noqa: E402
-from patients.models import Clinic, EmergencyAccess, Hip, Membership, Patient, Restriction, Role, SymptomReport, User  # noqa: E402
+from patients.models import (  # noqa: E402
+    Clinic,
+    EmergencyAccess,
+    Ending,
+    Hip,
+    Membership,
+    Merge,
+    Patient,
+    Restriction,
+    Role,
+    SymptomReport,
+    User,
+)
 from patients.vocabulary import EndReason  # noqa: E402
 from schedules import links, printing  # noqa: E402
 from schedules.guideline.protocol import Protocol  # noqa: E402
@@ -194,6 +207,8 @@ def _draft(viewer: Viewer, now: datetime) -> int:
 
 def _twin(clinic: Clinic, patient: Patient, viewer: Viewer, today: date) -> int:
     """The same person enrolled once more under another number, and found by the nightly search."""
+    if there := Patient.objects.filter(clinic=clinic, given_name=f"{patient.given_name} J.").first():
+        return there.pk
     names = {"family_name": patient.family_name, "given_name": f"{patient.given_name} J."}
     same = {**names, "born_on": patient.born_on, "telephone_as_given": "+44 20 7946 0555"}
     number = f"T-{secrets.token_hex(2).upper()}"
@@ -203,8 +218,11 @@ def _twin(clinic: Clinic, patient: Patient, viewer: Viewer, today: date) -> int:
 
 
 def _merge(clinic: Clinic, viewer: Viewer, today: date) -> int:
-    """Two records with different numbers, which the administrator would make one."""
-    first = Patient.objects.filter(clinic=clinic, merged_into__isnull=True).order_by("pk")[7]
+    """Two records with different birth dates, which the administrator would make one."""
+    if there := Merge.objects.filter(clinic=clinic, state="proposed").order_by("pk").first():
+        return there.pk
+    ended = Ending.objects.values("patient")
+    first = Patient.objects.filter(clinic=clinic, merged_into__isnull=True).exclude(pk__in=ended).order_by("pk")[7]
     known = {"family_name": first.family_name, "given_name": first.given_name, "born_on": date(1971, 1, 9)}
     number = f"T-{secrets.token_hex(2).upper()}"
     second = recording.enrol_patient(clinic, by=viewer.actor, enrolled_on=today, record_number=number, **known)
@@ -219,10 +237,10 @@ def _retention(clinic: Clinic, viewer: Viewer, now: datetime) -> int:
 
 
 def _tokens_of(patient: Patient, now: datetime) -> dict[str, str]:
-    mail = (
-        Reminder.objects.filter(patient=patient, send_on__gte=now.date() - timedelta(days=50)).order_by("-pk").first()
-    )
-    mail = mail or Reminder.objects.order_by("-send_on", "-pk")[0]
+    """Links that are good and not used, of the patient where there are."""
+    used = PatientLinkUse.objects.values("reminder_id")
+    mails = Reminder.objects.filter(send_on__gte=now.date() - timedelta(days=50)).exclude(pk__in=used).order_by("-pk")
+    mail = mails.filter(patient=patient).first() or mails[0]
     return {purpose.value: links.sign(links.link_of(mail, purpose)) for purpose in Purpose}
 
 

@@ -60,7 +60,8 @@ def emergency_end(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def open_words(viewer: Viewer) -> list[dict[str, Any]]:
-    """What is open in this session, for the banner of every page; it names no patient."""
+    """What is open in this session, for the banner of every page: each record once; it names no patient."""
+    latest = {one.patient_id: one for one in sorted(viewer.emergencies, key=lambda one: one.ends_at)}
     names = dict(Clinic.objects.filter(pk__in=[one.clinic_id for one in viewer.emergencies]).values_list("id", "name"))
     return [
         {
@@ -72,7 +73,7 @@ def open_words(viewer: Viewer) -> list[dict[str, Any]]:
                 "time": date_format(timezone.localtime(one.ends_at), "TIME_FORMAT"),
             },
         }
-        for one in viewer.emergencies
+        for one in latest.values()
     ]
 
 

@@ -55,6 +55,9 @@ def _alarms(state: Status) -> list[str]:
     late = [str(RUNS[beat.name]) for beat in state.beats if beat.late]
     mail = state.mail
     found = [_("Late: %(runs)s") % {"runs": "; ".join(late)}] * bool(late)
+    if mail.refused_since:
+        since = date_format(timezone.localtime(mail.refused_since), "DATETIME_FORMAT")
+        found.append(_("The mail server has taken no mail since %(since)s") % {"since": since})
     if mail.uncertain:
         words = ngettext("%(n)s mail is uncertain", "%(n)s mails are uncertain", mail.uncertain)
         found.append(words % {"n": mail.uncertain})

@@ -72,6 +72,15 @@ def test_every_page_says_that_it_is_open_and_it_can_be_ended(theirs, boss, surge
     assert "Emergency: you may" not in browser.get("/calendar/").content.decode()
 
 
+def test_a_record_opened_twice_is_said_once_and_ended_at_once(theirs, boss, surgeon):
+    browser = browser_of(surgeon)
+    for _time in range(2):
+        break_glass(browser, theirs)
+    assert browser.get("/calendar/").content.decode().count("Emergency: you may") == 1
+    browser.post(f"/emergency/{EmergencyAccess.objects.order_by('-id')[0].pk}/end/")
+    assert browser.get(f"/patients/{theirs.pk}/").status_code == 404
+
+
 def test_it_is_over_after_an_hour_and_in_no_other_session(theirs, boss, surgeon):
     browser = browser_of(surgeon)
     break_glass(browser, theirs)

@@ -162,6 +162,8 @@ def test_the_page_says_since_when_the_mail_server_refuses_everything(clinic, mak
     )
     assert "0 mails wait." in page
     assert "It puts every mail off: 451" in page
+    system = sign_in(make_user(clinic, "admin")).get("/system/").content.decode()
+    assert "The mail server has taken no mail since" in system
 
 
 def test_what_goes_out_is_listed_by_the_day_that_is_shown(clinic, enrol, make_user, sign_in):
