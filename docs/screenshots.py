@@ -1,10 +1,10 @@
 """Screenshots: every page of a running installation with demonstration data, wide and on a phone, light, dark, printed.
 
-Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults] [--documentation]
+Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults|documentation]
 
 The installation of DATA_DIR (var) is meant if it runs, else one is started in a folder of its own and stopped
 afterwards. What the demonstration lacks is written into it first (docs/pictures/staging.py). Pictures go to
-screenshots/, with a page that shows them all; --documentation also writes the few of docs/images/.
+screenshots/, with a page that shows them all; the few of docs/images/ are of the kind "documentation".
 """
 
 import argparse
@@ -44,13 +44,14 @@ TALL = {"width": 1280, "height": 1080}
 TALLEST = 4000  # a picture of a hundred rows helps nobody
 PRINTED = ("worklist-overdue", "patients-one", "patients-one-print", "review-one", "dashboard", "dashboard-course",
            "calendar", "protocol", "messages", "merges-one", "administration-retention-one", "system")  # fmt: skip
+KINDS = ("views", "scenes", "faults", "documentation")
 DOCUMENTATION = {  # picture: page, width, colour scheme
     "worklist": ("worklist-overdue", WIDE, "light"),
     "patient": ("patients-one", TALL, "light"),
-    "visit": ("patients-one-visit", TALL, "light"),
     "review-case": ("review-one", TALL, "dark"),
-    "messages": ("messages", WIDE, "light"),
+    "dashboard": ("dashboard-course", WIDE, "light"),
     "phone": ("worklist-overdue", PHONE, "light"),
+    "patient-page": ("link-questions", PHONE, "light"),
 }
 
 
@@ -200,12 +201,14 @@ class Photographer:
                 shoot(page, name)
                 page.unroute("**/nothing/")
 
-    def take_for_documentation(self) -> None:
+    def take_documentation(self, only: str) -> None:
         """The few pictures that the documentation shows: what one sees without scrolling."""
         IMAGES.mkdir(exist_ok=True)
         paths = {view["name"]: view["path"] for view in self.stage["views"]}
         page = self.page_of(EVERYTHING)
         for name, (which, size, scheme) in DOCUMENTATION.items():
+            if only not in name:
+                continue
             page.set_viewport_size(size)  # type: ignore[arg-type]
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             page.goto(self.site + paths[which])
@@ -231,18 +234,14 @@ def write_gallery() -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="pages with this word in their name")
-    parser.add_argument("--kind", choices=("views", "scenes", "faults"), help="only pages, scenes or faults")
-    parser.add_argument("--documentation", action="store_true", help="write docs/images/ too")
+    parser.add_argument("--kind", choices=KINDS, help="only these; those of docs/images/ are taken only so")
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     with installation() as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=en-GB"])
         photographer = Photographer(browser, site.address, site.stage)
-        for kind in ("views", "scenes", "faults"):
-            if asked.kind in (None, kind):
-                getattr(photographer, f"take_{kind}")(asked.only)
-        if asked.documentation:
-            photographer.take_for_documentation()
+        for kind in [asked.kind] if asked.kind else KINDS[:-1]:
+            getattr(photographer, f"take_{kind}")(asked.only)
         browser.close()
     print(f"{write_gallery().relative_to(PROJECT)} shows them all")
     return 0

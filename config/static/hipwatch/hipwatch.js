@@ -62,7 +62,7 @@
     row.scrollIntoView({ block: "nearest" });
     for (const part of all("[data-arrives]", row)) fetchPart(part);
   };
-  const focusFirst = (menu) => find(fields, menu)?.focus({ preventScroll: true });
+  const focusFirst = (menu) => (find("[aria-invalid=true]", menu) ?? find(fields, menu))?.focus({ preventScroll: true });
   // What a row holds only when it is worked on. Until it is here, and without scripts, a link stands in its place.
   const fetchPart = async (part) => {
     const address = part.dataset.arrives;
