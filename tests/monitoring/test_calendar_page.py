@@ -219,7 +219,7 @@ def test_a_week_shows_its_appointments_its_load_and_its_windows(desk, clinic, en
     third = enrol(clinic)
     due(third, monday + timedelta(2))
     page = desk.get(reverse("calendar_week", args=[monday + timedelta(3)]))
-    assert "2 appointments, 1 h 45 min" in page.text
+    assert "2 appointments, 1\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}45\N{NO-BREAK SPACE}min" in page.text
     assert first.display_name in page.text
     assert reverse("appointment_book", args=[third.pk]) in page.text
     other = desk.get(reverse("calendar_week", args=[monday + timedelta(7)]))
@@ -238,7 +238,7 @@ def test_a_time_that_passed_without_an_answer_is_asked_about(desk, patient, book
 def test_a_month_counts_by_day(desk, patient, book, tomorrow):
     book(patient, tomorrow)
     page = desk.get(reverse("calendar_month", args=[tomorrow]))
-    assert "1 appointment, 30 min" in page.text
+    assert "1 appointment, 30\N{NO-BREAK SPACE}min" in page.text
 
 
 @pytest.mark.parametrize("path", ["/calendar/week/2026-02-31/", "/calendar/month/2026-13-01/", "/calendar/week/x/"])
