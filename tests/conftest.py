@@ -127,6 +127,12 @@ def _own_redis(services_in_use: Services | None, worker_id: str, settings: Any) 
 
 
 @pytest.fixture(autouse=True)
+def _no_walk_through_static_files(settings: Any) -> None:
+    """Each test client makes its own middleware; the one of static files would read their folders every time."""
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True)
 def _own_language() -> None:
     """A page in another language leaves it switched on in this thread."""
     translation.deactivate()
