@@ -20,6 +20,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from django.template import Context, Template
+from django.test.signals import template_rendered
 from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -73,10 +75,20 @@ def _admin(services: Services, database: str | None = None) -> "psycopg.Connecti
     return psycopg.connect(services.admin_url_of(database) if database else services.admin_url, autocommit=True)
 
 
+NEEDS_DATABASE = frozenset({"db", "transactional_db", "committed_database"})
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: "slow" not in item.keywords)
+    """The long ones first, so that no worker is left alone with one at the end; then those that need the database.
+
+    The first half goes to one worker, which migrates the template, while the other has tests that need no database.
+    """
+    items.sort(key=lambda item: ("slow" not in item.keywords, NEEDS_DATABASE.isdisjoint(_fixtures(item))))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 def pytest_collection_finish() -> None:
@@ -124,6 +136,20 @@ def _own_redis(services_in_use: Services | None, worker_id: str, settings: Any) 
     if services_in_use is not None:
         number = 1 + int(worker_id[2:]) if worker_id.startswith("gw") else 1
         settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": services_in_use.redis_url(number)}}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pages_told_of_once(django_test_environment: None) -> Iterator[None]:
+    """Django's tests keep a copy of the context of every template that is included; ours need the page's own."""
+
+    def render(template: Template, context: Context) -> str:
+        if context.template is template:
+            template_rendered.send(sender=template, template=template, context=context)
+        return template.nodelist.render(context)
+
+    instrumented, Template._render = Template._render, render
+    yield
+    Template._render = instrumented
 
 
 @pytest.fixture(autouse=True)
