@@ -26,6 +26,7 @@ def test_only_superusers_come_in_and_strangers_are_led_to_the_sign_in(client, cl
         assert sign_in(person).get("/admin/", follow=True).status_code == 403
 
 
+@pytest.mark.slow
 def test_every_table_can_be_listed_and_searched(browser, patient):
     for model in MODELS:
         answer = browser.get(listed(model), {"q": "berg"} if admin.site._registry[model].search_fields else {})

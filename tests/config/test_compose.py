@@ -105,6 +105,7 @@ def test_the_example_names_every_variable_and_has_no_secret() -> None:
     assert {name for name, value in named if not value} >= set(FILLED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", sorted(OURS))
 def test_the_settings_start_with_what_compose_gives(service: str) -> None:
     asked = (

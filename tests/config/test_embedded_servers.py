@@ -18,6 +18,8 @@ import redis as redis_client
 
 from config.embedded import erase, locations, postgres, processes, redis
 
+pytestmark = pytest.mark.slow  # starts whole servers
+
 AWKWARD = "Städtische Klinik, Hüfte & Knie 'Süd' " + "x" * 120
 FAST = postgres.FORGETFUL
 

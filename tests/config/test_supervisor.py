@@ -13,6 +13,8 @@ import pytest
 from config.embedded import locations, processes
 from config.embedded.ports import hold_port, port_of
 
+pytestmark = pytest.mark.slow  # starts and kills whole trees of processes
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -16,6 +16,8 @@ from monitoring.models import AuditSeal
 from patients.changes import Actor
 from tests.schedules.conftest import wait_for
 
+pytestmark = pytest.mark.slow  # waits for other transactions of the server
+
 LONG_AGO = timedelta(hours=1)
 
 

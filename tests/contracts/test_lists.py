@@ -216,6 +216,7 @@ def plan_of(statement):
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
+@pytest.mark.slow
 def test_no_list_reads_a_big_table_from_end_to_end(clinic, many, desk, caller):
     """With scans made dear, one that is left is one for which there is no index. Prepared statements give their values
     apart, so they cannot be asked here."""

@@ -156,6 +156,7 @@ def test_a_route_without_a_row_answers_nobody(clinic, make_user, monkeypatch):
 SLOW = (Role.COORDINATOR, Role.CLINICIAN, Role.ADMIN, "superuser")  # to whom nearly every page is drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "role", [Role.AUDITOR, Role.RESEARCH, None, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)]
 )
@@ -229,6 +230,7 @@ def test_rights_in_one_clinic_are_none_in_another(world, make_user):
 # Every call for every set of scopes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scopes", [("read",), ("read", "record"), ("read", "work"), ("read", "decide"), ()])
 def test_every_call_answers_a_token_as_its_row_says(world, scopes):
     own, other = world

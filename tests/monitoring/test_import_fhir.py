@@ -327,6 +327,7 @@ def test_every_snomed_and_loinc_code_has_its_check_digit() -> None:
 # ---- Real exports
 
 
+@pytest.mark.slow
 @real_data
 def test_every_resource_of_a_real_bulk_export_is_accounted_for(clinic: Any, actor: Any) -> None:
     report = load(DATA / "fhir-bulk", clinic, by=actor, choices=Choices(commit=True), now=timezone.now())
@@ -340,6 +341,7 @@ def test_every_resource_of_a_real_bulk_export_is_accounted_for(clinic: Any, acto
     assert "new" not in again.to_json()["Patient"]
 
 
+@pytest.mark.slow
 @real_data
 def test_a_real_bundle_with_invalid_entries_is_loaded_all_the_same(clinic: Any, actor: Any) -> None:
     report = load(DATA / "fhir-bundles", clinic, by=actor, choices=Choices(commit=True), now=timezone.now())

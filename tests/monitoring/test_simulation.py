@@ -154,6 +154,7 @@ def test_visits_follow_the_guideline():
     assert any(days > 30 for days in late)
 
 
+@pytest.mark.slow
 def test_lives_meet_what_the_guideline_is_for():
     """Pain, collapse, surgery, arthroplasty, CT and endings all happen in a few hundred lives."""
     told = [told.fact for life in lives(300) for told in life.told]
@@ -169,6 +170,7 @@ def test_lives_meet_what_the_guideline_is_for():
     assert {Condition.SICKLE_CELL, Condition.GLUCOCORTICOID, Condition.ALCOHOL} <= causes
 
 
+@pytest.mark.slow
 def test_the_optimistic_model_hurts_fewer_hips():
     def painful(small: SmallLesions) -> int:
         found = lives(150, replace(SETTING, small=small))

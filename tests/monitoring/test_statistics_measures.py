@@ -424,6 +424,7 @@ def read_by_the_guideline(patient, record, hip_record):
     return began, size_band(known[-1], PROTOCOL), pain, collapse.on if collapse else None
 
 
+@pytest.mark.slow
 def test_courses_agree_with_the_guideline_on_a_simulated_registry(clinic, scope):
     clinic.synthetic = True
     clinic.save()
@@ -444,6 +445,7 @@ def test_courses_agree_with_the_guideline_on_a_simulated_registry(clinic, scope)
     assert replaced_or_left, "some were operated on, died or left"
 
 
+@pytest.mark.slow
 def test_windows_agree_with_a_plain_count_on_a_simulated_registry(clinic, scope):
     clinic.synthetic = True
     clinic.save()

@@ -67,6 +67,7 @@ def standing():
     )
 
 
+@pytest.mark.slow
 def test_sweeping_day_by_day_agrees_with_evaluating_afresh(clinic):
     lived(clinic, 30)
     last = NOON
@@ -200,6 +201,7 @@ def test_who_is_due_by_indexes_is_who_is_due_by_looking_at_everybody(clinic):
         assert pipeline.count_due([clinic], now) == Patient.objects.filter(due).count() > 0
 
 
+@pytest.mark.slow
 def test_ten_times_the_patients_take_no_more_queries_a_share(clinic):
     asked = []
     for patients in (3, 30):

@@ -45,7 +45,7 @@ TO_EVERYBODY = {"rcpt": LATER, "data": LATER}
 
 @pytest.mark.parametrize("where", [*AT_ONCE, *TO_EVERYBODY])
 @pytest.mark.parametrize("together", [1, 10])
-@pytest.mark.parametrize("pipelining", [False, True])
+@pytest.mark.parametrize("pipelining", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_server_that_puts_everybody_off_for_hours_costs_no_attempt(due, drain, sink, where, together, pipelining):
     rows = due(*THREE)
     sink.pipelining = pipelining

@@ -44,7 +44,7 @@ def sink_log(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     process.wait()
 
 
-@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.fixture(params=[1, 10])
 def together(request: pytest.FixtureRequest) -> int:
     """Mails to a claim."""
     return int(request.param)
@@ -103,6 +103,7 @@ def states() -> Counter[str]:
         return Counter(Reminder.objects.filter(step="due").values_list("state", flat=True))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(
     planned_by_hand: None,
     ask: Callable[[], None],

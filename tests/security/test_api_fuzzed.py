@@ -132,6 +132,7 @@ def test_many_calls_of_each_operation_are_answered_as_the_document_says(schema, 
     assert sum(codes.values()) >= 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("credentials", ["none", "wrong", "another clinic", "read only"])
 def test_no_operation_answers_who_may_not_ask(schema, known, issue_token, clinic, other_clinic, credentials):
     """Every operation that names a scope, with a call that is otherwise right."""

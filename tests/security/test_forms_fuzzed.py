@@ -131,6 +131,7 @@ def pages(world):  # noqa: F811
     return addresses.pages(samples, signed_in=True)
 
 
+@pytest.mark.slow
 def test_the_forms_most_used_take_anything(pages, desk):
     quick = [path for path in pages if path.rstrip("/").split("/")[-1] in QUICK or "/appointments/" in path]
     forms = forms_of(desk, quick)

@@ -131,6 +131,7 @@ def settings_with(more):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_production_starts_with_settings_that_are_safe_and_with_no_others():
     code, said = settings_with({})
     assert code == 0 and "__Host-session False" in said, said
