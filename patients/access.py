@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from .changes import Actor
 from .models import Clinic, EmergencyAccess, Hip, Membership, Patient, Restriction, Role, User
+from .prepared import Ask
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -135,11 +136,18 @@ def viewer_for(user: "User | AnonymousUser", request_id: str = "") -> Viewer:
     )
 
 
+_BIND = "SELECT set_config('app.clinic_ids', %s::text, true)"
+
+
 def bind_clinics(clinic_ids: Iterable[int]) -> None:
     """Let this transaction see these clinics' rows and no others."""
-    listed = "{" + ",".join(str(int(clinic)) for clinic in clinic_ids) + "}"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.clinic_ids', %s, true)", [listed])
+        cursor.execute(*asking_to_bind(clinic_ids))
+
+
+def asking_to_bind(clinic_ids: Iterable[int]) -> Ask:
+    """The same as a statement that goes before others."""
+    return _BIND, ["{" + ",".join(str(int(clinic)) for clinic in clinic_ids) + "}"]
 
 
 @contextmanager

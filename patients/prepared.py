@@ -51,6 +51,20 @@ def rows_of_each(asks: Sequence[Ask]) -> list[Rows]:
         return [_fetched(cursor) for cursor in cursors]
 
 
+def committed(asks: Sequence[Ask]) -> list[Rows]:
+    """Run these statements as one transaction that begins and is committed with them: one journey in all.
+
+    PostgreSQL takes what it gets before a Sync for one transaction. Where one is open already, they are part of it.
+    """
+    if connection.in_atomic_block:
+        return rows_of_each(asks)
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        with connection.connection.pipeline():
+            cursors = [_sent(ask) for ask in asks]
+        return [_fetched(cursor) for cursor in cursors]
+
+
 def together(*steps: Steps) -> None:
     """Run these side by side: what they ask for at the same time makes one journey to PostgreSQL.
 

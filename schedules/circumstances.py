@@ -3,18 +3,21 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from django.db.models import Q
 
 from patients.duplicates import entered_in_error
-from patients.models import Clinic, Consent, ContactWish, Patient, Purpose, SymptomReport
-from patients.models.patient import Channel
+from patients.models import Clinic, Consent, Patient, Purpose, SymptomReport
+from patients.prepared import Rows, rows_of_each
+from patients.vocabulary import EndReason
 
 from .eligibility import Eligibility
 from .ladder import Rung, steps_of
 from .message_plans import Wishes, wishes_of
-from .models import Appointment, Plan, Reminder, Substitute
+from .models import Appointment, Reminder
 
+T = TypeVar("T")
 SnoozeLookup = Callable[[Collection[int]], Mapping[int, date]]
 # An appointment of another kind does not stand for the follow-up; whether it was kept is often entered days later.
 INSTEAD_OF_FOLLOW_UP = (
@@ -55,17 +58,71 @@ class Contact:
     appointment_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One hip's current plan."""
+
+    hip_id: int
+    cycle_on: date
+    opens_on: date
+    due_on: date
+    overdue_on: date
+
+
+# What the cases of these patients rest on: each statement is answered by rows that begin with the patient.
+_PLANS = """
+SELECT patient_id, hip_id, cycle_on, opens_on, due_on, overdue_on FROM schedules_plan
+ WHERE patient_id = ANY(%(patients)s::bigint[]) AND state = 'current' ORDER BY due_on, id
+"""
+_CONSENT = """
+SELECT patient_id, allowed FROM patients_contactwish
+ WHERE patient_id = ANY(%(patients)s::bigint[]) AND channel = 'email'
+"""
+# Every mail that went, is going or may have gone to these patients, and every letter or call in a mail's place. What
+# went out from a record that is part of theirs now went to the same person.
+_WRITTEN = """
+WITH people (id, patient_id) AS MATERIALIZED (
+    SELECT id, id FROM unnest(%(patients)s::bigint[]) AS asked (id)
+    UNION ALL
+    SELECT id, merged_into_id FROM patients_patient WHERE merged_into_id = ANY(%(patients)s::bigint[])
+)
+SELECT people.patient_id, mail.id, mail.decided_at, mail.cycle_on, mail.appointment_id
+  FROM people JOIN schedules_reminder mail ON mail.patient_id = people.id
+ WHERE mail.state = ANY(%(written)s::text[])
+UNION ALL
+SELECT people.patient_id, mail.id, told.decided_at, mail.cycle_on, mail.appointment_id
+  FROM people JOIN schedules_substitute told ON told.patient_id = people.id
+  JOIN schedules_reminder mail ON mail.id = told.reminder_id
+ WHERE told.state = 'done'
+"""
+_APPOINTED = """
+SELECT patient_id FROM schedules_appointment
+ WHERE patient_id = ANY(%(patients)s::bigint[]) AND (state = ANY(%(standing)s::text[]) OR id = ANY(%(told)s::bigint[]))
+"""
+_MISTAKEN = """
+SELECT patient_id FROM patients_ending
+ WHERE patient_id = ANY(%(patients)s::bigint[]) AND reason = %(mistake)s AND withdrawn_at IS NULL
+"""
+
+
 def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligibility]:
     """The case of each reminder by its id, in a fixed number of queries. Patient and clinic must be loaded."""
     ids = sorted({reminder.patient_id for reminder in reminders})
-    plans = _current_plans(ids)
-    consent = dict(
-        ContactWish.objects.filter(patient__in=ids, channel=Channel.EMAIL).values_list("patient_id", "allowed")
+    asked = {
+        "patients": ids,
+        "written": [state.value for state in WRITTEN],
+        "standing": [state.value for state in Appointment.STANDING],
+        "told": [reminder.appointment_id for reminder in reminders if reminder.appointment_id],
+        "mistake": EndReason.ENTERED_IN_ERROR.value,
+    }
+    followed, said, went, appointed, mistaken = rows_of_each(
+        [(statement, asked) for statement in (_PLANS, _CONSENT, _WRITTEN, _APPOINTED, _MISTAKEN)]
     )
-    written = _written(ids)
-    appointments = _appointments(ids, reminders)
+    plans, written = _by_patient(followed, Followed), _by_patient(went, Contact)
+    consent = {patient: allowed for patient, allowed in said}
+    appointments = _appointments({patient for (patient,) in appointed}, reminders)
     snoozed = _snoozed(ids)
-    no_person = _nobodys(ids)
+    no_person = _nobodys(reminders, {patient for (patient,) in mistaken})
     wishes = wishes_of({reminder.clinic_id for reminder in reminders})
     checks = [reminder for reminder in reminders if reminder.step == Reminder.Step.SYMPTOM_CHECK]
     asked_about = {reminder.patient_id for reminder in checks}
@@ -93,7 +150,7 @@ def _case(
     reminder: Reminder,
     now: datetime,
     *,
-    plans: list[Plan],
+    plans: list[Followed],
     consent: bool | None,
     written: list[Contact],
     appointments: list[Appointment],
@@ -135,11 +192,23 @@ def _case(
     return _about_appointment(case, reminder, appointments) if reminder.appointment_id else case
 
 
-def _nobodys(patient_ids: Collection[int]) -> set[int]:
-    """Those of which another record speaks for the person, or both hips of which stand as entered in error."""
-    found = Patient.objects.filter(pk__in=patient_ids).order_by()
-    merged = found.filter(merged_into__isnull=False).values_list("id", flat=True)
-    return set(merged.union(found.filter(*entered_in_error()).values_list("id", flat=True)))
+def _by_patient(rows: Rows, kind: Callable[..., T]) -> dict[int, list[T]]:
+    found: dict[int, list[T]] = {}
+    for patient, *rest in rows:
+        found.setdefault(patient, []).append(kind(*rest))
+    return found
+
+
+def _nobodys(reminders: Iterable[Reminder], mistaken: Collection[int]) -> set[int]:
+    """Those of which another record speaks for the person, or both hips of which stand as entered in error.
+
+    `mistaken`: of whom any hip may.
+    """
+    merged = {reminder.patient_id for reminder in reminders if reminder.patient.merged_into_id}
+    if not mistaken:
+        return merged
+    found = Patient.objects.filter(pk__in=mistaken).filter(*entered_in_error()).order_by()
+    return merged | set(found.values_list("id", flat=True))
 
 
 def _no_checks(patient_ids: Collection[int]) -> set[int]:
@@ -172,7 +241,7 @@ def useful_until(step: str, day: date) -> date:
     return day - timedelta(days=2) if step == Reminder.Step.APPOINTMENT_SOON else day
 
 
-def _booked_until(window: Plan, appointments: Iterable[Appointment], clinic: Clinic) -> date | None:
+def _booked_until(window: Followed, appointments: Iterable[Appointment], clinic: Clinic) -> date | None:
     """The last day for which an appointment within the reach of the ladder holds it back."""
     days = [
         one.starts_at.astimezone(clinic.zone).date()
@@ -188,6 +257,8 @@ def _booked_until(window: Plan, appointments: Iterable[Appointment], clinic: Cli
 def _appointments(patient_ids: Collection[int], reminders: Collection[Reminder]) -> dict[int, list[Appointment]]:
     """What stands for these patients, and what the reminders tell of."""
     found: dict[int, list[Appointment]] = {}
+    if not patient_ids:
+        return found
     told = [reminder.appointment_id for reminder in reminders if reminder.appointment_id]
     rows = Appointment.objects.filter(Q(state__in=Appointment.STANDING) | Q(pk__in=told), patient__in=patient_ids)
     for row in rows.order_by("starts_at", "id"):
@@ -195,46 +266,19 @@ def _appointments(patient_ids: Collection[int], reminders: Collection[Reminder])
     return found
 
 
-def _step_ends(reminder: Reminder, window: Plan | None, ladder: Sequence[Rung]) -> date | None:
+def _step_ends(reminder: Reminder, window: Followed | None, ladder: Sequence[Rung]) -> date | None:
     """The last day on which the step helps; None where the window, or the clinic, does not call for it."""
     steps = steps_of(window, ladder) if window else ()
     return next((until for rung, _send_on, until in steps if rung.step == reminder.step), None)
 
 
-def _window_of(reminder: Reminder, plans: list[Plan]) -> Plan | None:
+def _window_of(reminder: Reminder, plans: list[Followed]) -> Followed | None:
     """The current plan that the reminder serves: one of the patient's that are due first."""
     first = min((plan.due_on for plan in plans), default=None)
     for plan in plans:
         if plan.due_on == first and (plan.cycle_on, plan.due_on) == (reminder.cycle_on, reminder.due_on):
             return plan
     return None
-
-
-def _current_plans(patient_ids: Iterable[int]) -> dict[int, list[Plan]]:
-    found: dict[int, list[Plan]] = {}
-    rows = Plan.objects.filter(patient__in=list(patient_ids), state=Plan.State.CURRENT).order_by("due_on", "id")
-    for plan in rows.only("patient_id", "hip_id", "cycle_on", "opens_on", "due_on", "overdue_on"):
-        found.setdefault(plan.patient_id, []).append(plan)
-    return found
-
-
-def _written(patient_ids: Collection[int]) -> dict[int, list[Contact]]:
-    """Every mail that went, is going or may have gone to these patients, and every letter or call in a mail's place.
-
-    What went out from a record that is part of theirs now went to the same person.
-    """
-    found: dict[int, list[Contact]] = {}
-    merged = dict(Patient.objects.filter(merged_into__in=patient_ids).values_list("id", "merged_into_id"))
-    ids = [*patient_ids, *merged]
-    mails = Reminder.objects.filter(patient__in=ids, state__in=WRITTEN).order_by("patient_id", "id")
-    by_hand = Substitute.objects.filter(patient__in=ids, state=Substitute.State.DONE).order_by("patient_id", "id")
-    columns = ("cycle_on", "appointment_id")
-    for patient, *told in (
-        *mails.values_list("patient_id", "id", "decided_at", *columns),
-        *by_hand.values_list("patient_id", "reminder_id", "decided_at", *(f"reminder__{name}" for name in columns)),
-    ):
-        found.setdefault(merged.get(patient, patient), []).append(Contact(*told))
-    return found
 
 
 def _snoozed(patient_ids: Collection[int]) -> dict[int, date]:

@@ -14,7 +14,7 @@ from django.db.models import Case, Q, QuerySet, When
 
 from patients.changes import Actor
 from patients.models import Clinic
-from patients.prepared import rows_of
+from patients.prepared import Ask, Rows, rows_of
 from patients.recording import today_at
 
 from . import pace, rehearsal, substitutes
@@ -29,8 +29,8 @@ from .reminders import move
 
 State = Reminder.State
 AHEAD = (20, 200)  # mails decided on in one transaction, of which each claim takes its part: at least, at most
-FRESH = timedelta(seconds=2)  # no claim rests on an older decision
-RESERVED = timedelta(seconds=10)  # for which other workers leave alone what this one has decided on
+FRESH = timedelta(seconds=5)  # no claim rests on an older decision
+RESERVED = timedelta(seconds=15)  # for which other workers leave alone what this one has decided on
 
 
 @dataclass
@@ -117,6 +117,12 @@ def _lock_due(now: datetime, limit: int, probing: bool) -> list[Reminder]:
 # ---- Deciding
 
 
+_RESERVE = """
+UPDATE schedules_reminder SET claimed_by = %(owner)s, not_before = %(until)s::timestamptz
+ WHERE id = ANY(%(ids)s::bigint[])
+"""
+
+
 def decide_ahead(owner: str, *, size: int, now: datetime, by: Actor, probing: bool = False) -> tuple[Ahead, Decided]:
     """Decide on the next mails that are due, keep what is decided against them, and reserve those that may go.
 
@@ -128,9 +134,9 @@ def decide_ahead(owner: str, *, size: int, now: datetime, by: Actor, probing: bo
     verdicts = [(row, decide(cases[row.pk])) for row in due]
     may_go = _one_a_patient([row for row, verdict in verdicts if verdict.action == Action.SEND])
     may_go, too_many = pace.within(may_go, now)
-    Reminder.objects.filter(pk__in=[row.pk for row in too_many]).update(not_before=pace.next_minute(now))
-    reserved = [row.pk for row in may_go]
-    Reminder.objects.filter(pk__in=reserved).update(claimed_by=owner, not_before=now + RESERVED)
+    if too_many:
+        Reminder.objects.filter(pk__in=[row.pk for row in too_many]).update(not_before=pace.next_minute(now))
+    rows_of(_RESERVE, {"ids": [row.pk for row in may_go], "owner": owner, "until": now + RESERVED})
     decided = Decided(looked_at=len(due))
     _store_verdicts([pair for pair in verdicts if pair[1].action != Action.SEND], now, by, decided)
     return Ahead(may_go, now), decided
@@ -194,47 +200,59 @@ WITH free AS MATERIALIZED (
            sent_to = COALESCE(NULLIF(%(rehearsal)s::text, ''), free.email), language = free.language,
            message_id = free.message_id
       FROM free WHERE r.id = free.id
- RETURNING r.id, r.clinic_id, r.attempts, r.sent_to, free.email, free.language
+ RETURNING r.id, r.clinic_id, r.attempts, r.sent_to, free.email, free.language, free.message_id
 ), told AS (
     INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
     SELECT clinic_id, id, %(now)s::timestamptz, 'sending', '', %(by)s::text FROM claimed
 )
-SELECT id, attempts, sent_to, email, language FROM claimed
+SELECT id, attempts, sent_to, email, language, message_id FROM claimed
 """
 
 
-def claim(rows: Sequence[Reminder], owner: str, *, since: datetime | None, now: datetime, by: Actor) -> list[Reminder]:
-    """Mark these reserved mails as being sent, unless something has come between `since` they were decided on.
-
-    `since`: None where the caller's transaction decided. They come as they are now: to whom, in which language, at
-    which attempt.
-    """
+def claim(rows: Sequence[Reminder], owner: str, *, now: datetime, by: Actor) -> list[Reminder]:
+    """Mark these mails, which the caller's transaction has just decided on and reserved, as being sent."""
     if not rows:
         return []
-    names = {row.pk: message_id(row) for row in rows}
-    lease_until = now + LEASE
-    asked: dict[str, Any] = {
-        "ids": list(names),
-        "message_ids": list(names.values()),
+    claimed = claimed_of(rows, rows_of(_CLAIM, _asked(rows, owner, None, now, by)), owner, now)
+    release([row for row in rows if row not in claimed], owner)
+    return claimed
+
+
+def asking_to_claim(
+    rows: Sequence[Reminder], owner: str, *, since: datetime, now: datetime, by: Actor
+) -> tuple[Ask, Ask]:
+    """Mark these reserved mails as being sent, unless something has come between `since` they were decided on.
+
+    Two statements of one transaction, of which the second sees what those left behind who held the locks of the first.
+    `claimed_of` reads its answer.
+    """
+    asked = _asked(rows, owner, since, now, by)
+    return (_LOCK, asked), (_CLAIM, asked)
+
+
+def _asked(rows: Sequence[Reminder], owner: str, since: datetime | None, now: datetime, by: Actor) -> dict[str, Any]:
+    return {
+        "ids": [row.pk for row in rows],
+        "message_ids": [message_id(row) for row in rows],
         "owner": owner,
         "written": [str(state) for state in WRITTEN],
         "since": since,
         "now": now,
-        "lease_until": lease_until,
+        "lease_until": now + LEASE,
         "rehearsal": rehearsal.recipient(),
         "by": by.name[:120],
     }
-    if since is not None:
-        rows_of(_LOCK, asked)
-    claimed = {pk: told for pk, *told in rows_of(_CLAIM, asked)}
-    for row in rows:
-        if row.pk in claimed:
-            row.state, row.claimed_by, row.lease_until = State.SENDING, owner, lease_until
-            row.message_id = names[row.pk]
-            row.attempts, row.sent_to, row.patient.email, row.patient.language = claimed[row.pk]
-            row.language = row.patient.language
-    release([row for row in rows if row.pk not in claimed], owner)
-    return [row for row in rows if row.pk in claimed]
+
+
+def claimed_of(rows: Sequence[Reminder], answer: Rows, owner: str, now: datetime) -> list[Reminder]:
+    """Those that are claimed, as they are now: to whom, in which language, at which attempt."""
+    told = {pk: rest for pk, *rest in answer}
+    claimed = [row for row in rows if row.pk in told]
+    for row in claimed:
+        row.state, row.claimed_by, row.lease_until = State.SENDING, owner, now + LEASE
+        row.attempts, row.sent_to, row.patient.email, row.patient.language, row.message_id = told[row.pk]
+        row.language = row.patient.language
+    return claimed
 
 
 def release(rows: Sequence[Reminder], owner: str) -> None:

@@ -21,6 +21,7 @@ from django.db.models import Count, Min, QuerySet
 from patients import access
 from patients.changes import Actor
 from patients.clock import Clock, shared_clock
+from patients.prepared import committed, rows_of_each
 
 from . import claiming, mail_server, rehearsal, return_path, storing, substitutes, volume
 from .answers import Ending, Outcome
@@ -129,17 +130,15 @@ def drain(
 
 def _turn(run: Run) -> list[Reminder]:
     """One transaction: what came of the last claim, what is decided of the next mails, and the next claim."""
-    now, ahead, decided = run.clock(), run.ahead, claiming.Decided(looked_at=1)
-    fresh = ahead.is_fresh(now)
-    with access.system_run(RUN, _clinics_of(run) if fresh else None):
+    now = run.clock()
+    if run.ahead.is_fresh(now):
+        return _turn_by_decided(run, now)
+    with access.system_run(RUN):
         states = _store(run, now)
-        if not fresh:
-            claiming.release(ahead.rows, run.owner)
-            size, probing = max(run.together, ahead.next_size()), _refused_everybody(run)
-            ahead, decided = claiming.decide_ahead(run.owner, size=size, now=now, by=BY, probing=probing)
-        rows = ahead.rows[: run.together]
-        since = ahead.at if fresh else None
-        claimed = claiming.claim(rows, run.owner, since=since, now=now, by=BY)
+        claiming.release(run.ahead.rows, run.owner)
+        size, probing = max(run.together, run.ahead.next_size()), _refused_everybody(run)
+        ahead, decided = claiming.decide_ahead(run.owner, size=size, now=now, by=BY, probing=probing)
+        claimed = claiming.claim(ahead.rows[: run.together], run.owner, now=now, by=BY)
     run.ahead = ahead.without(run.together)  # from here on it is committed
     run.tally.states += states + decided.states
     run.tally.later += decided.later
@@ -147,12 +146,26 @@ def _turn(run: Run) -> list[Reminder]:
     return claimed
 
 
-def _clinics_of(run: Run) -> set[int] | None:
-    """Those whose rows a turn touches that decides nothing; None for all."""
-    if run.blame != Blame():
-        return None
-    rows = [*run.ahead.rows[: run.together], *(errand.reminder for errand in run.done)]
-    return {row.clinic_id for row in rows}
+def _turn_by_decided(run: Run, now: datetime) -> list[Reminder]:
+    """The same where the next mails are decided on: most turns, each one journey to the database."""
+    rows, since = run.ahead.rows[: run.together], run.ahead.at or now
+    asks = claiming.asking_to_claim(rows, run.owner, since=since, now=now, by=BY)
+    if run.blame == Blame() and run.done and storing.are_all_sent(run.done):
+        seen = {row.clinic_id for row in (*rows, *(errand.reminder for errand in run.done))}
+        sent = storing.asking_to_store(run.done, run.owner, now=now, by=BY)
+        _bound, ((stored,),), _locked, answer = committed([access.asking_to_bind(seen), sent, *asks])
+        states = Counter({State.SENT.value: stored})
+    else:
+        with access.system_run(RUN):
+            states = _store(run, now)
+            _locked, answer = rows_of_each(asks)
+    claimed = claiming.claimed_of(rows, answer, run.owner, now)
+    run.ahead = run.ahead.without(run.together)
+    run.tally.states += states
+    if len(claimed) < len(rows):
+        with access.system_run(RUN):
+            claiming.release([row for row in rows if row not in claimed], run.owner)
+    return claimed
 
 
 def _store(run: Run, now: datetime) -> Counter[str]:

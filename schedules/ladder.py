@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Literal, Protocol
 
 from .models import Reminder
 
+DAY = timedelta(days=1)
 Anchor = Literal["midway", "opens_on", "due_on", "overdue_on"]
 
 
@@ -100,10 +102,11 @@ def chosen(choices: Mapping[str, Choice]) -> tuple[Rung, ...]:
 
 def steps_of(window: Window, ladder: Sequence[Rung] = LADDER) -> Iterator[tuple[Rung, date, date]]:
     """Each step that the window has room for, with the day on which it goes out and the last day on which it helps."""
-    rungs = sorted((rung for rung in ladder if rung.has_room(window)), key=lambda rung: rung.send_on(window))
-    for place, rung in enumerate(rungs):
+    days = [(rung.send_on(window), rung) for rung in ladder if rung.has_room(window)]
+    days.sort(key=itemgetter(0))
+    for place, (send_on, rung) in enumerate(days, start=1):
         useful_until = rung.useful_until(window)
-        if place + 1 < len(rungs):
-            useful_until = min(useful_until, rungs[place + 1].send_on(window) - timedelta(days=1))
-        if useful_until >= rung.send_on(window):
-            yield rung, rung.send_on(window), useful_until
+        if place < len(days):
+            useful_until = min(useful_until, days[place][0] - DAY)
+        if useful_until >= send_on:
+            yield rung, send_on, useful_until

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from patients.changes import Actor
 from patients.models import Patient
-from patients.prepared import rows_of
+from patients.prepared import Ask, rows_of
 from patients.recording import record_bounce, today_at
 
 from . import rehearsal, substitutes
@@ -64,7 +64,8 @@ def store(done: Iterable[Errand], owner: str, *, now: datetime, by: Actor) -> Co
             record_bounce(row.patient_id, by=by, address=row.sent_to, reason=errand.outcome.reason, on=day)
         to, not_before, attempts = _consequence(errand.reminder, errand.outcome, now)
         alike.setdefault((to, not_before, attempts, errand.outcome.reason), []).append(errand.reminder.pk)
-    states[State.SENT] += _store_sent(sent, owner, now, by)
+    if sent:
+        ((states[State.SENT],),) = rows_of(*asking_to_store(sent, owner, now=now, by=by))
     for (to, not_before, attempts, reason), ids in alike.items():
         moved = move(
             ids,
@@ -101,9 +102,8 @@ SELECT count(*) FROM sent
 """
 
 
-def _store_sent(sent: Sequence[Errand], owner: str, now: datetime, by: Actor) -> int:
-    if not sent:
-        return 0
+def asking_to_store(sent: Sequence[Errand], owner: str, *, now: datetime, by: Actor) -> Ask:
+    """That these mails were sent, as far as the claim is still `owner`'s; answered by how many it holds for."""
     told: dict[str, Any] = {
         "ids": [errand.reminder.pk for errand in sent],
         "provider_ids": [errand.outcome.provider_id for errand in sent],
@@ -111,8 +111,11 @@ def _store_sent(sent: Sequence[Errand], owner: str, now: datetime, by: Actor) ->
         "owner": owner,
         "by": by.name[:120],
     }
-    ((count,),) = rows_of(_SENT, told)
-    return int(count)
+    return _SENT, told
+
+
+def are_all_sent(done: Iterable[Errand]) -> bool:
+    return all(errand.outcome.ending == Ending.ACCEPTED for errand in done)
 
 
 def _consequence(row: Reminder, outcome: Outcome, now: datetime) -> tuple[State, datetime | None, int]:
