@@ -119,7 +119,7 @@ def cases_for(reminders: Collection[Reminder], now: datetime) -> dict[int, Eligi
         [(statement, asked) for statement in (_PLANS, _CONSENT, _WRITTEN, _APPOINTED, _MISTAKEN)]
     )
     plans, written = _by_patient(followed, Followed), _by_patient(went, Contact)
-    consent = {patient: allowed for patient, allowed in said}
+    consent: dict[int, bool] = dict(said)
     appointments = _appointments({patient for (patient,) in appointed}, reminders)
     snoozed = _snoozed(ids)
     no_person = _nobodys(reminders, {patient for (patient,) in mistaken})
