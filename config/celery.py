@@ -30,7 +30,6 @@ app.conf.update(
     task_soft_time_limit=300,
     task_time_limit=360,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": 900},
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,

@@ -13,7 +13,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from config import logs, mail_settings
+from config import logs, mail_settings, sentinel
 from config.embedded import locations
 
 env = environ.Env()
@@ -173,6 +173,12 @@ CACHES = {
     }
 }
 CELERY_BROKER_URL = env("CELERY_BROKER", default="") or REDIS_URL or locations.broker_url(DATA_DIR)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
+if sentinel.is_sentinel(REDIS_URL):
+    CACHES["default"]["LOCATION"] = [REDIS_URL]  # a list, or Django would take its commas for several servers
+    CACHES["default"]["OPTIONS"]["pool_class"] = sentinel.SentinelPool
+    CELERY_BROKER_URL = sentinel.read(REDIS_URL).broker
+    CELERY_BROKER_TRANSPORT_OPTIONS["master_name"] = sentinel.read(REDIS_URL).master
 
 AUTH_USER_MODEL = "patients.User"
 AUTHENTICATION_BACKENDS = [
