@@ -52,5 +52,5 @@ class SentinelPool(SentinelConnectionPool):
     def from_url(cls, url: str, **options: Any) -> "SentinelPool":
         watched = read(url)
         known = {name: options[name] for name in ("socket_connect_timeout", "socket_timeout") if name in options}
-        manager = Sentinel(watched.sentinels, **known)
+        manager = Sentinel(watched.sentinels, **known)  # type: ignore[no-untyped-call]
         return cls(watched.master, manager, db=watched.database, password=watched.password or None, **options)

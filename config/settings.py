@@ -7,6 +7,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONCE, NONE, SELF
@@ -165,7 +166,7 @@ for _name, _database in DATABASES.items():
         _database["OPTIONS"]["options"] = " ".join(_words).strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="")
-CACHES = {
+CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL or locations.redis_url(DATA_DIR),
@@ -173,7 +174,7 @@ CACHES = {
     }
 }
 CELERY_BROKER_URL = env("CELERY_BROKER", default="") or REDIS_URL or locations.broker_url(DATA_DIR)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"visibility_timeout": 900}
 if sentinel.is_sentinel(REDIS_URL):
     CACHES["default"]["LOCATION"] = [REDIS_URL]  # a list, or Django would take its commas for several servers
     CACHES["default"]["OPTIONS"]["pool_class"] = sentinel.SentinelPool
