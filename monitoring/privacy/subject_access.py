@@ -157,7 +157,7 @@ def _person(patient: Patient) -> Section:
         (_("Record number"), patient.record_number),
         (_("National number"), patient.national_id),
         (_("E-mail"), patient.email),
-        (_("Telephone"), str(patient.telephone)),
+        (_("Telephone"), patient.telephone.as_international if patient.telephone else ""),
         (_("Address"), ", ".join(patient.address.splitlines())),
         (_("Language"), str(patient.get_language_display())),
         (_("Next of kin"), patient.next_of_kin),
