@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from monitoring import heartbeats, review
+from monitoring import heartbeats, review, routes
 from monitoring.emergency import may_open
 from monitoring.web.administration import may_administer, may_audit
 from monitoring.web.emergency import open_words
@@ -50,7 +50,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "clinics": clinics,
         "demonstration": any(clinic.synthetic for clinic in clinics),
         "heartbeat": _heartbeat(),
-        "nav": [_entry(name, label, section, counts) for name, label in NAVIGATION],
+        "nav": [_entry(name, label, section, counts) for name, label in NAVIGATION if routes.opens(viewer, name)],
         "search_url": reverse("patients"),
         "request_id": getattr(request, "request_id", ""),
     }

@@ -37,7 +37,7 @@ def remember(response: HttpResponse, user: User) -> None:
 
 
 def _name(user: User) -> str:
-    return f"device_{user.pk}"
+    return f"{'__Host-' if settings.PRODUCTION else ''}device_{user.pk}"
 
 
 def _mark(user: User) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import pghistory
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.template.loader import render_to_string
 from django.template.response import SimpleTemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from config import logs
@@ -47,6 +48,8 @@ class Headers:
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if not request.path.startswith("/static/"):
             response.setdefault("Cache-Control", "no-store")
+        if request.method == "POST" and request.path == reverse("account_logout"):
+            response["Clear-Site-Data"] = '"cache", "storage"'  # not cookies: which browser this is stays known
         return response
 
 
@@ -75,6 +78,28 @@ class Sizes:
         said = request.META.get("CONTENT_LENGTH") or "0"
         if said.isdecimal() and int(said) > settings.LARGEST_REQUEST:
             return HttpResponse(render_to_string("413.html"), status=413)
+        return self.get_response(request)
+
+
+class OnlyByTls:
+    """Refuses calls of the API in clear, where pages are led to https: a redirect would hide that the token was seen.
+
+    It stands before the redirect.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure() and request.path.startswith("/api/v1/"):
+            body = {
+                "type": "about:blank",
+                "title": "Only by https",
+                "status": 403,
+                "detail": "This call came in clear. Call https://, and revoke the token: it was readable.",
+                "request_id": getattr(request, "request_id", ""),
+            }
+            return JsonResponse(body, status=403, content_type="application/problem+json")
         return self.get_response(request)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.usersessions.models import UserSession
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -43,7 +44,8 @@ def page(request: HttpRequest) -> HttpResponse:
         with translation.override(user.language):
             messages.success(request, _("Kept."))
         answer = redirect("profile")
-        answer.set_cookie("django_language", user.language, samesite="Lax", httponly=True, secure=request.is_secure())
+        name = settings.LANGUAGE_COOKIE_NAME
+        answer.set_cookie(name, user.language, samesite="Lax", httponly=True, secure=settings.LANGUAGE_COOKIE_SECURE)
         return answer
     context = {
         "form": form,

@@ -17,7 +17,6 @@ from monitoring.web.entry import signed_in
 from patients import access
 from patients.models import Membership, Role, User
 
-FREE = frozenset({Role.COORDINATOR})  # who holds no other role may do without; and does well to have one
 _OPEN = frozenset(  # what somebody may open who has yet to set it up
     {
         "second_step",
@@ -37,11 +36,16 @@ def factors_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Authenticator
     return found.exclude(type=Authenticator.Type.RECOVERY_CODES)
 
 
+def free_roles() -> frozenset[Role]:
+    """Who holds no other role may do without; and does well to have one."""
+    return frozenset(map(Role, settings.MFA_FREE_ROLES))
+
+
 def is_required(user: User) -> bool:
     """Whether the settings and a role ask for it: clinicians, administrators, superusers, and every role to come."""
     if not settings.MFA_REQUIRED:
         return False
-    held = Membership.objects.filter(user_id=user.pk).exclude(role__in=FREE)
+    held = Membership.objects.filter(user_id=user.pk).exclude(role__in=free_roles())
     return user.is_superuser or held.exists()
 
 
@@ -51,7 +55,8 @@ def is_missing(request: HttpRequest) -> bool:
     if not settings.MFA_REQUIRED or not isinstance(user, User):
         return False
     viewer = access.viewer_of(request)
-    if not user.is_superuser and all(role in FREE for _clinic, role in viewer.roles):
+    free = free_roles()
+    if not user.is_superuser and all(role in free for _clinic, role in viewer.roles):
         return False
     if timezone.now() < user.date_joined + timedelta(days=settings.MFA_GRACE_DAYS):
         return False

@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.metrics.Measured",
+    "config.middleware.OnlyByTls",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.Compressed",
@@ -214,6 +215,7 @@ ACCOUNT_RATE_LIMITS = {
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=0)
 # A second step of clinicians and administrators; `make run` does not ask for one unless it is told to.
 MFA_REQUIRED = env.bool("MFA_REQUIRED", default=PRODUCTION)
+MFA_FREE_ROLES = env.list("MFA_FREE_ROLES", default=["coordinator"])  # empty: nobody does without
 MFA_GRACE_DAYS = env.int("MFA_GRACE_DAYS", default=0)  # of a new account
 MFA_ADAPTER = "config.accounts.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -262,6 +264,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 if PRODUCTION:  # no other host of the domain can set these
     SESSION_COOKIE_NAME = "__Host-session"
     CSRF_COOKIE_NAME = "__Host-csrf"
+    LANGUAGE_COOKIE_NAME = "__Host-language"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

@@ -115,6 +115,11 @@ def row_of(name: str) -> Row | None:
     return PAGES.get(name)
 
 
+def opens(viewer: Viewer, name: str) -> bool:
+    """Whether the page would open to somebody who is signed in; what does not is offered nowhere."""
+    return may(viewer, PAGES[name].see, signed_in=True)
+
+
 def may(viewer: Viewer, needed: tuple[Needed, ...], *, signed_in: bool, builds_pages: bool = False) -> bool:
     """Whether any one of what is needed is the viewer's."""
     return any(_has(viewer, one, signed_in, builds_pages) for one in needed)

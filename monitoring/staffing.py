@@ -8,6 +8,7 @@ from django.db import transaction
 from patients import access
 from patients.changes import Actor, Change, announce
 from patients.models import Clinic, Membership, Role, User
+from patients.plausibility import hidden_signs_problems
 from schedules.mail import telling_words
 
 from . import audit
@@ -17,6 +18,9 @@ from . import audit
 def add_clinic(*, by: Actor, name: str, mail_name: str, telephone: str, **details: str) -> Clinic:
     """A new clinic. Raises ValidationError by field, also for a mail name that tells what the patients have."""
     clinic = Clinic(name=name.strip(), mail_name=mail_name.strip(), telephone=telephone.strip(), **details)
+    texts = {"name": clinic.name, "mail_name": clinic.mail_name, "telephone": clinic.telephone, **details}
+    if hidden := hidden_signs_problems({field: text for field, text in texts.items() if field != "address"}):
+        raise ValidationError(hidden)
     clinic.full_clean()
     if telling := telling_words(clinic.mail_name):
         raise ValidationError({"mail_name": [f"Mail must not say {', '.join(telling)}."]})

@@ -1,5 +1,8 @@
 """Plausibility: what cannot be true of a patient or a fact, told in words before the database would refuse it."""
 
+import re
+import unicodedata
+from collections.abc import Mapping
 from datetime import date
 
 from django.utils.translation import gettext as _
@@ -24,8 +27,26 @@ Problems = dict[str, list[str]]
 EARLIEST = date(1900, 1, 1)
 
 
+_ONE_LINE = ("family_name", "given_name", "record_number", "national_id", "email")
+_TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # what follows is shown backwards: one name looks like another
+
+
+def has_hidden_signs(text: str) -> bool:
+    """Whether a text of one line has line breaks, controls, or signs that turn what follows round."""
+    return bool(_TURNING.search(text)) or any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in text)
+
+
+def hidden_signs_problems(texts: Mapping[str, str]) -> Problems:
+    """By field, for texts that stand in headers of mails, in letters and in lists."""
+    return {
+        name: [_("Write this in one line, without signs that cannot be seen.")]
+        for name, text in texts.items()
+        if has_hidden_signs(text)
+    }
+
+
 def patient_problems(patient: Patient, today: date) -> Problems:
-    problems: Problems = {}
+    problems = hidden_signs_problems({name: getattr(patient, name) or "" for name in _ONE_LINE})
     if patient.born_on and patient.born_on > today:
         problems["born_on"] = [_("The date of birth lies in the future.")]
     elif patient.born_on and patient.born_on < EARLIEST:

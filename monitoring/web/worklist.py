@@ -20,7 +20,7 @@ from patients.models import Hip, Patient, User
 from patients.recording import today_at
 from schedules.models import Appointment
 
-from .. import bookings, census, ending_checks, outreach, worklist
+from .. import bookings, census, ending_checks, outreach, routes, worklist
 from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
 from . import exports
@@ -47,6 +47,8 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     if tab not in worklist.TABS:
         raise Http404(tab)
     viewer = access.viewer_of(request)
+    if not viewer.clinic_ids:
+        return redirect(_home_of(viewer))
     staff = staff_for(viewer)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
@@ -75,13 +77,18 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     return render(request, "monitoring/worklist/page.html", context)
 
 
+def _home_of(viewer: Viewer) -> str:
+    """Where somebody begins who sees no patient."""
+    return next((name for name in ("research", "administration") if routes.opens(viewer, name)), "profile")
+
+
 def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[str, int]) -> dict[str, Any]:
     """What stands around the rows."""
     export = {
         kind: reverse("worklist_export", args=[tab, kind], query=narrowing.kept or None) for kind in exports.KINDS
     }
     actions = [
-        {"text": _("Import"), "url": reverse("imports")},
+        *([{"text": _("Import"), "url": reverse("imports")}] if routes.opens(viewer, "imports") else []),
         {"text": _("Export CSV"), "url": export["csv"]},
         {"text": _("Export Excel"), "url": export["xlsx"]},
     ]
@@ -124,9 +131,10 @@ def _emptiness(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[str,
         )
     if not counts["all"]:
         first = [
-            {"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary"},
-            {"text": _("Import a file"), "url": reverse("imports")},
+            {"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary", "to": "patient_enrol"},
+            {"text": _("Import a file"), "url": reverse("imports"), "to": "imports"},
         ]
+        first = [action for action in first if routes.opens(viewer, action["to"])]
         return _empty("none_yet", _("No patients yet"), _("A registry begins with one."), *first)
     following = next((code for code in worklist.TABS if counts[code]), "all")
     go_on = {"text": f"{worklist.TABS[following]} ({counts[following]})", "url": narrowing.url(following)}
@@ -166,6 +174,7 @@ def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing) -> dict[str, An
     return {
         "tab": tab,
         "me": viewer.actor.user_id,
+        "may_work": viewer.may_anywhere(Permission.WORK),
         "row_query": narrowing.query(tab=tab),
         "several_clinics": len(viewer.clinic_ids) > 1,
         "label": {

@@ -5,7 +5,7 @@ A reader takes what JSON gave and returns the value as the guideline uses it, or
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 Reader = Callable[[Any], Any]
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_ID: Final = 64
+DEEPEST: Final = 40  # levels of JSON: ten times what any record has
 
 
 class Wrong(ValueError):
@@ -32,11 +33,27 @@ class NotJson(ValueError):
 def parse_json(text: str) -> Any:
     """JSON with decimals kept as written. Raises NotJson, also for NaN, Infinity and a key that comes twice."""
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_once)
+        found = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_once)
     except RecursionError:
         raise NotJson("is nested too deeply") from None
     except (ValueError, ArithmeticError) as error:
         raise NotJson(f"is not JSON: {error}") from None
+    _refuse_depth(found)
+    return found
+
+
+def _refuse_depth(found: Any) -> None:
+    """Whoever reads it afterwards walks down by calling itself, and must come to the ground."""
+    layer = [found]
+    for _level in range(DEEPEST):
+        layer = [inner for one in layer if isinstance(one, dict | list) for inner in _inside(one)]
+        if not layer:
+            return
+    raise NotJson("is nested too deeply")
+
+
+def _inside(one: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return one.values() if isinstance(one, dict) else one
 
 
 def _refuse_constant(name: str) -> NoReturn:

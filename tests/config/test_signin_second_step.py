@@ -48,6 +48,12 @@ def test_a_coordinator_may_do_without(clinic, make_user):
     assert browser.get("/").status_code == 200
 
 
+def test_a_clinic_may_ask_it_of_everybody(clinic, make_user, settings):
+    settings.MFA_FREE_ROLES = []
+    browser, _answer = enter(make_user(clinic, "coordinator"))
+    assert browser.get("/").url == "/account/second-step/"
+
+
 def test_nobody_is_led_anywhere_where_the_settings_do_not_ask(clinic, make_user, settings):
     settings.MFA_REQUIRED = False
     browser, _answer = enter(make_user(clinic, "clinician"))

@@ -4,6 +4,7 @@ The routes come from the URL configuration and what they ask for from the one ta
 so does a page that answers differently from its row.
 """
 
+import re
 import uuid
 from datetime import date
 
@@ -195,6 +196,19 @@ def _as_it_should(name, may, is_own, status, place, viewer):
     if not is_own and not viewer.superuser:
         return status in {404, 405}
     return name in FINER or name in NOWHERE_TO_BE_FOUND or not (is_refused(status, place) or status == 404)
+
+
+@pytest.mark.parametrize("role", [*Role, "superuser"])
+def test_what_the_menus_of_a_page_offer_opens(world, make_user, role):
+    own, _other = world
+    user = make_user(own.clinic, *([role] if role in list(Role) else []), is_superuser=role == "superuser")
+    browser = browser_of(user)
+    home = browser.get(reverse("worklist"), follow=True)
+    offered = {path.partition("?")[0] for path in re.findall(r'href="(/[^"#]*)"', home.content.decode())}
+    offered = {path for path in offered if not path.startswith("/static/")}
+    assert home.status_code == 200
+    shut = [path for path in sorted(offered) if is_refused(*asked(browser, "GET", path))]
+    assert shut == [] and len(offered) > 2
 
 
 def test_strangers_are_led_to_the_sign_in_by_every_page(world):

@@ -1,5 +1,7 @@
 """Signing in with a browser: a passkey is set up and signs in alone; a form that comes too late is sent after all."""
 
+import re
+
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -78,6 +80,33 @@ def test_a_clinician_sets_up_a_passkey_and_signs_in_with_it_alone(strict_site, p
     page.goto(f"{strict_site}/account/login/")
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_role("heading", name="Worklist")).to_be_visible()
+
+
+def test_a_security_key_is_the_second_step_after_the_password_and_opens_nothing_alone(strict_site, people, browser):
+    page = browser.new_page()
+    device = browser.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    simple = {**AUTHENTICATOR, "transport": "usb", "hasResidentKey": False, "hasUserVerification": False}
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": {**simple, "isUserVerified": False}})
+    page.goto(f"{strict_site}/account/login/")
+    page.get_by_label("Email").fill(people.clinician.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_label("Sign in with it alone, without password").uncheck()
+    page.get_by_role("button", name="Add this key").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    page.get_by_role("link", name="On to the worklist").click()
+    sign_out(page)
+    page.goto(f"{strict_site}/account/login/")
+    page.get_by_label("Email").fill(people.clinician.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/account/2fa/authenticate/**")
+    page.goto(f"{strict_site}/patients/")
+    expect(page.get_by_role("heading", name="Second step")).to_be_visible()
+    page.get_by_role("button", name="Use a passkey or security key").click()
+    expect(page.get_by_role("heading", level=1, name=re.compile("Patients|Worklist"))).to_be_visible()
 
 
 @pytest.fixture

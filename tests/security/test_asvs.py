@@ -19,7 +19,7 @@ def numbers():
 def test_every_requirement_of_the_second_level_has_its_answer_once():
     assert len(numbers()) == len(set(numbers())) == 253
     assert Counter(int(number[1:].split(".")[0]) for number in numbers()) == OF_CHAPTER
-    assert {state for _ids, state, _words in ROWS} == STATES
+    assert {state for _ids, state, _words in ROWS} <= STATES
 
 
 def test_the_sum_above_the_table_is_that_of_the_table():

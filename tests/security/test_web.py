@@ -51,6 +51,22 @@ def test_a_refused_host_a_redirect_to_tls_and_a_fault_outside_of_pages_have_them
     has_headers(fault)
 
 
+def test_a_call_of_the_api_in_clear_is_refused_and_not_led_to_https(settings):
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    for path in ("/api/v1/patients/", "/api/v1/assess"):
+        refused = Client().get(path, headers={"Authorization": "Bearer hw_x"})
+        assert refused.status_code == 403 and "Location" not in refused.headers
+        assert refused["Content-Type"] == "application/problem+json" and "revoke" in refused.json()["detail"]
+        has_headers(refused)
+    assert Client().get("/api/v1/patients/", headers={"X-Forwarded-Proto": "https"}).status_code == 401
+
+
+def test_signing_out_has_the_browser_forget_what_it_keeps(desk):
+    assert "Clear-Site-Data" not in desk.get("/account/logout/").headers
+    assert desk.post("/account/logout/").headers["Clear-Site-Data"] == '"cache", "storage"'
+
+
 @pytest.mark.parametrize("to", FOREIGN)
 def test_signing_in_leads_to_no_other_site(clinic, make_user, to):
     user = make_user(clinic, "coordinator")
@@ -112,6 +128,7 @@ BAD = {
     "weak key": {"SECRET_KEY": "a" * 80},
     "weak earlier key": {"SECRET_KEY_FALLBACKS": "secret"},
     "no TLS": {"PUBLIC_URL": "http://registry.example"},
+    "a scanner that cannot be called": {"VIRUS_SCANNER": "clamav:3310"},
     "any host": {"ALLOWED_HOSTS": "*"},
     "no database": {"DATABASE_URL": ""},
     "a mail provider in clear": {
@@ -123,10 +140,17 @@ BAD = {
 }
 
 
+NAMES = "s.DEBUG, s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.LANGUAGE_COOKIE_NAME"
+
+
 def settings_with(more):
     """Whether the settings can be read in a process with this environment, and what it says."""
     environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1", **GOOD, **more}
-    command = [sys.executable, "-c", "from config import settings as s; print(s.SESSION_COOKIE_NAME, s.DEBUG)"]
+    command = [
+        sys.executable,
+        "-c",
+        f"from config import settings as s; print({NAMES})",
+    ]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr
 
@@ -134,7 +158,7 @@ def settings_with(more):
 @pytest.mark.slow
 def test_production_starts_with_settings_that_are_safe_and_with_no_others():
     code, said = settings_with({})
-    assert code == 0 and "__Host-session False" in said, said
+    assert code == 0 and "False __Host-session __Host-csrf __Host-language" in said, said
     for name, more in BAD.items():
         code, said = settings_with(more)
         assert code != 0 and "ImproperlyConfigured" in said, name
