@@ -49,7 +49,7 @@ def test_no_parameter_of_an_address_makes_a_page_fail(world, everybody, hostile)
     own, _other = world
     asking = dict.fromkeys(PARAMETERS, hostile.encode("utf-8", "surrogatepass"))
     failed = []
-    for name in pages():
+    for name in set(pages()) - {"readyz"}:  # which says 503 while nothing has swept
         path, _is_of_clinic = address(name, own)
         answer = everybody.get(path, asking)
         failed += [f"{path}: {answer.status_code}"] if answer.status_code >= 500 else []
