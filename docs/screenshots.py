@@ -21,12 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, os.fspath(PROJECT))
@@ -161,6 +161,13 @@ def shoot(page: Page, name: str, *, wide_only: bool = False) -> None:
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
+def answer_with(html: str) -> Callable[[Route], None]:
+    def answer(route: Route) -> None:
+        route.fulfill(body=html, content_type="text/html")
+
+    return answer
+
+
 class Photographer:
     """A browser with one session for each person, so that nobody signs in twice."""
 
@@ -196,7 +203,7 @@ class Photographer:
         page = self.page_of("")
         for name, html in self.stage["pages"].items():
             if only in name:
-                page.route("**/nothing/", lambda route, html=html: route.fulfill(body=html, content_type="text/html"))
+                page.route("**/nothing/", answer_with(html))
                 page.goto(f"{self.site}/nothing/")
                 shoot(page, name)
                 page.unroute("**/nothing/")
