@@ -1,6 +1,6 @@
 """Screenshots: every page of a running installation with demonstration data, wide and on a phone, light, dark, printed.
 
-Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults|documentation]
+Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults|papers|documentation]
 
 The installation of DATA_DIR (var) is meant if it runs, else one is started in a folder of its own and stopped
 afterwards. What the demonstration lacks is written into it first (docs/pictures/staging.py). Pictures go to
@@ -44,7 +44,7 @@ TALL = {"width": 1280, "height": 1080}
 TALLEST = 4000  # a picture of a hundred rows helps nobody
 PRINTED = ("worklist-overdue", "patients-one", "patients-one-print", "review-one", "dashboard", "dashboard-course",
            "calendar", "protocol", "messages", "merges-one", "administration-retention-one", "system")  # fmt: skip
-KINDS = ("views", "scenes", "faults", "documentation")
+KINDS = ("views", "scenes", "faults", "papers", "documentation")
 DOCUMENTATION = {  # picture: page, width, colour scheme
     "worklist": ("worklist-overdue", WIDE, "light"),
     "patient": ("patients-one", TALL, "light"),
@@ -207,6 +207,18 @@ class Photographer:
                 page.goto(f"{self.site}/nothing/")
                 shoot(page, name)
                 page.unroute("**/nothing/")
+
+    def take_papers(self, only: str) -> None:
+        """The PDFs as they come out: letters to patients, and one to a doctor."""
+        page = self.page_of(EVERYTHING)
+        if only in "letters":
+            (FOLDER / "letters.pdf").write_bytes(page.request.get(self.site + self.stage["letters"]).body())
+        if only in "doctor-letter":
+            page.goto(self.site + next(v["path"] for v in self.stage["views"] if v["name"] == "patients-one-letter"))
+            page.locator("main [name=to]").fill("Dr Hanna Weiss\nMarket Place 3\nNorthmere ZZ1 8AB")
+            with page.expect_download() as download:
+                page.locator("main button.primary").click()
+            download.value.save_as(FOLDER / "doctor-letter.pdf")
 
     def take_documentation(self, only: str) -> None:
         """The few pictures that the documentation shows: what one sees without scrolling."""

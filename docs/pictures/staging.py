@@ -25,6 +25,7 @@ from allauth.mfa.models import Authenticator  # noqa: E402
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes  # noqa: E402
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret  # noqa: E402
 from django.db import transaction  # noqa: E402
+from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from docs.pictures.cast import EMPTY, EVERYTHING, GUESSED, IN_EMERGENCY, NOT_ALLOWED, TWO_STEPS  # noqa: E402
@@ -75,6 +76,7 @@ class Stage:
 
     password: str
     totp_secret: str
+    letters: str  # where those that were printed are
     elsewhere: list[str]  # a record of another clinic: the clinic's key, the record's number, the birth date
     views: list[View] = field(default_factory=list)
     pages: dict[str, str] = field(default_factory=dict)  # rendered here: they are shown only when something breaks
@@ -102,11 +104,12 @@ def _set_up() -> Stage:
             sys.exit("There are no demonstration clinics here; pictures of patients are taken of invented ones only.")
         people = _people(clinics, password)
         access.bind_clinics(Clinic.objects.values_list("pk", flat=True))
-        stage = Stage(password, _second_steps(people[TWO_STEPS]), _elsewhere(clinics[1]))
+        stage = Stage(password, _second_steps(people[TWO_STEPS]), "", _elsewhere(clinics[1]))
         samples = _samples(clinics[0], people, now)
     with transaction.atomic():
         access.bind_clinics(Clinic.objects.values_list("pk", flat=True))
         more_rows(clinics, people, viewer_for(people[EVERYTHING]), now)
+        stage.letters = reverse("letters_pdf", args=[printing.batches([clinics[0].pk], now=now)[0].id])
         stage.views = [*of_routes(samples), *of_states(clinics, people, samples, now)]
         stage.pages = faults()
     return stage

@@ -1,6 +1,5 @@
 """Views: every page of the table of routes as one person sees it, and the same pages in other states."""
 
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 
-from docs.pictures.cast import EMPTY, EVERYTHING, NOT_ALLOWED, TWO_STEPS
+from docs.pictures.cast import EMPTY, EVERYTHING, INVITED, NOT_ALLOWED, TWO_STEPS
 from monitoring import invitations
-from monitoring.models import PatientLinkUse
-from patients.access import viewer_for
+from monitoring.models import Invitation, PatientLinkUse
+from patients.access import Viewer, viewer_for
 from patients.models import Clinic, Restriction, Role, User
 from schedules import links
 from schedules.links import Purpose
@@ -72,11 +71,16 @@ def of_states(
         for step in TEMPLATE_STEPS:
             yield View(f"mail-{step}-{language}", reverse("mail_template_html", args=[step, language]), EVERYTHING)
     yield View("mail-digest", reverse("notifications_preview_html"), EVERYTHING)
-    invited = invitations.invite(
-        by=viewer, clinic=clinics[0], email=f"{secrets.token_hex(3)}@pictures.example", name="Vera Lindt",
-        roles=[Role.CLINICIAN], now=now,
-    )  # fmt: skip
+    invited = _invited(clinics[0], viewer, now)
     yield View("invitation-open", reverse("invitation", query={"key": invitations.key_of(invited)}))
+
+
+def _invited(clinic: Clinic, viewer: Viewer, now: datetime) -> Invitation:
+    open_now = Invitation.objects.filter(email=INVITED, accepted_at=None, revoked_at=None, expires_at__gt=now)
+    roles = [Role.CLINICIAN]
+    return open_now.first() or invitations.invite(
+        by=viewer, clinic=clinic, email=INVITED, name="Vera Lindt", roles=roles, now=now
+    )
 
 
 def _links(samples: addresses.Samples, now: datetime) -> Iterator[View]:
