@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks [--hips 10000] [--to DATA_DIR/bench] [--only guideline,pages]
 
 Makes a scratch folder with PostgreSQL and Valkey, simulates some patients, multiplies them to half as many as hips
-(each has two), runs each program of this folder and writes bench.md and bench.json. What one program takes is in its
-docstring; a million hips need about 10 GB of disk and some hours, most of them for sweeps and exports.
+(each has two), runs each program of this folder and writes bench.md and bench.json. What a program measures is in its
+docstring. With --hips 1000000 most of the time goes into sweeping everybody three times and into the exports.
 """
 
 import argparse
