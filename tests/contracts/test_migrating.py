@@ -2,6 +2,7 @@
 
 import lzma
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,6 +29,7 @@ from tests.conftest import as_signed_in
 pytestmark = pytest.mark.slow
 EARLIER = sorted((Path(__file__).parent / "earlier").glob("*.sql.xz"))
 OURS = ("patients_", "schedules_", "monitoring_")
+CASTS = re.compile(r"::(character varying|text)(\(\d+\))?(\[\])?|[()]")  # a dump writes them elsewhere than the server
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def shape(url: str) -> set[tuple[str, ...]]:
         " WHERE table_schema = 'public'"
     )
     with closing(psycopg.connect(url)) as database:
-        return {tuple(map(str, row)) for row in database.execute(asked).fetchall()}
+        return {tuple(CASTS.sub("", str(word)) for word in row) for row in database.execute(asked).fetchall()}
 
 
 def rows_of(url: str) -> dict[str, int]:
@@ -88,7 +90,7 @@ def test_everything_can_be_taken_back_to_nothing_and_made_again(empty, services)
     call_command("migrate", "patients", "zero", database="owner", verbosity=0)  # and with it what builds on it
     assert {row[1] for row in shape(empty) if row[1].startswith(OURS)} == set()
     call_command("migrate", database="owner", verbosity=0)
-    assert shape(empty) == before
+    assert sorted(shape(empty) ^ before) == []
 
 
 @pytest.mark.parametrize("file", EARLIER, ids=lambda file: file.name.partition(".")[0])
@@ -99,7 +101,7 @@ def test_what_an_earlier_version_left_behind_opens(made_today, empty, services, 
 
     after = rows_of(empty)
     assert {name: after.get(name) for name in before} == before, "no row is lost"
-    assert shape(empty) == shape(services.admin_url_of(made_today)), "as if made today"
+    assert sorted(shape(empty) ^ shape(services.admin_url_of(made_today))) == [], "as if made today"
 
     now = timezone.now()
     pipeline.sweep(now)
