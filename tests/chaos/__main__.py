@@ -13,6 +13,7 @@ With --disk the folder is a disk of its own of so many megabytes, in memory, whi
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -315,6 +316,7 @@ def main() -> int:
     parser.add_argument("--disk", type=int, default=0, help="megabytes of a disk that is full now and then (root only)")
     parser.add_argument("--json", type=Path)
     order = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # the scratch folder and its disk go then, too
     rounds: dict[str, list[Any]] = {}
     with (
         benchmark.scratch_folder() as scratch,
