@@ -4,7 +4,7 @@ import pytest
 from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from patients.prepared import rows_of, rows_of_each, together
+from patients.prepared import committed, rows_of, rows_of_each, together
 
 
 def test_each_statement_gets_its_own_rows(db):
@@ -37,3 +37,27 @@ def test_every_statement_is_counted(db):
     with CaptureQueriesContext(connection) as queries:
         rows_of_each([("SELECT %s::int", [1]), ("SELECT %s::int", [2])])
     assert [query["sql"] for query in queries] == ["SELECT $1::int", "SELECT $1::int"]
+
+
+WHICH = "SELECT pg_current_xact_id()::text, current_setting('app.clinic_ids', true)"
+BIND = "SELECT set_config('app.clinic_ids', %s::text, true)"
+
+
+@pytest.fixture
+def outside_transactions(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+def test_what_is_committed_together_is_one_transaction_and_leaves_no_setting_behind(outside_transactions):
+    ((first, _before),), _bound, ((second, seen),) = committed([(WHICH, []), (BIND, ["{7}"]), (WHICH, [])])
+    assert (first, seen) == (second, "{7}")
+    ((another, left),) = rows_of(WHICH, [])
+    assert another != first and left != "{7}"
+
+
+def test_of_what_is_committed_together_nothing_is_kept_when_one_fails(outside_transactions):
+    with pytest.raises(DataError):
+        committed([("CREATE TEMPORARY TABLE kept (id int)", []), ("SELECT 1 / %s::int", [0])])
+    assert rows_of("SELECT to_regclass('pg_temp.kept')", []) == [(None,)]
+    assert not connection.in_atomic_block
