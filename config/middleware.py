@@ -81,10 +81,23 @@ class Sizes:
         return self.get_response(request)
 
 
+class Addresses:
+    """Refuses an address with a NUL in it: no page has one, and the database takes none. The API says so itself."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        asked = f"{request.path}?{request.META.get('QUERY_STRING', '')}"
+        if ("\0" in asked or "%00" in asked) and not request.path.startswith("/api/"):
+            return HttpResponse(render_to_string("400.html"), status=400)
+        return self.get_response(request)
+
+
 class OnlyByTls:
     """Refuses calls of the API in clear, where pages are led to https: a redirect would hide that the token was seen.
 
-    It stands before the redirect.
+    The redirect leaves them alone by `SECURE_REDIRECT_EXEMPT`.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

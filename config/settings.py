@@ -101,11 +101,12 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.metrics.Measured",
-    "config.middleware.OnlyByTls",
     "django.middleware.security.SecurityMiddleware",
+    "config.middleware.OnlyByTls",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.Compressed",
     "config.middleware.Sizes",
+    "config.middleware.Addresses",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -252,7 +253,8 @@ if not PRODUCTION:  # Two checkouts on one host share its cookies; each keeps it
 
 SECURE_SSL_REDIRECT = SECURE_SITE and env.bool("SSL_REDIRECT", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
-SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from inside, without TLS
+# What is asked from inside without TLS, and calls of the API, which are refused (`config.middleware.OnlyByTls`).
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$", r"^api/v1/"]
 SECURE_HSTS_SECONDS = 63_072_000 if SECURE_SITE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SITE
 SECURE_HSTS_PRELOAD = SECURE_SITE

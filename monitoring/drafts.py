@@ -23,7 +23,11 @@ class TooLarge(ValueError):
 def keep(patient: Patient, typed: Typed, *, viewer: Viewer, now: datetime) -> VisitDraft:
     """Keep what is typed in place of what was kept before. Raises TooLarge, PermissionDenied."""
     viewer.check(Permission.RECORD, patient.clinic_id)
-    kept = {name: [str(text) for text in texts] for name, texts in typed.items() if name not in PASSING}
+    kept = {
+        name.replace("\0", ""): [str(text).replace("\0", "") for text in texts]  # which JSON in PostgreSQL cannot hold
+        for name, texts in typed.items()
+        if name not in PASSING
+    }
     if len(kept) > MOST_FIELDS or sum(len(text) for texts in kept.values() for text in texts) > MOST_TEXT:
         raise TooLarge("This is more than a visit form holds.")
     draft, _created = VisitDraft.objects.update_or_create(

@@ -37,3 +37,8 @@ def _page_of(request: HttpRequest) -> str:
     """The page from which htmx asked, as a path of this site."""
     page = urlsplit(request.headers.get("HX-Current-URL", ""))
     return f"{page.path or '/'}?{page.query}".rstrip("?")
+
+
+def typed(request: HttpRequest, name: str) -> str:
+    """What was typed into a field that no form reads, without the one sign that the database cannot keep."""
+    return str(request.POST.get(name, "")).replace("\0", "")

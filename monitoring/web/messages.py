@@ -21,7 +21,7 @@ from schedules.models import DeliveryEvent, Reminder, Substitute
 
 from .. import heartbeats, mailing, worklist
 from .confirming import confirmed
-from .entry import signed_in
+from .entry import signed_in, typed
 
 PAGE = 50
 State = Reminder.State
@@ -159,7 +159,7 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
         elif act == "again":
             desk.send_again(reminder.pk, by=viewer.actor)
         elif act == "withhold":
-            desk.cancel(reminder.pk, by=viewer.actor, reason=request.POST.get("reason", "")[:120])
+            desk.cancel(reminder.pk, by=viewer.actor, reason=typed(request, "reason")[:120])
         else:
             raise Http404("No such act.")
     except desk.NotPossible as problem:
@@ -181,7 +181,7 @@ def switch(request: HttpRequest, clinic_id: int) -> HttpResponse:
         raise Http404("No such clinic.")
     viewer.check(Permission.ADMINISTER, clinic.pk)
     stopped = request.POST.get("stop") == "1"
-    desk.stop_mail(clinic, by=viewer.actor, stopped=stopped, reason=request.POST.get("reason", "")[:200])
+    desk.stop_mail(clinic, by=viewer.actor, stopped=stopped, reason=typed(request, "reason")[:200])
     words = _("Mail of %(clinic)s is stopped.") if stopped else _("Mail of %(clinic)s goes out again.")
     messages.success(request, words % {"clinic": clinic.name})
     return redirect("messages")

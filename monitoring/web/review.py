@@ -28,7 +28,7 @@ from .. import audit, review
 from ..models import ReviewCase
 from .banner import banner_of
 from .chart import Chart, read_chart
-from .entry import signed_in
+from .entry import signed_in, typed
 from .fact_words import titled
 from .finding_words import ACTIONS, GRADES, with_dates
 from .forms.case import AssignForm, CommentForm, DecisionForm, OpinionForm
@@ -305,7 +305,7 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
     case = _case(viewer, pk)
     viewer.check(Permission.WORK, case.clinic_id)
     try:
-        review.comment(case, text=request.POST.get("text", "")[:2000], viewer=viewer)
+        review.comment(case, text=typed(request, "text")[:2000], viewer=viewer)
     except review.CaseRefused as refused:
         messages.error(request, str(refused))
     return redirect(f"{reverse('review_case', args=[case.pk])}#notes")

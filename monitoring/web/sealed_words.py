@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_POST
 
-from .entry import signed_in
+from .entry import signed_in, typed
 
 MARK: Final = "~"
 LONGEST: Final = 200
@@ -57,7 +57,7 @@ def _box(key: str) -> AESSIV:
 @require_POST
 def search(request: HttpRequest) -> HttpResponse:
     """Go to the list that `to` names, one of ours, with the other fields in its address and `q` sealed."""
-    kept = {name: str(value) for name, value in request.POST.items() if value and name not in NOT_KEPT}
+    kept = {name: typed(request, name) for name in request.POST if name not in NOT_KEPT}
     kept["q"] = seal(kept.get("q", "").strip())
     query = urlencode({name: value for name, value in kept.items() if value})
     return HttpResponseRedirect(f"{_list_at(request.POST.get('to', ''))}?{query}".rstrip("?"))

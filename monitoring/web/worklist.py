@@ -25,7 +25,7 @@ from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
 from . import exports
 from .confirming import ask_to_confirm, is_confirmed
-from .entry import signed_in
+from .entry import signed_in, typed
 from .finding_words import day_words
 from .worklist_filters import Narrowing, narrow, staff_for
 from .worklist_rows import row_words, suggested_next, words_for
@@ -238,7 +238,7 @@ def outcome(request: HttpRequest, pk: int) -> HttpResponse:
         next_on, owner, note = (
             _date(post.get("next_on", ""), "next_on"),
             owner_of(post.get("owner", "")),
-            post.get("note", ""),
+            typed(request, "note"),
         )
         at = _time(post.get("time", ""))
         if post.get("outcome") == ContactAttempt.Outcome.BOOKED and at is not None:
@@ -289,7 +289,7 @@ def snooze(request: HttpRequest, pk: int) -> HttpResponse:
         promise = outreach.snooze(
             patient,
             until=_date(request.POST.get("until", ""), "until"),
-            reason=request.POST.get("reason", ""),
+            reason=typed(request, "reason"),
             viewer=viewer,
             today=today_at(patient.clinic, timezone.now()),
         )

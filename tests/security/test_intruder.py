@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from monitoring import clinics, staffing
 from monitoring.api import tokens
-from monitoring.models import AuditEntry, Invitation, ReviewCase
+from monitoring.models import AuditEntry, CaseNote, Invitation, ReviewCase, Snooze
 from monitoring.routes import PAGES, Special
 from patients import access
 from patients.models import Clinic, Membership, Patient, Role
@@ -54,6 +54,30 @@ def test_no_parameter_of_an_address_makes_a_page_fail(world, everybody, hostile)
         answer = everybody.get(path, asking)
         failed += [f"{path}: {answer.status_code}"] if answer.status_code >= 500 else []
     assert failed == []
+
+
+def test_what_is_typed_with_a_nul_makes_nothing_fail(world, everybody):  # noqa: F811
+    own, _other = world
+    day = (timezone.localdate() + timedelta(days=5)).isoformat()
+    said = "Not\x00 now."
+    for path, sent in (
+        (f"/messages/{own.reminder}/resolve/", {"act": "withhold", "reason": said}),
+        (f"/review/{own.case}/comment/", {"text": said}),
+        (f"/worklist/{own.patient.pk}/snooze/", {"until": day, "reason": said}),
+        (f"/worklist/{own.patient.pk}/outcome/", {"outcome": "no_answer", "note": said, "next_on": day}),
+        (f"/patients/{own.patient.pk}/visit/draft/", {"note": said, "record_version": "1"}),
+        ("/administration/retention/", {"clinic": own.clinic.pk, "kind": said, "months": "12"}),
+        ("/account/login/", {"login": f"{said}@clinic.example", "password": said}),
+        ("/search/", {"q": said, "to": "/patients/"}),
+    ):
+        assert everybody.post(path, sent, follow=True).status_code in {200, 204, 403, 404, 422}, path
+    access.bind_clinics([own.clinic.pk])
+    assert CaseNote.objects.filter(text="Not now.").exists() and Snooze.objects.filter(reason="Not now.").exists()
+
+
+def test_an_address_with_a_nul_is_refused_in_words(everybody):
+    refused = everybody.get("/patients/", {"q": "a\x00b"})
+    assert refused.status_code == 400 and "could not be read" in refused.content.decode()
 
 
 def test_strangers_are_refused_whatever_method_they_use(world):  # noqa: F811
