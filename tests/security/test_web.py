@@ -51,6 +51,7 @@ def test_a_refused_host_a_redirect_to_tls_and_a_fault_outside_of_pages_have_them
     has_headers(fault)
 
 
+@pytest.mark.django_db
 def test_a_call_of_the_api_in_clear_is_refused_and_not_led_to_https(settings):
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
