@@ -11,7 +11,7 @@ from django.forms.renderers import TemplatesSetting
 from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 Widget = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def _input(widget: Widget) -> SafeString:
 
 def _value(widget: Widget) -> SafeString:
     value = widget["value"]
-    return mark_safe("") if value is None else format_html(' value="{}"', str(value))
+    return SafeString("") if value is None else format_html(' value="{}"', str(value))
 
 
 def _select(widget: Widget) -> SafeString:
@@ -40,9 +40,7 @@ def _select(widget: Widget) -> SafeString:
         format_html('<optgroup label="{}">{}</optgroup>', name, _options(options)) if name else _options(options)
         for name, options, _ in widget["optgroups"]
     ]
-    return format_html(
-        '<select name="{}"{}>{}</select>', widget["name"], flatatt(widget["attrs"]), SafeString("".join(groups))
-    )
+    return format_html('<select name="{}"{}>{}</select>', widget["name"], flatatt(widget["attrs"]), _joined(groups))
 
 
 def _options(options: list[Widget]) -> SafeString:
@@ -61,7 +59,11 @@ def _choices(widget: Widget) -> SafeString:
         format_html("<div><label>{}</label>{}</div>", name, _choice_lines(options)) if name else _choice_lines(options)
         for name, options, _ in widget["optgroups"]
     ]
-    return format_html("<div{}>{}</div>", flatatt(outer), SafeString("".join(groups)))
+    return format_html("<div{}>{}</div>", flatatt(outer), _joined(groups))
+
+
+def _joined(parts: list[SafeString]) -> SafeString:
+    return format_html_join("", "{}", ((part,) for part in parts))
 
 
 def _choice_lines(options: list[Widget]) -> SafeString:
