@@ -51,7 +51,10 @@ class Plan(models.Model):
                 name="plan_dates_in_order",
             ),
         ]
-        indexes = [models.Index(fields=["patient"], condition=Q(state="current"), name="current_plans_by_patient")]
+        indexes = [
+            models.Index(fields=["patient"], condition=Q(state="current"), name="current_plans_by_patient"),
+            models.Index(fields=["clinic", "id"], condition=Q(state="current"), name="current_plans_by_clinic"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.hip_id} due {self.due_on}"
