@@ -206,7 +206,7 @@ def committed_database(services: Services, django_db_setup: None, django_db_bloc
 @pytest.fixture(scope="session")
 def environment_of_processes(services: Services, django_db_setup: None, worker_id: str) -> dict[str, str]:
     """The environment of a real process, such as a Celery worker, that works on this worker's database."""
-    number = 17 + int(worker_id[2:]) if worker_id.startswith("gw") else 17
+    number = int(worker_id[2:]) if worker_id.startswith("gw") else 0
     name = str(connections["default"].settings_dict["NAME"])
     return {
         **os.environ,
@@ -215,8 +215,8 @@ def environment_of_processes(services: Services, django_db_setup: None, worker_i
         "DATA_DIR": os.fspath(services.data),
         "DATABASE_URL": services.app_url(name),
         "DATABASE_OWNER_URL": services.owner_url(name),
-        "REDIS_URL": "",
-        "CELERY_BROKER": services.broker_url(number),
+        "REDIS_URL": services.redis_url(33 + number),
+        "CELERY_BROKER": services.broker_url(17 + number),
     }
 
 

@@ -23,7 +23,7 @@ from tests.chaos.system import System
 # Faults that no user may notice.
 WITHOUT_ERRORS = ("Valkey flushed", "Valkey killed", "Valkey away", "messages lost and doubled")
 PATIENTS = "@mail.example"
-AHEAD = timedelta(hours=1)  # of the worker whose clock is wrong: its last entries are sealed when their time has come
+AHEAD = timedelta(hours=4)  # that far the clock is put forward at the end: the last entries are sealed in their time
 AROUND = 3.0  # seconds after another fault in which an error is put down to that
 
 TWICE = {

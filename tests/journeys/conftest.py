@@ -1,11 +1,13 @@
 """Fixtures: the running site on a committed registry, and a headless Chromium that watches what the pages do."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.journeys.site import CHROMIUM, Watch, web_server
 from tests.schedules.test_worker_kill import awake_zone
@@ -33,7 +35,9 @@ def server(environment_of_processes: dict[str, str], tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def site(server: str, committed_database: str) -> str:
+def site(server: str, committed_database: str, environment_of_processes: dict[str, str]) -> str:
+    with closing(redis.Redis.from_url(environment_of_processes["REDIS_URL"])) as kept:
+        kept.flushdb()  # rows of another test had the same numbers
     return server
 
 
