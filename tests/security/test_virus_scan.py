@@ -22,7 +22,13 @@ class Clamd:
 
     def __init__(self, listening, most=64 << 20):
         self.listening, self.most, self.seen = listening, most, []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        """Wakes who waits for a caller: closing alone leaves it waiting, and it may then answer in the next test."""
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
 
     def _serve(self):
         while True:
@@ -56,8 +62,8 @@ def clamd(request, settings, tmp_path):
         listening.bind(str(tmp_path / "clamd.ctl"))
         listening.listen()
         settings.VIRUS_SCANNER = f"unix:{tmp_path}/clamd.ctl"
-    with closing(listening):
-        yield Clamd(listening)
+    with closing(listening), closing(Clamd(listening)) as clamd:
+        yield clamd
 
 
 def test_a_clean_file_passes_and_the_scanner_has_seen_all_of_it(clamd):
