@@ -112,15 +112,15 @@ def window_of(patient):
 
 @pytest.mark.parametrize("born", [1950, 1990])  # a short interval, and one in which the gap comes with the escalation
 @pytest.mark.parametrize("name", ["escalate_on", "trace_on", "gap_on"])
-@pytest.mark.parametrize("days", [-1, 0, 1])
-def test_the_day_of_the_window_itself_is_the_first(born, name, days, watch, clinic, make_user, clock):
+def test_the_day_of_the_window_itself_is_the_first(born, name, watch, clinic, make_user, clock):
     clinician, admin = make_user(clinic, "clinician"), make_user(clinic, "admin")
     patient = watch(born_on=date(born, 1, 1))
     window = {key: date.fromisoformat(text) for key, text in window_of(patient).items() if text}
-    day = window[name] + timedelta(days=days)
-    now = clock(day)
-    assert count(clinician, clinic, now, ESCALATED) == int(day >= window["escalate_on"])
-    assert count(admin, clinic, now, ESCALATED) == int(day >= min(window["trace_on"], window["gap_on"]))
+    for days in (-1, 0, 1):
+        day = window[name] + timedelta(days=days)
+        now = clock(day)
+        assert count(clinician, clinic, now, ESCALATED) == int(day >= window["escalate_on"])
+        assert count(admin, clinic, now, ESCALATED) == int(day >= min(window["trace_on"], window["gap_on"]))
 
 
 def test_it_stays_with_the_clinician_after_it_came_to_the_administrator(watch, clinic, make_user, clock):
