@@ -116,6 +116,7 @@ def django_db_setup(services: Services, django_db_blocker: Any, worker_id: str) 
                     sql.Identifier(name), sql.Identifier(template)
                 )
             )
+        connections.close_all()  # whatever asked something earlier asked another database
         for alias in connections:
             connections[alias].settings_dict["NAME"] = name
     yield

@@ -44,7 +44,7 @@ BIND = "SELECT set_config('app.clinic_ids', %s::text, true)"
 
 
 @pytest.fixture
-def outside_transactions(django_db_blocker):
+def outside_transactions(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         yield
 
