@@ -169,7 +169,7 @@ def bare_view(viewer: access.Viewer) -> Callable[[], HttpResponse]:
     with transaction.atomic():
         access.bind_clinics(viewer.clinic_ids)
         today = worklist.today_for(viewer, timezone.now())
-        rows = words_for(worklist.page_of("overdue", viewer, worklist.Filters(), today).rows, "overdue", today)
+        rows = words_for(worklist.page_of("overdue", viewer, worklist.Filters(), today).rows, "overdue", today, viewer)
     template, request = engines["django"].from_string(BARE), RequestFactory().get("/")
     return lambda: HttpResponse(template.render({"rows": rows}, request))
 

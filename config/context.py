@@ -41,7 +41,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         common["emergencies"] = open_words(viewer)
     if not viewer.clinic_ids:
         return common
-    clinics = list(access.clinics_for(viewer))
+    clinics = viewer.clinics
     section = _section(request)
     counts = {"reviews": review.open_cases_for(viewer).count()}
     return common | {

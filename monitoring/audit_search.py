@@ -7,8 +7,8 @@ from typing import Final
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from patients.access import Permission, Viewer
-from patients.models import Membership, Patient, User
+from patients.access import Permission, Viewer, findable
+from patients.models import Membership, User
 
 from .audit import MAILS
 from .models import AuditEntry
@@ -50,6 +50,7 @@ RIGHTS: Final = (
     "restrict_patient",
     "lift_restriction",
     "pass_gate",
+    "gate_missed",
 )
 OF_KIND: Final = {
     "": Q(),
@@ -91,9 +92,12 @@ def find(viewer: Viewer, asked: Question) -> QuerySet[AuditEntry]:
 
 
 def patients_with(viewer: Viewer, number: str) -> list[int]:
-    """The ids of the patients with this record number in the clinics whose audit the viewer may read."""
+    """The ids of the patients with this record number in the clinics whose audit the viewer may read.
+
+    A restricted record is looked for by its id, from the list of restricted records, until it is open.
+    """
     clinics = viewer.clinics_where(Permission.AUDIT)
-    found = Patient.objects.filter(clinic__in=clinics, record_number__iexact=number).order_by("id")
+    found = findable(viewer).filter(clinic__in=clinics, record_number__iexact=number).order_by("id")
     return list(found.values_list("id", flat=True)[:PERSONS])
 
 

@@ -23,6 +23,7 @@ from .models import AuditEntry
 OPEN_FOR: Final = timedelta(hours=1)
 LEAST_REASON: Final = 15  # signs
 MOST_MISSES: Final = 5  # an hour
+GATE_MISSED: Final = "gate_missed"
 
 
 def may_open(viewer: Viewer) -> bool:
@@ -42,7 +43,7 @@ def open_record(
         raise PermissionDenied(_("Only clinicians open records of other clinics."))
     if len(reason.strip()) < LEAST_REASON:
         raise ValidationError({"reason": [_("Say in a sentence why it cannot wait.")]})
-    if _misses(viewer, now) >= MOST_MISSES:
+    if _misses(viewer, "break_glass_missed", now) >= MOST_MISSES:
         raise ValidationError(_("Too many attempts in this hour. Telephone the clinic."))
     access.bind_clinics({*viewer.clinic_ids, clinic.pk})
     patient = Patient.objects.filter(
@@ -57,8 +58,8 @@ def open_record(
         access.bind_clinics(viewer.clinic_ids)
 
 
-def _misses(viewer: Viewer, now: datetime) -> int:
-    missed = AuditEntry.objects.filter(act="break_glass_missed", user_id=viewer.actor.user_id)
+def _misses(viewer: Viewer, act: str, now: datetime) -> int:
+    missed = AuditEntry.objects.filter(act=act, user_id=viewer.actor.user_id)
     return missed.filter(at__gt=now - timedelta(hours=1)).count()
 
 
@@ -169,14 +170,28 @@ def review(pk: int, *, justified: bool, note: str, viewer: Viewer, now: datetime
 
 @transaction.atomic
 def restrict(patient: Patient, *, reason: str, viewer: Viewer) -> bool:
-    """From now on everybody gives a reason to open the record. False where it was so. Raises PermissionDenied."""
+    """From now on everybody gives a reason to open the record, and what was merged into it. False where it was so.
+
+    Raises PermissionDenied.
+    """
     viewer.check(Permission.ADMINISTER, patient.clinic_id)
     if not reason.strip():
         raise ValidationError(_("Give the reason."))
+    made = [_restrict(one, reason.strip(), viewer) for one in (patient, *_parts_of(patient))]
+    return made[0]
+
+
+def _parts_of(patient: Patient) -> list[Patient]:
+    """The records that were merged into this one, and into those: each still says whose it is."""
+    parts = list(Patient.objects.filter(merged_into=patient).order_by("id"))
+    return parts + [further for part in parts for further in _parts_of(part)]
+
+
+def _restrict(patient: Patient, reason: str, viewer: Viewer) -> bool:
     _row, made = Restriction.objects.get_or_create(
         patient=patient,
         lifted_at=None,
-        defaults={"clinic_id": patient.clinic_id, "reason": reason.strip(), "set_by_id": _person(viewer)},
+        defaults={"clinic_id": patient.clinic_id, "reason": reason, "set_by_id": _person(viewer)},
     )
     if made:
         _note(viewer, "restrict_patient", patient, reason)
@@ -185,15 +200,48 @@ def restrict(patient: Patient, *, reason: str, viewer: Viewer) -> bool:
 
 @transaction.atomic
 def lift(patient: Patient, *, reason: str, viewer: Viewer, now: datetime) -> bool:
-    """The record is opened as any other again. False where it was. Raises PermissionDenied."""
+    """The record, with what was merged into it, is opened as any other again. False where it was.
+
+    Raises PermissionDenied.
+    """
     viewer.check(Permission.ADMINISTER, patient.clinic_id)
     if not reason.strip():
         raise ValidationError(_("Give the reason."))
+    lifted = [_lift(one, reason, viewer, now) for one in (patient, *_parts_of(patient))]
+    return lifted[0]
+
+
+def _lift(patient: Patient, reason: str, viewer: Viewer, now: datetime) -> bool:
     restricted = Restriction.objects.filter(patient=patient, lifted_at__isnull=True)
     if not restricted.update(lifted_at=now, lifted_by=viewer.actor.user_id):
         return False
     _note(viewer, "lift_restriction", patient, reason)
     return True
+
+
+def open_restricted(*, record_number: str, born_on: date, reason: str, viewer: Viewer, now: datetime) -> Patient | None:
+    """The restricted record of one's own clinics that has this number and this birth date, its gate passed.
+
+    None where there is none, which is audited too. Raises ValidationError without a reason and after too many misses:
+    nobody learns by trying who is restricted.
+    """
+    if _misses(viewer, GATE_MISSED, now) >= MOST_MISSES:
+        raise ValidationError(_("Too many attempts in this hour. Ask an administrator of the clinic."))
+    found = access.patients_for(viewer).filter(
+        record_number__iexact=record_number.strip(), born_on=born_on, pk__in=_restricted_in(viewer)
+    )
+    patient = found.order_by("id").first()
+    if patient is None:
+        for clinic in viewer.clinic_ids:
+            audit.note(viewer.actor, GATE_MISSED, clinic_id=clinic, reason=reason.strip())
+        return None
+    pass_gate(patient, reason=reason, viewer=viewer)
+    return patient
+
+
+def _restricted_in(viewer: Viewer) -> QuerySet[Restriction, int]:
+    standing = Restriction.objects.filter(clinic__in=viewer.clinic_ids, lifted_at__isnull=True)
+    return standing.values_list("patient_id", flat=True)
 
 
 def pass_gate(patient: Patient, *, reason: str, viewer: Viewer) -> None:

@@ -78,7 +78,7 @@ PAGES: Final[dict[str, Row]] = {
     **_rows(("imports", "import_template", "import_batch", "import_columns", "import_undo", "import_problems"), IMPORT),
     **_rows(("emergency_open",), DECIDE),
     "emergency_end": Row((ACCOUNT,), (ACCOUNT,)),  # one's own
-    "restricted_gate": Row((READ,), (READ,)),
+    **_rows(("restricted_gate", "restricted_open"), READ),
     # Administration
     **_rows(("patient_restriction",), ADMINISTER),
     "emergency_reviews": Row((AUDIT, SUPERUSER), (AUDIT, SUPERUSER)),

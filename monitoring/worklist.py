@@ -155,7 +155,8 @@ def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, t
     if filters.promised_by:
         standings = standings.filter(patient__in=_with_promise_kept_open(patients, filters.promised_by, today))
     if filters.search:
-        standings = standings.filter(patient__in=search_patients(patients, filters.search).order_by().values("pk"))
+        meant = search_patients(access.findable(viewer), filters.search)
+        standings = standings.filter(patient__in=meant.order_by().values("pk"))
     return standings
 
 

@@ -128,7 +128,7 @@ class Patients(Listing):
         data = dict(sent.validated_data)
         viewer = viewer_of(request)
         clinic = Clinic.objects.get(pk=viewer.clinics_where(Permission.RECORD)[0])
-        _refuse_duplicates(clinic, data, set(data.pop("not_the_same", ())))
+        _refuse_duplicates(clinic, data, {*data.pop("not_the_same", ()), *viewer.shut})
         wishes = {wish["channel"]: (wish["allowed"], wish["how"]) for wish in data.pop("contact_wishes", ())}
         patient = recording.enrol_patient(
             clinic, by=viewer.actor, contact_wishes=wishes, synthetic=clinic.synthetic, **_with_telephone(data)

@@ -65,6 +65,7 @@ ACTS: Final[dict[str, Words]] = {
     "restrict_patient": gettext_lazy("Restricted the record"),
     "lift_restriction": gettext_lazy("Lifted the restriction of the record"),
     "pass_gate": gettext_lazy("Opened the restricted record"),
+    "gate_missed": gettext_lazy("Tried to open a restricted record; there was none"),
     "add_clinic": gettext_lazy("Added a clinic"),
     "change_clinic": gettext_lazy("Changed a clinic"),
     "add_staff": gettext_lazy("Added a member of staff"),

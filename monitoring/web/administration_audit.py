@@ -27,6 +27,7 @@ from .confirming import confirmed_reader
 from .entry import signed_in
 from .forms.audit import AuditForm
 from .history import HistoryRow, history_row
+from .identity import reference
 from .worklist_filters import with_query
 
 PAGE: Final = 50
@@ -92,7 +93,8 @@ def _shown(form: AuditForm, kept: dict[str, str], viewer: Viewer) -> AuditForm:
     if form.errors or "patient" not in kept:
         return form
     known = _numbers({int(kept["patient"])}, viewer)
-    return AuditForm(initial={**kept, "number": next(iter(known.values()), ""), "patient": ""})
+    number = "" if int(kept["patient"]) in viewer.shut else next(iter(known.values()), "")
+    return AuditForm(initial={**kept, "number": number, "patient": "" if number else kept["patient"]})
 
 
 def _rows(entries: list[AuditEntry], viewer: Viewer) -> list[dict[str, Any]]:
@@ -106,15 +108,18 @@ def _rows(entries: list[AuditEntry], viewer: Viewer) -> list[dict[str, Any]]:
             "patient_url": reverse("patient_audit", args=[entry.patient_id]) if entry.patient_id in numbers else "",
             "about": "" if entry.patient_id or entry.act in (*audit_search.LOOKS, "export") else entry.object,
             "request": entry.request_id,
+            "shut": entry.patient_id in viewer.shut,
         }
         for entry in entries
     ]
 
 
 def _numbers(ids: Collection[int], viewer: Viewer) -> dict[int, str]:
-    """Record numbers of patients; an audit page names nobody."""
+    """Record numbers of patients, references of restricted ones; an audit page names nobody."""
     seen = Patient.objects.filter(pk__in=ids, clinic__in=viewer.clinics_where(Permission.AUDIT))
-    return dict(seen.values_list("id", "record_number"))
+    return {
+        pk: reference(pk) if pk in viewer.shut else number for pk, number in seen.values_list("id", "record_number")
+    }
 
 
 @signed_in
@@ -164,9 +169,9 @@ def _file(found: QuerySet[AuditEntry], viewer: Viewer, language: str) -> Iterato
 
 def _cells(row: dict[str, Any]) -> list[str]:
     said: HistoryRow = row["said"]
+    changes = () if row["shut"] else said.changes  # they may name whom the record is about
     details = "; ".join(
-        f"{change.name}: {' → '.join(part for part in (change.before, change.after) if part)}"
-        for change in said.changes
+        f"{change.name}: {' → '.join(part for part in (change.before, change.after) if part)}" for change in changes
     )
     words = [said.actor, row["clinic"], row["patient"], said.what, row["about"], said.reason, details, row["request"]]
     return [said.at.isoformat(timespec="seconds"), *(str(harmless(word)) for word in words)]

@@ -28,6 +28,7 @@ from schedules.models import Appointment, CalendarFeed, Plan
 from ..worklist import today_for
 from .entry import signed_in
 from .finding_words import day_words
+from .identity import identity_of
 
 MOST_WINDOWS = 100
 MOST_UNSETTLED = 50
@@ -213,6 +214,7 @@ def _row(row: Appointment, viewer: Viewer, now: datetime) -> dict[str, Any]:
         "appointment": row,
         "day": _day_of(row),
         "patient": row.patient,
+        "who": identity_of(row.patient, viewer),
         "on": there.date(),
         "time": date_format(there, "H:i"),
         "until": date_format(there + timedelta(minutes=row.minutes), "H:i"),
@@ -257,6 +259,7 @@ def _window_row(patient: Any, booked: Appointment | None, monday: date, viewer: 
     due_now = monday <= patient.due_on < monday + WEEK
     return {
         "patient": patient,
+        "who": identity_of(patient, viewer),
         "status": "due" if due_now else "open",
         "opens_on": patient.opens_on,
         "due_on": patient.due_on,

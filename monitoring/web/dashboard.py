@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
+from patients.access import Viewer
+
 from .. import audit
 from ..statistics import answers, history, rates
 from . import dashboard_drawing, dashboard_files
@@ -21,6 +23,7 @@ from .dashboard_plots import PLOTS, SECTIONS, Cell, Plot, days, month_words, who
 from .dashboard_words import DEFINITIONS, SECTION_WORDS
 from .entry import signed_in
 from .finding_words import day_words
+from .identity import identity_of
 from .worklist_filters import with_query
 
 
@@ -132,7 +135,7 @@ def list_behind(request: HttpRequest, name: str) -> HttpResponse:
         "back_url": asked.section_url(listing.section),
         "origin": dashboard_files.origin(asked),
         "total": page.total,
-        "rows": [_row(line) for line in page.lines],
+        "rows": [_row(line, asked.viewer) for line in page.lines],
         "several_clinics": len(asked.scope.clinic_ids) > 1,
         "next_url": with_query(request.path, {**kept, "after": page.after}) if page.after else "",
         "first_url": with_query(request.path, kept) if request.GET.get("after") else "",
@@ -145,14 +148,14 @@ def _audit_look(asked: Asked, name: str, lines: Sequence[Line]) -> None:
     audit.looked(asked.viewer.actor, seen.values(), f"dashboard list, {name}")
 
 
-def _row(line: Line) -> dict[str, Any]:
-    patient = line.patient
+def _row(line: Line, viewer: Viewer) -> dict[str, Any]:
+    who = identity_of(line.patient, viewer)
     return {
-        "url": reverse("review_case", args=[line.case]) if line.case else reverse("patient", args=[patient.pk]),
-        "name": patient.display_name,
-        "born": day_words(patient.born_on) if patient.born_on else _("birth date unknown"),
-        "number": patient.record_number,
-        "clinic": patient.clinic.name,
+        "url": reverse("review_case", args=[line.case]) if line.case else who.url,
+        "name": who.name,
+        "born": who.born,
+        "number": who.number,
+        "clinic": line.patient.clinic.name,
         "side": {"right": _("right"), "left": _("left")}.get(line.side, ""),
         "day": day_words(line.day) if line.day else "",
         "words": line.words,

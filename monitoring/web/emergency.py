@@ -21,7 +21,8 @@ from patients.models import Clinic, Restriction
 from .. import emergency
 from .administration import may_audit, sections_of
 from .entry import signed_in
-from .forms.emergency import EmergencyForm, GateForm, JudgementForm
+from .forms.emergency import EmergencyForm, GateForm, JudgementForm, RestrictedForm
+from .identity import identity_of
 
 PAGE: Final = 50
 GATE_OPEN_FOR: Final = timedelta(minutes=30)
@@ -97,7 +98,10 @@ def emergency_reviews(request: HttpRequest) -> HttpResponse:
         "total": found.count(),
         "next_url": f"{url}?page={first // PAGE + 1}" if len(page) > PAGE else "",
         "first_url": url if first else "",
-        "restricted": restricted.select_related("patient", "clinic", "set_by").order_by("-id")[:200],
+        "restricted": [
+            {"one": one, "who": identity_of(one.patient, viewer)}
+            for one in restricted.select_related("patient", "clinic", "set_by").order_by("-id")[:200]
+        ],
         "gates_url": f"{reverse('audit_search')}?act=pass_gate",
     }
     return render(request, "monitoring/emergency/reviews.html", context)
@@ -108,7 +112,8 @@ def _row(one: Any, viewer: Viewer) -> dict[str, Any]:
     judge = may and viewer.may(Permission.ADMINISTER, one.clinic_id)
     looks = f"{reverse('audit_search')}?patient={one.patient_id}"
     form = JudgementForm(auto_id=f"judge-{one.pk}-%s") if judge else None
-    return {"one": one, "form": form, "looks_url": looks, "is_open": one.ends_at > timezone.now()}
+    who = identity_of(one.patient, viewer)
+    return {"one": one, "who": who, "form": form, "looks_url": looks, "is_open": one.ends_at > timezone.now()}
 
 
 @signed_in
@@ -137,11 +142,36 @@ def restricted_gate(request: HttpRequest, pk: int) -> HttpResponse:
     form = GateForm(request.POST or None)
     if form.is_valid():
         emergency.pass_gate(patient, reason=form.cleaned_data["reason"], viewer=viewer)
-        until = (timezone.now() + GATE_OPEN_FOR).timestamp()
-        request.session[access.GATES] = {**request.session.get(access.GATES, {}), str(pk): until}
+        _keep_open(request, pk)
         return redirect(_back(request, pk))
     context = {"form": form, "next": _back(request, pk)}
     return render(request, "monitoring/emergency/gate.html", context, status=422 if form.is_bound else 200)
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def restricted_open(request: HttpRequest) -> HttpResponse:
+    """Open a restricted record of whom one has the papers or the person before oneself, since no search finds it."""
+    viewer = access.viewer_of(request)
+    form = RestrictedForm(request.POST or None)
+    if form.is_valid():
+        try:
+            found = emergency.open_restricted(**form.cleaned_data, viewer=viewer, now=timezone.now())
+        except ValidationError as refused:
+            form.add_error(None, refused)
+        else:
+            if found is not None:
+                _keep_open(request, found.pk)
+                return redirect("patient", found.pk)
+            form.add_error(
+                None, _("No restricted record has this number and this birth date. The attempt is on record.")
+            )
+    return render(request, "monitoring/emergency/by_number.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def _keep_open(request: HttpRequest, pk: int) -> None:
+    until = (timezone.now() + GATE_OPEN_FOR).timestamp()
+    request.session[access.GATES] = {**request.session.get(access.GATES, {}), str(pk): until}
 
 
 def _back(request: HttpRequest, pk: int) -> str:

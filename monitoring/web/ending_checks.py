@@ -18,6 +18,7 @@ from patients.models import Ending
 from .. import audit, ending_checks
 from .administration import sections_of
 from .entry import signed_in
+from .identity import identity_of
 
 PAGE = 50
 
@@ -56,7 +57,7 @@ def _page(request: HttpRequest, viewer: Viewer, *, refused: int = 0) -> HttpResp
 def _row(ending: Ending, viewer: Viewer, refused: int) -> dict[str, Any]:
     return {
         "ending": ending,
-        "patient": ending.patient,
+        "who": identity_of(ending.patient, viewer),
         "refused": ending.pk == refused,
         "may_reopen": viewer.may(Permission.DECIDE, ending.clinic_id),
     }
@@ -68,8 +69,10 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """The ending still holds, and how that is known."""
     viewer = _administrator(request)
     known_from = request.POST.get("known_from", "")
-    if not Ending.objects.filter(pk=pk, clinic__in=viewer.clinics_where(Permission.ADMINISTER)).exists():
+    found = Ending.objects.filter(pk=pk, clinic__in=viewer.clinics_where(Permission.ADMINISTER)).first()
+    if found is None:
         raise Http404("No such ending.")
+    access.check_gate(viewer, found.patient_id)
     try:
         check = ending_checks.confirm(pk, viewer=viewer, known_from=known_from, now=timezone.now())
     except ending_checks.NotDue:

@@ -71,7 +71,9 @@ def patient_enrol(request: HttpRequest) -> HttpResponse:
 def _candidates(viewer: access.Viewer, form: EnrolForm) -> list[Candidate]:
     names = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
     said = {name: form.cleaned_data[name] for name in names}
-    return find_candidates(viewer.clinic_ids, **said, telephone=str(form.cleaned_data.get("telephone") or ""))
+    found = find_candidates(viewer.clinic_ids, **said, telephone=str(form.cleaned_data.get("telephone") or ""))
+    # Who types a name here is not told that a restricted record has it; the search of the night finds the pair.
+    return [one for one in found if one.patient.pk not in viewer.shut]
 
 
 def _enrol(request: HttpRequest, form: EnrolForm) -> Patient:

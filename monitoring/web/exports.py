@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import islice
 from typing import Any, Final
@@ -24,6 +25,7 @@ from .. import audit, worklist
 from ..spreadsheets import harmless
 from ..worklist import Row
 from .finding_words import PATHWAYS
+from .identity import gate_address
 from .worklist_rows import RowWords, row_words
 
 Cell = str | int | date | None
@@ -60,7 +62,8 @@ def _cells_of(viewer: Viewer, ids: Sequence[int], tab: str, today: date) -> Iter
         with transaction.atomic(), override(language), timezone.override(zone):
             access.bind_clinics(viewer.clinic_ids)
             rows = worklist.rows_of(viewer, ids[first : first + TOGETHER], today)
-            cells = [_cells(row, row_words(row, tab, today)) for row in rows]
+            gates = replace(viewer)  # asks anew which records are shut: a long file outlasts a restriction
+            cells = [_cells(row, row_words(row, tab, today, gates)) for row in rows]
         yield from cells
 
 
@@ -96,20 +99,11 @@ def _cells(row: Row, words: RowWords) -> list[Cell]:
     patient = row.patient
     hips = [cell for side in ("right", "left") for cell in _hip_cells(row, side)]
     return [
-        patient.record_number,
-        patient.family_name,
-        patient.given_name,
-        patient.born_on,
-        words.clinic,
-        words.clinician,
-        patient.get_language_display(),
-        words.telephone,
-        patient.email,
-        words.mail,
+        *(_shut_cells(words) if words.shut else _person_cells(row, words)),
         words.hips,
         *hips,
         words.why.words,
-        words.why.second,
+        gate_address(patient.pk) if words.shut else words.why.second,
         words.days_late or None,
         words.next,
         words.since,
@@ -117,6 +111,18 @@ def _cells(row: Row, words: RowWords) -> list[Cell]:
         words.last_second,
         words.snoozed_until,
     ]
+
+
+def _person_cells(row: Row, words: RowWords) -> list[Cell]:
+    patient = row.patient
+    names = [patient.record_number, patient.family_name, patient.given_name, patient.born_on]
+    ways = [patient.get_language_display(), words.telephone, patient.email, words.mail]
+    return [*names, words.clinic, words.clinician, *ways]
+
+
+def _shut_cells(words: RowWords) -> list[Cell]:
+    """The row of a restricted record says that it is one, where it is opened, and nobody's name."""
+    return [words.number, words.name, words.born, None, words.clinic, words.clinician, "", "", "", ""]
 
 
 def _hip_cells(row: Row, side: str) -> tuple[Cell, Cell]:

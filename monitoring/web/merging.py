@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -31,6 +32,7 @@ from .fact_words import titled
 from .finding_words import PATHWAYS, Words, day_words, with_dates
 from .forms.merge import MergeForm, NotOnePersonForm, TwoRecordsForm, UndoMergeForm
 from .forms.visit import hip_words
+from .identity import identity_of
 
 PAGE: Final = 25
 KINDS: Final[dict[str, Words]] = {
@@ -83,7 +85,7 @@ def duplicates(request: HttpRequest) -> HttpResponse:
     audit.looked(viewer.actor, sorted(seen), "possible duplicate")
     context = {
         "page": page,
-        "rows": [_pair_row(pair) for pair in page.object_list],
+        "rows": [_pair_row(pair, viewer) for pair in page.object_list],
         "proposals": [_proposal_row(merge, viewer) for merge in merging.proposals_for(viewer)[:PAGE]],
         "form": form,
     }
@@ -93,7 +95,7 @@ def duplicates(request: HttpRequest) -> HttpResponse:
 def _by_number(viewer: Viewer, form: TwoRecordsForm, name: str) -> Patient | None:
     number = form.cleaned_data[name].strip()
     where = viewer.clinics_where(Permission.RECORD)
-    found = access.patients_for(viewer).filter(record_number__iexact=number, clinic__in=where).first()
+    found = access.findable(viewer).filter(record_number__iexact=number, clinic__in=where).first()
     if found is None:
         form.add_error(name, _("No patient has this record number."))
     return found
@@ -108,7 +110,21 @@ def _person(patient: Patient) -> dict[str, Any]:
     }
 
 
-def _pair_row(pair: PossibleDuplicate) -> dict[str, Any]:
+def _unnamed(one: Patient, other: Patient, viewer: Viewer) -> dict[str, Any] | None:
+    """Two records of which one is shut: neither is named, since either tells who the other is. None for any others."""
+    shut = [patient for patient in (one, other) if patient.pk in viewer.shut]
+    if not shut:
+        return None
+    nobody = {"name": _("another record"), "born": "", "number": "", "url": ""}
+    return {"one": identity_of(shut[0], viewer), "other": nobody, "reasons": "", "own": False} | {
+        "url": f"{reverse('restricted_gate', args=[shut[0].pk])}?{urlencode({'next': reverse('duplicates')})}",
+        "shut": True,
+    }
+
+
+def _pair_row(pair: PossibleDuplicate, viewer: Viewer) -> dict[str, Any]:
+    if unnamed := _unnamed(pair.one, pair.other, viewer):
+        return unnamed | {"clinic": pair.clinic.name}
     score, reasons = compare(person_of(pair.one), person_of(pair.other))
     return {
         "one": _person(pair.one),
@@ -121,6 +137,8 @@ def _pair_row(pair: PossibleDuplicate) -> dict[str, Any]:
 
 
 def _proposal_row(merge: Merge, viewer: Viewer) -> dict[str, Any]:
+    if unnamed := _unnamed(merge.survivor, merge.merged, viewer):
+        return unnamed | {"by": merge.proposed_actor, "at": merge.proposed_at}
     return {
         "one": _person(merge.survivor),
         "other": _person(merge.merged),

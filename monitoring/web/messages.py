@@ -22,6 +22,7 @@ from schedules.models import DeliveryEvent, Reminder, Substitute
 from .. import heartbeats, mailing, worklist
 from .confirming import confirmed
 from .entry import signed_in, typed
+from .identity import identity_of
 
 PAGE = 50
 State = Reminder.State
@@ -125,7 +126,7 @@ def _row(
     return {
         "reminder": reminder,
         "told": told,
-        "patient": reminder.patient,
+        "who": identity_of(reminder.patient, viewer),
         "at": ahead.at if ahead else None,
         "why": _(ahead.verdict.reason)
         if ahead and ahead.verdict.reason

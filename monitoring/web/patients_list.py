@@ -17,6 +17,7 @@ from ..models import HipEvaluation
 from ..patient_search import one_with_number, parse_search, search_patients
 from .entry import signed_in
 from .finding_words import PATHWAYS, day_words
+from .identity import identity_of
 from .sealed_words import opened, seal
 from .worklist_filters import with_query
 
@@ -30,19 +31,20 @@ def patients(request: HttpRequest) -> HttpResponse:
     """Everybody of the viewer's clinics, or who is meant by ?q=, which is sealed where it comes from our own forms."""
     viewer = access.viewer_of(request)
     query = opened(request.GET.get("q", "").strip())[:200]
-    if query and (only := one_with_number(access.patients_for(viewer), query)):
+    if query and (only := one_with_number(access.findable(viewer), query)):
         return redirect("patient", only.pk)
     found = _found(viewer, query)
-    total = found.count()
+    shut = [] if query else sorted(viewer.shut)
+    total = len(shut) + found.count()
     after = request.GET.get("after", "")
-    page = list(_behind(found, after).select_related("clinic", "responsible")[: PAGE + 1])
+    page = _page(found, shut, after)
     more, page = len(page) > PAGE, page[:PAGE]
     kept = {"q": seal(query)} if query else {}
     context = {
         "query": query,
         "search_query": query,
         "total": total,
-        "rows": _rows(page),
+        "rows": _rows(page, viewer),
         "next_url": with_query(reverse("patients"), {**kept, "after": str(page[-1].pk)}) if more else "",
         "first_url": with_query(reverse("patients"), kept) if after else "",
         "several_clinics": len(viewer.clinic_ids) > 1,
@@ -53,10 +55,20 @@ def patients(request: HttpRequest) -> HttpResponse:
 
 
 def _found(viewer: Viewer, query: str) -> QuerySet[Patient]:
-    seen = access.patients_for(viewer)
+    seen = access.findable(viewer)
     if parse_search(query):
         return search_patients(seen, query).order_by(*ORDER)
     return seen.annotate(near=Value(0)).order_by(*ORDER)
+
+
+def _page(found: QuerySet[Patient], shut: list[int], mark: str) -> list[Patient]:
+    """A page and one more. What is shut stands before everybody, by reference: its place must not tell the name."""
+    at = int(mark) if mark.isascii() and mark.isdecimal() and len(mark) < 18 else 0
+    first = [pk for pk in shut if pk > at] if at in (0, *shut) else []
+    front = Patient.objects.filter(pk__in=first[: PAGE + 1]).order_by("id") if first else Patient.objects.none()
+    ahead = list(front.select_related("clinic", "responsible"))
+    named = found if at in shut else _behind(found, mark)
+    return ahead + list(named.select_related("clinic", "responsible")[: PAGE + 1 - len(ahead)])
 
 
 def _behind(found: QuerySet[Patient], mark: str) -> QuerySet[Patient]:
@@ -73,7 +85,7 @@ def _behind(found: QuerySet[Patient], mark: str) -> QuerySet[Patient]:
     return found.filter(behind)
 
 
-def _rows(page: list[Patient]) -> list[dict[str, Any]]:
+def _rows(page: list[Patient], viewer: Viewer) -> list[dict[str, Any]]:
     hips: dict[int, dict[str, str]] = {}
     evaluations = HipEvaluation.objects.filter(patient__in=[one.pk for one in page]).order_by("hip__side")
     for pk, side, pathway in evaluations.values_list("patient_id", "hip__side", "pathway"):
@@ -81,26 +93,24 @@ def _rows(page: list[Patient]) -> list[dict[str, Any]]:
     return [
         {
             "id": f"row-{one.pk}",
-            "url": reverse("patient", args=[one.pk]),
-            "name": one.display_name,
-            "born": day_words(one.born_on) if one.born_on else _("birth date unknown"),
-            "number": one.record_number,
+            "who": identity_of(one, viewer),
             "clinic": one.clinic.name,
             "clinician": one.responsible.name if one.responsible else "",
             "right": hips.get(one.pk, {}).get("right", _("Not evaluated yet")),
             "left": hips.get(one.pk, {}).get("left", _("Not evaluated yet")),
             "merged": one.merged_into_id is not None,
-            "died": day_words(one.died_on) if one.died_on else "",
+            "died": day_words(one.died_on) if one.died_on and one.pk not in viewer.shut else "",
         }
         for one in page
     ]
 
 
 def _actions(viewer: Viewer) -> list[dict[str, str]]:
-    may = viewer.may_anywhere(Permission.RECORD)
-    if not may:
-        return []
+    shut = [{"text": _("Open a restricted record"), "url": reverse("restricted_open")}] if viewer.shut else []
+    if not viewer.may_anywhere(Permission.RECORD):
+        return shut
     return [
+        *shut,
         {"text": _("Possible duplicates"), "url": reverse("duplicates")},
         {"text": _("Enrol a patient"), "url": reverse("patient_enrol"), "kind": "primary"},
     ]
@@ -110,9 +120,13 @@ def _empty(query: str) -> dict[str, Any]:
     if not query:
         return {"kind": "none_yet", "title": _("No patients yet"), "text": _("A registry begins with one.")}
     text = _("Try fewer words, the record number alone, or the birth date as 4 Mar 1981.")
+    text += " " + _("Restricted records are not found.")
     return {
         "kind": "no_match",
         "title": _("Nobody matches “%(query)s”") % {"query": query},
         "text": text,
-        "actions": [{"text": _("Show everybody"), "url": reverse("patients")}],
+        "actions": [
+            {"text": _("Show everybody"), "url": reverse("patients")},
+            {"text": _("Open a restricted record"), "url": reverse("restricted_open")},
+        ],
     }

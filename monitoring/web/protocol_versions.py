@@ -45,6 +45,7 @@ from .confirming import confirmed
 from .entry import signed_in
 from .finding_words import ACTIONS, PATHWAYS, STATUSES, Words, day_words
 from .forms.protocol import ApproveForm, CompareForm, DraftForm, NewDraftForm, ReasonForm
+from .identity import identity_of
 from .parameter_words import changed_rows, parameter_groups
 from .protocol import in_force, tabs
 from .worklist_filters import with_query
@@ -281,7 +282,7 @@ def effect(request: HttpRequest, pk: int) -> HttpResponse:
         "kind": kind,
         "kind_words": KIND_WORDS.get(kind, ""),
         "all_url": url,
-        "rows": [_row(moved, people[moved.patient_id]) for moved in shown if moved.patient_id in people],
+        "rows": [_row(moved, people[moved.patient_id], viewer) for moved in shown if moved.patient_id in people],
         "total": len(rows),
         "previous_url": _page_url(url, kind, first - PAGE) if first else "",
         "next_url": _page_url(url, kind, first + PAGE) if first + PAGE < len(rows) else "",
@@ -348,13 +349,13 @@ def _rule_row(act: str, rule: str, hips: int) -> dict[str, Any]:
     return {"words": KIND_WORDS[act], "rule": rule, "action": ACTIONS.get(RULES[rule].action, rule), "hips": hips}
 
 
-def _row(moved: Moved, patient: Patient) -> dict[str, Any]:
-    move = moved.move
+def _row(moved: Moved, patient: Patient, viewer: Viewer) -> dict[str, Any]:
+    move, who = moved.move, identity_of(patient, viewer)
     return {
-        "name": patient.display_name,
-        "number": patient.record_number,
+        "name": who.name,
+        "number": who.number,
         "clinic": patient.clinic.name,
-        "url": f"{reverse('patient', args=[patient.pk])}#hip-{move.side.value}",
+        "url": f"{who.url}#hip-{move.side.value}",
         "side": _("left") if move.side == "left" else _("right"),
         "words": _move_words(move),
     }

@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -24,6 +23,7 @@ from ..privacy.retention import RetentionRefused
 from .administration import sections_of
 from .entry import signed_in
 from .finding_words import day_words
+from .identity import identity_of
 
 SHOWN: Final = 50
 
@@ -82,7 +82,9 @@ def retention(request: HttpRequest) -> HttpResponse:
     context = {
         "tabs": sections_of(viewer, "retention"),
         "rules": [
-            _rule(clinic, kind, words, invalid) for clinic in clinics for kind, words in RetentionRule.Kind.choices
+            _rule(clinic, kind, words, invalid, viewer)
+            for clinic in clinics
+            for kind, words in RetentionRule.Kind.choices
         ],
         "runs": list(runs.order_by("-id")[:SHOWN]),
         "form": next(iter(invalid.values()), None),
@@ -94,7 +96,9 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
 
 
-def _rule(clinic: Clinic, kind: str, words: Any, invalid: dict[tuple[int, str], RuleForm]) -> dict[str, Any]:
+def _rule(
+    clinic: Clinic, kind: str, words: Any, invalid: dict[tuple[int, str], RuleForm], viewer: Viewer
+) -> dict[str, Any]:
     rule = RetentionRule.objects.filter(clinic=clinic, kind=kind).first()
     initial = {"months": rule.months, "automatic": rule.automatic} if rule else None
     before = keeping.before_of(clinic, rule.months, timezone.now()) if rule else None
@@ -106,12 +110,8 @@ def _rule(clinic: Clinic, kind: str, words: Any, invalid: dict[tuple[int, str], 
         "form": invalid.get((clinic.pk, kind)) or RuleForm(initial=initial, prefix=f"{clinic.pk}-{kind}"),
         "before": day_words(before) if before else "",
         "count": keeping.due(clinic, kind, before).count() if before else 0,
-        "first": [_person(one) for one in keeping.due(clinic, kind, before)[:SHOWN]] if before else [],
+        "first": [identity_of(one, viewer) for one in keeping.due(clinic, kind, before)[:SHOWN]] if before else [],
     }
-
-
-def _person(patient: Patient) -> dict[str, str]:
-    return {"url": reverse("patient", args=[patient.pk]), "number": patient.record_number, "name": patient.display_name}
 
 
 def _propose(request: HttpRequest, viewer: Viewer, clinic: Clinic, kind: str) -> HttpResponse:
@@ -143,7 +143,7 @@ def retention_run(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "tabs": sections_of(viewer, "retention"),
         "run": run,
-        "patients": [_person(one) for one in patients],
+        "patients": [identity_of(one, viewer) for one in patients],
         "own": run.proposed_by_id == viewer.actor.user_id,
         "waits": run.state == RetentionRun.State.PROPOSED,
         "form": form,

@@ -33,6 +33,7 @@ from .fact_words import titled
 from .finding_words import ACTIONS, GRADES, with_dates
 from .forms.case import AssignForm, CommentForm, DecisionForm, OpinionForm
 from .hip_panels import summary_of
+from .identity import identity_of
 from .symptom_clock import symptom_clock
 
 PAGE = 50
@@ -81,7 +82,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     page = Paginator(review.in_order(cases), PAGE).get_page(request.GET.get("page"))
     asked = review.queue_of(viewer, clinic=narrowing.clinic).order_by("action").values_list("action", flat=True)
     context = {
-        "rows": [_row(case) for case in page.object_list],
+        "rows": [_row(case, viewer) for case in page.object_list],
         "page": page,
         "tabs": _tabs(viewer, narrowing),
         "questions": [
@@ -130,10 +131,11 @@ def _tabs(viewer: Viewer, narrowing: Narrowing) -> list[dict[str, Any]]:
     ]
 
 
-def _row(case: ReviewCase) -> dict[str, Any]:
+def _row(case: ReviewCase, viewer: Viewer) -> dict[str, Any]:
     today = today_at(case.patient.clinic, timezone.now())
     return {
         "case": case,
+        "who": identity_of(case.patient, viewer),
         "question": ACTIONS.get(case.action, case.action),
         "side": case.hip.get_side_display(),
         "because": with_dates(case.because),

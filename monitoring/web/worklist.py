@@ -27,6 +27,7 @@ from . import exports
 from .confirming import ask_to_confirm, is_confirmed
 from .entry import signed_in, typed
 from .finding_words import day_words
+from .identity import identity_of
 from .worklist_filters import Narrowing, narrow, staff_for
 from .worklist_rows import row_words, suggested_next, words_for
 from .worklist_views import view_menu
@@ -58,7 +59,7 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     acted = request.GET.get("acted", "")
     rows = [
         {"row": words} | (_undoable(words.row, viewer) if str(words.pk) == acted else {})
-        for words in words_for(page.rows, tab, today)
+        for words in words_for(page.rows, tab, today, viewer)
     ]
     context = (
         _list_context(viewer, tab, narrowing, counts)
@@ -211,7 +212,7 @@ def _differences(wrong: Census, viewer: Viewer) -> list[dict[str, Any]]:
     listed = {item["hip"]: item for item in wrong.disagreements}
     hips = Hip.objects.filter(pk__in=listed, clinic_id__in=viewer.clinic_ids).select_related("patient")
     return [
-        {**listed[hip.pk], "hip": hip, "url": reverse("patient", args=[hip.patient_id])}
+        {**listed[hip.pk], "hip": hip, "who": identity_of(hip.patient, viewer)}
         for hip in hips.order_by("patient", "id")
     ]
 
@@ -358,7 +359,7 @@ def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
         _row_context(viewer, tab, narrowing)
         | _form_context(viewer, today)
         | {
-            "row": row_words(row, tab, today),
+            "row": row_words(row, tab, today, viewer),
             "owners": staff.everyone.get(patient.clinic_id, ()),
             "narrowing": narrowing,
             "back_url": narrowing.url(tab),

@@ -27,10 +27,11 @@ from ..outreach import WorkRefused
 from . import exports
 from .entry import signed_in
 from .finding_words import day_words
+from .identity import identity_of
 from .worklist import owner_of, tab_of
 from .worklist_filters import narrow, staff_for
 
-Told = list[dict[str, Any]]  # {patient, words, done, waits}
+Told = list[dict[str, Any]]  # {who, step, words, second, done}
 
 
 @signed_in
@@ -58,12 +59,21 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
     return _assign(request, viewer, patients, back_url)
 
 
+def _apart(viewer: Viewer, patients: Sequence[Patient]) -> tuple[list[Patient], Told]:
+    """Those to whom something may be done, and what is told of restricted records, which are opened one by one."""
+    held = [patient for patient in patients if patient.pk in viewer.shut]
+    words = _("Held: open the record with a reason first.")
+    told = [{"who": identity_of(patient, viewer), "step": "", "words": words, "done": False} for patient in held]
+    return [patient for patient in patients if patient.pk not in viewer.shut], told
+
+
 def _assign(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:
     try:
         to = owner_of(request.POST.get("clinician", ""))
         if to is None:
             raise WorkRefused("clinician", _("Choose the clinician first."))
-        changed = outreach.assign_clinician(patients, to=to, viewer=viewer)
+        may, held = _apart(viewer, patients)
+        changed = outreach.assign_clinician(may, to=to, viewer=viewer)
     except (WorkRefused, RecordingRefused) as refused:
         messages.error(request, str(refused))
         return redirect(back_url)
@@ -73,6 +83,13 @@ def _assign(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], b
         changed,
     )
     messages.success(request, told % {"n": changed, "who": to.name})
+    if held:
+        left = ngettext(
+            "%(n)d restricted record is left as it is: open it with a reason first.",
+            "%(n)d restricted records are left as they are: open each with a reason first.",
+            len(held),
+        )
+        messages.warning(request, left % {"n": len(held)})
     return redirect(back_url)
 
 
@@ -80,12 +97,17 @@ def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient],
     """First what would happen to the next mail of each, then, once confirmed, it happens; twice does nothing more."""
     now, confirmed = timezone.now(), request.POST.get("confirmed") == "1"
     _check_work(viewer, patients)
+    may, held = _apart(viewer, patients)
     with transaction.atomic():
-        answers = desk.send_now([patient.pk for patient in patients], by=viewer.actor, now=now)
+        answers = desk.send_now([patient.pk for patient in may], by=viewer.actor, now=now)
         transaction.set_rollback(not confirmed)
     asked = {one.patient_id: one for one in answers}
     last = _last_mails([one.patient_id for one in answers if one.reminder is None])
-    rows = [_told_of_mail(patient, asked[patient.pk], last.get(patient.pk), now) for patient in patients]
+    rows = [
+        {"who": identity_of(patient, viewer)} | _told_of_mail(patient, asked[patient.pk], last.get(patient.pk), now)
+        for patient in may
+    ]
+    rows += held
     count = sum(row["done"] for row in rows)
     told = {"n": count}
     if confirmed:
@@ -116,7 +138,7 @@ def _told_of_mail(patient: Patient, asked: desk.Asked, last: Reminder | None, no
                 "state": last.get_state_display(),
                 "day": day_words(last.decided_at.astimezone(patient.clinic.zone).date()),
             }
-        return {"patient": patient, "step": step, "words": _(asked.why), "second": second, "done": False}
+        return {"step": step, "words": _(asked.why), "second": second, "done": False}
     at = asked.at.astimezone(patient.clinic.zone)
     if asked.at <= now:
         words = _("Goes out within minutes.")
@@ -127,29 +149,31 @@ def _told_of_mail(patient: Patient, asked: desk.Asked, last: Reminder | None, no
             "day": day_words(at.date()),
             "time": date_format(at, "TIME_FORMAT"),
         }
-    return {"patient": patient, "step": step, "words": words, "done": True}
+    return {"step": step, "words": words, "done": True}
 
 
 def _print(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:
     """The letters that wait for these patients become one batch; its PDF is made before anything is kept."""
     now = timezone.now()
     _check_work(viewer, patients)
-    clinics, ids = {patient.clinic_id for patient in patients}, [patient.pk for patient in patients]
+    may, held = _apart(viewer, patients)
+    clinics, ids = {patient.clinic_id for patient in may}, [patient.pk for patient in may]
     batch = printing.print_letters(clinics, by=viewer.actor, now=now, patient_ids=ids)
     printed = {row.patient_id: row for row in printing.letters_of(batch, clinics, now=now)} if batch else {}
     if printed:
         title = _("Letters of %(day)s") % {"day": day_words(worklist.today_for(viewer, now))}
         printing.pdf_of(list(printed.values()), title=title, now=now)
-    others = _why_no_letter([patient for patient in patients if patient.pk not in printed], now)
+    others = _why_no_letter([patient for patient in may if patient.pk not in printed], now)
     rows = [
         {
-            "patient": patient,
+            "who": identity_of(patient, viewer),
             "step": str(printed[patient.pk].reminder.get_step_display()) if patient.pk in printed else "",
             "words": pgettext("a letter", "Printed.") if patient.pk in printed else others[patient.pk],
             "done": patient.pk in printed,
         }
-        for patient in patients
+        for patient in may
     ]
+    rows += held
     count = len(printed)
     summary = ngettext("%(n)d letter is in the PDF.", "%(n)d letters are in the PDF.", count) % {"n": count}
     action = {"text": _("Open the PDF"), "url": reverse("letters_pdf", args=[batch])} if printed else None

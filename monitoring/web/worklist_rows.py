@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from patients.access import Viewer
 from patients.models import Patient
 
 from ..escalation import Rung, steps_of
@@ -20,6 +21,7 @@ from ..outreach import longest_snooze
 from ..worklist import OPEN, Row
 from .badges import status_badge, urgency_badge
 from .finding_words import ACTIONS, PATHWAYS, day_words, with_dates
+from .identity import identity_of
 from .symptom_clock import SymptomClock, symptom_clock
 
 SYMPTOM_ACTIONS = ("CORE_DECOMPRESSION_REVIEW", "IMAGE_PAINFUL_HIP")  # their `since` is the first day of pain
@@ -63,6 +65,7 @@ class RowWords:
     last_second: str
     snoozed_until: date | None
     latest_snooze: date
+    shut: bool = False  # a restricted record that is not open to the viewer: why it stands here, and not whose it is
 
     @property
     def identifiers(self) -> str:
@@ -108,12 +111,13 @@ def _around(name: str, script_prefix: str) -> tuple[str, str]:
 _ANY = 987654321
 
 
-def words_for(rows: Iterable[Row], tab: str, today: date) -> list[RowWords]:
-    return [row_words(row, tab, today) for row in rows]
+def words_for(rows: Iterable[Row], tab: str, today: date, viewer: Viewer) -> list[RowWords]:
+    return [row_words(row, tab, today, viewer) for row in rows]
 
 
-def row_words(row: Row, tab: str, today: date) -> RowWords:
+def row_words(row: Row, tab: str, today: date, viewer: Viewer) -> RowWords:
     patient = row.patient
+    whose = identity_of(patient, viewer)
     shown = tab if tab != "all" else _weightiest(row)
     why = _WHY.get(shown, _standing)(row, today)
     if why.status == tab:  # the tab says so already; how the hips stand says more
@@ -121,15 +125,17 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
     days = _days_late(row, shown, today)
     who, since = _next(row, shown, today)
     last, second = _last_contact(row)
+    if whose.shut:
+        why, second = _without_particulars(why, row, shown), ""
     return RowWords(
         row=row,
         id=f"row-{patient.pk}",
         pk=patient.pk,
         url=address("patient", patient.pk),
         act_url=address("worklist_act", patient.pk),
-        name=patient.display_name,
-        born=day_words(patient.born_on) if patient.born_on else _("birth date unknown"),
-        number=patient.record_number,
+        name=whose.name,
+        born=whose.born,
+        number=whose.number,
         clinic=patient.clinic.name,
         clinic_id=patient.clinic_id,
         clinician=patient.responsible.name if patient.responsible else "",
@@ -143,7 +149,19 @@ def row_words(row: Row, tab: str, today: date) -> RowWords:
         last_second=second,
         snoozed_until=row.snooze.until if row.snooze else None,
         latest_snooze=today + longest_snooze(any(hip.status == "gap" for hip in row.hips.values())),
+        shut=whose.shut,
     )
+
+
+def _without_particulars(why: Why, row: Row, shown: str) -> Why:
+    """What is to be done and by when, without what somebody typed, a way to reach the patient, or what became of
+    them."""
+    words = why.words
+    if shown == "snoozed" and row.snooze:
+        words = _("Back on %(day)s") % {"day": day_words(row.snooze.until)}
+    elif why.status in _STATUS_OF.values():
+        words = why.second  # the pathway
+    return replace(why, words=words, second="")
 
 
 def side_words(sides: Iterable[str]) -> str:

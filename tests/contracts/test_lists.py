@@ -98,7 +98,8 @@ FORMS_AND_SINGLE_THINGS = {
     "patient_everything", "patient_merge", "merge", "hip_end", "hip_reopen", "finding_decide", "visit_new",
     "fact_withdraw", "fact_correct", "calendar_feed_address", "appointment_book", "appointment_move",
     "appointment_cancel", "notifications", "notifications_preview", "mail_templates", "mail_template",
-    "mail_settings", "import_columns", "import_undo", "emergency_open", "staff_new", "staff_person", "clinic_new",
+    "mail_settings", "import_columns", "import_undo", "emergency_open",
+    "restricted_open", "staff_new", "staff_person", "clinic_new",
     "clinic_edit", "retention_run", "api_docs",
 }  # fmt: skip
 AS_LONG_AS_IT_MAY_TAKE = {"protocol_effect"}  # evaluates record after record, for four seconds at most

@@ -221,7 +221,7 @@ def test_the_page_names_the_same_person_as_the_digest(watch, clinic, make_user, 
     for day in (date(2026, 5, 10), date(2026, 7, 9)):
         now = clock(day)
         viewer = access.viewer_for(admin)
-        rows = words_for(worklist.page_of("overdue", viewer, worklist.Filters(), day).rows, "overdue", day)
+        rows = words_for(worklist.page_of("overdue", viewer, worklist.Filters(), day).rows, "overdue", day, viewer)
         expected = "Administrator" if count(admin, clinic, now, ESCALATED) else "Dr Lindqvist"
         assert [row.next for row in rows] == [expected]
 

@@ -38,6 +38,16 @@ class JudgementForm(forms.Form):
     note = forms.CharField(label=_("Note"), max_length=300)
 
 
+class RestrictedForm(forms.Form):
+    """As the papers or the patient say it: the number alone would tell whose record is restricted."""
+
+    use_required_attribute = False
+
+    record_number = forms.CharField(label=_("Record number"), max_length=40)
+    born_on = forms.DateField(label=_("Date of birth"), widget=forms.DateInput(attrs={"type": "date"}))
+    reason = forms.CharField(label=_("Reason"), max_length=300, help_text=_("Stands in the audit and is reviewed."))
+
+
 class GateForm(forms.Form):
     use_required_attribute = False
 
