@@ -38,17 +38,24 @@ class Batch:
 
 @transaction.atomic
 def print_letters(
-    clinic_ids: Collection[int], *, by: Actor, now: datetime, patient_ids: Collection[int] | None = None
+    clinic_ids: Collection[int],
+    *,
+    by: Actor,
+    now: datetime,
+    patient_ids: Collection[int] | None = None,
+    without: Collection[int] = (),
 ) -> uuid.UUID | None:
     """Mark the letters that are to go now as printed, the most urgent first, and name their batch; None without any.
 
-    With `patient_ids` only letters to these patients.
+    With `patient_ids` only letters to these patients, and never to those in `without`: their letters go on waiting.
     Each is decided on anew under its patient's lock: what is not wanted any more is dropped, and of two letters to one
     patient the second waits for another day. What somebody else is printing now is left to them.
     """
     rows = to_do(Way.LETTER, clinic_ids, now).select_related("patient", "reminder__patient", "reminder__clinic")
     if patient_ids is not None:
         rows = rows.filter(patient__in=list(patient_ids))
+    if without:
+        rows = rows.exclude(patient__in=list(without))
     locked = rows.select_for_update(skip_locked=True, no_key=True, of=("self", "patient"))
     standing = settle(list(locked.order_by("until", "id")[:MOST_TOGETHER]), by=by, at=now)
     ready = [row for row in standing if row.channel == Way.LETTER and row.waits_until is None]

@@ -21,6 +21,7 @@ from schedules.models import Substitute
 from .. import audit, worklist
 from .entry import signed_in
 from .finding_words import day_words
+from .identity import identity_of
 from .messages import PAGE, tabs_for
 
 
@@ -37,15 +38,18 @@ def to_print(request: HttpRequest) -> HttpResponse:
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     found = list(page.object_list)
     hindered = substitutes.hindrances(found, now)
-    ready = substitutes.to_do(Substitute.Way.LETTER, mine, now).count()
+    ready = substitutes.to_do(Substitute.Way.LETTER, mine, now)
+    held = ready.filter(patient__in=list(viewer.shut)).count() if viewer.shut else 0
+    printable = ready.count() - held
     context: dict[str, Any] = {
         "tabs": tabs_for(viewer, "letters", clinic, counted=page.paginator.count),
         "clinic": clinic,
         "page": page,
-        "rows": [_row(row, hindered.get(row.pk, "")) for row in found],
+        "rows": [_row(row, hindered.get(row.pk, ""), viewer) for row in found],
         "several_clinics": len(viewer.clinic_ids) > 1,
-        "ready": ready,
-        "together": min(ready, printing.MOST_TOGETHER),
+        "ready": printable,
+        "together": min(printable, printing.MOST_TOGETHER),
+        "held": held,
         "batches": printing.batches(mine, now=now),
     }
     return render(request, "monitoring/messages/letters.html", context)
@@ -55,12 +59,14 @@ def _may_print(viewer: Viewer) -> list[int]:
     return [pk for pk in viewer.clinic_ids if viewer.may(Permission.WORK, pk)]
 
 
-def _row(row: Substitute, hindered: str) -> dict[str, Any]:
+def _row(row: Substitute, hindered: str, viewer: Viewer) -> dict[str, Any]:
+    who = identity_of(row.patient, viewer)
     return {
         "substitute": row,
-        "patient": row.patient,
+        "who": who,
+        "language": "" if who.shut else row.patient.get_language_display(),
         "clinic": row.reminder.clinic,
-        "address": [line for line in row.patient.address.splitlines() if line.strip()],
+        "address": [] if who.shut else [line for line in row.patient.address.splitlines() if line.strip()],
         "why": _(row.why),
         "hindered": _(hindered) if hindered else "",
     }
@@ -69,13 +75,14 @@ def _row(row: Substitute, hindered: str) -> dict[str, Any]:
 @signed_in
 @require_POST
 def print_now(request: HttpRequest) -> HttpResponse:
-    """Print what waits in the viewer's clinics: the letters are marked, and their PDF is shown.
+    """Print what waits in the viewer's clinics, but for restricted records that are not open to the viewer, whose
+    letters go on waiting for somebody to whom they are: the letters are marked, and their PDF is shown.
 
     The PDF is made before anything is kept, so that no letter counts as printed that cannot be.
     """
     viewer, now = access.viewer_of(request), timezone.now()
     mine = _may_print(viewer)
-    batch = printing.print_letters(mine, by=viewer.actor, now=now)
+    batch = printing.print_letters(mine, by=viewer.actor, now=now, without=viewer.shut)
     if batch is None:
         messages.info(request, _("No letter waits any more."))
         return redirect("letters")
@@ -87,11 +94,16 @@ def print_now(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_GET
 def pdf(request: HttpRequest, batch: UUID) -> HttpResponse:
-    """The letters of a batch, to be printed or printed again; without whoever has died meanwhile."""
+    """The letters of a batch, to be printed or printed again; without whoever has died meanwhile.
+
+    Whoever did not print them is asked for a reason for each restricted record in the batch.
+    """
     viewer, now = access.viewer_of(request), timezone.now()
     rows = printing.letters_of(batch, _may_print(viewer), now=now)
     if not rows:
         raise Http404("No such letters.")
+    for row in rows:
+        access.check_gate(viewer, row.patient_id)
     audit.looked(viewer.actor, [(row.clinic_id, row.patient_id) for row in rows], "letter")
     response = HttpResponse(printing.pdf_of(rows, title=_title(viewer), now=now), content_type="application/pdf")
     today = worklist.today_for(viewer, now)

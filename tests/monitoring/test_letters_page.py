@@ -5,15 +5,17 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
+from django.test import Client
 from pypdf import PdfReader
 
-from monitoring import outreach, worklist
+from monitoring import emergency, outreach, worklist
 from monitoring.models import AuditEntry
 from monitoring.worklist import Filters, patients_in
 from patients import access, recording
 from patients.models import Patient
 from schedules import printing, substitutes
 from schedules.models import Reminder, Substitute
+from tests.conftest import as_signed_in
 from tests.monitoring.test_worklist import seen
 
 TODAY = date(2026, 7, 12)
@@ -225,3 +227,43 @@ def test_the_list_of_calls_is_as_long_as_its_count(coordinator, waits):
     for address in ("", "", ADDRESS):
         waits(address=address)
     assert worklist.counts(viewer, Filters(), TODAY)["calls"] == len(to_call(viewer)) == 2
+
+
+# Restricted records
+
+
+@pytest.fixture
+def shut(waits, clinic, make_user):
+    """Of two patients with a letter the first is restricted."""
+    first, second = waits(family_name="Kanzler"), waits(family_name="Lund")
+    emergency.restrict(first, reason="Well known.", viewer=access.viewer_for(make_user(clinic, "admin")))
+    return first, second
+
+
+def test_the_letter_of_a_restricted_record_waits_for_somebody_who_has_passed_the_gate(staff, shut):
+    first, _second = shut
+    page = staff.get("/messages/letters/").content.decode()
+    assert "1 letter of a restricted record is held back" in page and "whoever has opened the record" in page
+    assert "Kanzler" not in page and "2 letters wait" in page and "Print 1 letter" in page
+    printed = pages_of(staff.post("/messages/letters/print/", follow=True))
+    assert "Lund" in "".join(printed) and "Kanzler" not in "".join(printed)
+    assert list(Substitute.objects.filter(state="open").values_list("patient", flat=True)) == [first.pk]
+    staff.post(f"/patients/{first.pk}/gate/", {"reason": "To print the letter."})
+    assert "Kanzler" in "".join(pages_of(staff.post("/messages/letters/print/", follow=True)))
+
+
+def test_who_has_not_passed_the_gate_does_not_print_the_batch_of_a_colleague(staff, shut, make_user, clinic):
+    first, _second = shut
+    staff.post(f"/patients/{first.pk}/gate/", {"reason": "To print the letter."})
+    printed = staff.post("/messages/letters/print/").headers["Location"]
+    colleague = as_signed_in(Client(), make_user(clinic, "coordinator"))
+    gate = colleague.get(printed).headers["Location"]
+    assert gate.startswith(f"/patients/{first.pk}/gate/?next=")
+    assert "Kanzler" in "".join(pages_of(colleague.post(gate, {"reason": "Paper jam."}, follow=True)))
+
+
+def test_nobody_to_print_for_is_said_in_words(staff, shut, make_user, clinic):
+    _first, second = shut
+    emergency.restrict(second, reason="Well known.", viewer=access.viewer_for(make_user(clinic, "admin")))
+    page = staff.get("/messages/letters/").content.decode()
+    assert "2 letters of restricted records are held back" in page and "/messages/letters/print/" not in page
