@@ -11,14 +11,19 @@ from patients.vocabulary import Side
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about one place of the source. A remark that `refuses` keeps the whole row out."""
+    """Something about one place of the source. A remark that `refuses` keeps the whole row out.
+
+    `about`: the patient of the registry, other than the row's own, of whom the text tells something.
+    """
 
     column: str
     text: str
     refuses: bool = True
+    about: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"column": self.column, "text": self.text, "refuses": self.refuses}
+        said: dict[str, Any] = {"column": self.column, "text": self.text, "refuses": self.refuses}
+        return said | ({"about": self.about} if self.about else {})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from patients import access
 from patients.changes import Actor
-from patients.models import Clinic
+from patients.models import Clinic, Restriction
 from patients.recording import RecordingRefused
 
 from .. import audit, pipeline
@@ -302,8 +302,16 @@ def _save_whole(
             first = batch.rows.filter(outcome=Outcome.REFUSED).first()
             raise ImportRefused(
                 _("Line %(line)s is refused by now (%(why)s): nothing was saved.")
-                % {"line": first.number if first else "?", "why": first.problems[0]["text"] if first else "?"}
+                % {"line": first.number if first else "?", "why": _why(first) if first else "?"}
             )
+
+
+def _why(row: ImportRow) -> str:
+    """The first thing that is wrong with a row, as the note of the batch says it to everybody."""
+    named = [pk for pk in (row.patient_id, *(problem.get("about") for problem in row.problems)) if pk]
+    if Restriction.objects.filter(patient__in=named, lifted_at__isnull=True).exists():
+        return _("restricted record")
+    return str(row.problems[0]["text"])
 
 
 def _save_by_row(

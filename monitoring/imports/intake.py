@@ -6,7 +6,7 @@ is left alone, so the same file changes nothing the second time; what undoing an
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -300,7 +300,8 @@ class Intake:
         patient = Patient(clinic=self.clinic, record_number=arrival.record_number, **details)
         if likely and not self.duplicates_agreed:
             text = _("This is likely the same person as %(number)s of this clinic (%(reasons)s).")
-            plan.remarks.append(_same_person(text, likely.patient.record_number, likely.reasons))
+            same = _same_person(text, likely.patient.record_number, likely.reasons)
+            plan.remarks.append(replace(same, about=likely.patient.pk))
         elif not self.duplicates_agreed:
             plan.remarks += self._twins(arrival)
         return patient

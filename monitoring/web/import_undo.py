@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from patients import access
+from patients.access import Viewer
 
 from ..imports import undo
 from ..imports.registry_file import ImportRefused
@@ -47,10 +48,12 @@ def import_undo(request: HttpRequest, pk: int) -> HttpResponse:
             transaction.on_commit(wake_a_worker, robust=True)
             messages.success(request, _("Undoing has begun; you may leave this page."))
         return redirect("import_batch", pk=one.pk)
-    return render(request, "monitoring/imports/undo.html", _context(one, form), status=422 if form.is_bound else 200)
+    return render(
+        request, "monitoring/imports/undo.html", _context(one, form, viewer), status=422 if form.is_bound else 200
+    )
 
 
-def _context(one: ImportBatch, form: UndoForm) -> dict[str, object]:
+def _context(one: ImportBatch, form: UndoForm, viewer: Viewer) -> dict[str, object]:
     if not undo.is_undoable(one):
         return {"batch": one, "form": None}
     seen = undo.preview(one)
@@ -58,7 +61,7 @@ def _context(one: ImportBatch, form: UndoForm) -> dict[str, object]:
         "batch": one,
         "form": form,
         "numbers": numbers(seen.counts),
-        "left": left_rows(seen.left),
+        "left": left_rows(seen.left, viewer),
         "seen": seen,
         "partly": seen.looked_at < seen.of,
     }

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from patients.models import Patient
+from patients.access import Viewer
 
 from ..imports.undo import Left
 from ..models import ImportBatch, ImportRow
 from .chart import MODELS, fact_url
 from .fact_words import titled
 from .finding_words import Words
+from .identity import Identity, identity_of, reference
 
 SHOWN: Final = 50
 WHY: Final[dict[str, Words]] = {
@@ -45,7 +46,7 @@ class LeftRow:
     """One thing left as it is: of which line and patient, what, why, and where it is looked at."""
 
     line: int
-    patient: Patient | None
+    who: Identity | None
     what: str
     why: Words
     url: str
@@ -56,11 +57,21 @@ def numbers(counts: Mapping[str, int]) -> list[tuple[int, Words]]:
     return [(counts.get(name, 0), words) for name, words in COUNTED.items() if counts.get(name) or name == "ended"]
 
 
-def left_rows(found: Iterable[tuple[ImportRow, Left]]) -> list[LeftRow]:
-    return [_left_row(row, item) for row, item in found]
+def problems_of(row: ImportRow, viewer: Viewer) -> list[dict[str, Any]]:
+    """What is wrong with a row; of a restricted record, that somebody to whom it is open can read it."""
+    named = {row.patient_id, *(problem.get("about") for problem in row.problems)}
+    shut = sorted(pk for pk in named if pk in viewer.shut)
+    if not shut:
+        return list(row.problems)
+    text = _("Restricted record, %(reference)s: open it with a reason to read what is wrong.")
+    return [{"column": "", "text": text % {"reference": reference(pk)}} for pk in shut]
 
 
-def undone_rows(batch: ImportBatch) -> list[LeftRow]:
+def left_rows(found: Iterable[tuple[ImportRow, Left]], viewer: Viewer) -> list[LeftRow]:
+    return [_left_row(row, item, viewer) for row, item in found]
+
+
+def undone_rows(batch: ImportBatch, viewer: Viewer) -> list[LeftRow]:
     """What undoing this batch left, the first SHOWN."""
     rows = ImportRow.objects.filter(batch=batch, undone__has_key="left").exclude(undone__left=[])
     found = [
@@ -68,10 +79,13 @@ def undone_rows(batch: ImportBatch) -> list[LeftRow]:
         for row in rows.select_related("patient").order_by("number", "id")[:SHOWN]
         for item in (row.undone or {}).get("left", ())
     ]
-    return left_rows(found[:SHOWN])
+    return left_rows(found[:SHOWN], viewer)
 
 
-def _left_row(row: ImportRow, item: Left) -> LeftRow:
+def _left_row(row: ImportRow, item: Left, viewer: Viewer) -> LeftRow:
+    who = identity_of(row.patient, viewer) if row.patient else None
+    if who and who.shut:
+        return LeftRow(row.number, who, "", WHY.get(item.why, WHY["refused"]), who.url)
     url = reverse("patient", args=[row.patient_id]) if row.patient_id else ""
     what = item.what
     kind, dash, number = item.what.rpartition("-")
@@ -80,4 +94,4 @@ def _left_row(row: ImportRow, item: Left) -> LeftRow:
         what, url = (titled(fact) if fact else item.what), fact_url(row.patient_id, item.what)
     elif item.why == "detail":
         what = item.what.removesuffix("_as_given")
-    return LeftRow(row.number, row.patient, what, WHY.get(item.why, WHY["refused"]), url)
+    return LeftRow(row.number, who, what, WHY.get(item.why, WHY["refused"]), url)

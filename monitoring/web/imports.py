@@ -27,7 +27,7 @@ from ..models import ImportBatch, ImportRow
 from ..spreadsheets import harmless
 from ..tasks import save_waiting_imports
 from .entry import signed_in
-from .import_words import OUTCOMES, numbers, undone_rows
+from .import_words import OUTCOMES, numbers, problems_of, undone_rows
 
 PAGE = 50
 State = ImportBatch.State
@@ -140,12 +140,12 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         "batch": one,
         "running": running,
         "page": page,
-        "rows": [(row, OUTCOMES[row.outcome]) for row in page.object_list],
+        "rows": [(row, OUTCOMES[row.outcome], problems_of(row, viewer)) for row in page.object_list],
         "can_save": one.state in {State.CHECKED, State.FAILED} and not (one.all_or_nothing and one.rows_refused),
         "can_match": one.state == State.CHECKED and found_file(one),
         "can_undo": undo.is_undoable(one),
         "numbers": numbers(one.undone),
-        "left": undone_rows(one) if one.undone else [],
+        "left": undone_rows(one, viewer) if one.undone else [],
     }
     if "HX-Request" in request.headers and request.GET.get("part") == "progress":
         answer = render(request, "monitoring/imports/progress.html", context)
@@ -176,7 +176,7 @@ def problems(request: HttpRequest, pk: int) -> HttpResponse:
     writer = csv.writer(answer)
     writer.writerow(["row", "outcome", "column", "problem"])
     for row in ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id").iterator():
-        for problem in row.problems:
+        for problem in problems_of(row, viewer):
             writer.writerow(
                 [row.number, row.outcome, harmless(problem.get("column", "")), harmless(problem.get("text", ""))]
             )
