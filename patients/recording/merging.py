@@ -169,10 +169,19 @@ def _carry_out(merge: Merge, survivor: Patient, merged: Patient, *, by: Actor, n
     merge.decided_by_id, merge.decided_actor = by.user_id, by.name[:120]
     merge.save(update_fields=["wrote", "state", "decided_at", "decided_by", "decided_actor"])
     Patient.objects.filter(pk=merged.pk).update(merged_into=survivor)
+    _restrict_part(survivor, merged)
     for patient in (survivor, merged):
         raise_version(patient)
     _tell_both(merge, "merge_patients", by, reason=merge.reason, before=before[0], after=before[1])
     return merge
+
+
+def _restrict_part(survivor: Patient, merged: Patient) -> None:
+    """What becomes part of a restricted record names the same person, so it is restricted with it."""
+    standing = Restriction.objects.filter(patient=survivor, lifted_at__isnull=True).first()
+    if standing is not None:
+        told = {"clinic_id": survivor.clinic_id, "reason": standing.reason, "set_by_id": standing.set_by_id}
+        Restriction.objects.get_or_create(patient=merged, lifted_at=None, defaults=told)
 
 
 def _columns(name: str) -> tuple[str, ...]:
