@@ -10,10 +10,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from monitoring import heartbeats, review, routes
+from monitoring import heartbeats, routes
 from monitoring.emergency import may_open
 from monitoring.web.administration import may_administer, may_audit
 from monitoring.web.emergency import open_words
+from monitoring.web.frame import facts_of
 from patients import access
 
 from .sessions import left_for_page
@@ -43,13 +44,14 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         return common
     clinics = viewer.clinics
     section = _section(request)
-    counts = {"reviews": review.open_cases_for(viewer).count()}
+    swept, cases = facts_of(request)
+    counts = {"reviews": cases}
     return common | {
         "viewer": viewer,
         "may_open_in_emergency": may_open(viewer),
         "clinics": clinics,
         "demonstration": any(clinic.synthetic for clinic in clinics),
-        "heartbeat": _heartbeat(),
+        "heartbeat": _heartbeat(swept),
         "nav": [_entry(name, label, section, counts) for name, label in NAVIGATION if routes.opens(viewer, name)],
         "search_url": reverse("patients"),
         "request_id": getattr(request, "request_id", ""),
@@ -74,8 +76,7 @@ def _entry(name: str, label: str, section: str, counts: dict[str, int]) -> dict[
     }
 
 
-def _heartbeat() -> dict[str, Any]:
-    beat = heartbeats.sweep_heartbeat()
+def _heartbeat(beat: heartbeats.Beat) -> dict[str, Any]:
     if beat.finished_at is None:
         words = _("No sweep has finished yet.")
     else:

@@ -7,10 +7,12 @@ the lists; if not, administrators are told.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from patients import access
@@ -139,7 +141,12 @@ def latest_census(clinic: Clinic) -> Census | None:
     return Census.objects.filter(clinic=clinic).order_by("-id").first()
 
 
+def latest_of(clinic_ids: Iterable[int]) -> QuerySet[Census]:
+    """The latest census of each of these clinics."""
+    latest = Census.objects.filter(clinic__in=clinic_ids).order_by("clinic_id", "-id").distinct("clinic_id")
+    return latest.select_related("clinic")
+
+
 def clinics_that_do_not_add_up(clinic_ids: tuple[int, ...]) -> list[Census]:
     """The latest census of each of these clinics where it does not add up."""
-    latest = Census.objects.filter(clinic__in=clinic_ids).order_by("clinic_id", "-id").distinct("clinic_id")
-    return [census for census in latest.select_related("clinic") if not census.adds_up]
+    return [census for census in latest_of(clinic_ids) if not census.adds_up]

@@ -5,6 +5,7 @@ exclusions again (docs/reliability.md). So each ending of a living patient's hip
 administrators twelve months after it was recorded, and again twelve months after each time it was confirmed.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -32,18 +33,23 @@ def due(viewer: Viewer, now: datetime, *, clinic: int | None = None) -> QuerySet
     `last_read_at`: when it was recorded or last confirmed.
     """
     clinics = [one for one in viewer.clinics_where(Permission.ADMINISTER) if clinic in (None, one)]
+    latest = EndingCheck.objects.filter(ending=OuterRef("pk")).order_by("-at").values("at")[:1]
+    found = unread_since(now - AFTER, clinics).annotate(last_read_at=Coalesce(Subquery(latest), "recorded_at"))
+    return found.order_by("last_read_at", "id")
+
+
+def unread_since(before: datetime, clinics: Sequence[int]) -> QuerySet[Ending]:
+    """The endings of these clinics that stand and that nobody has recorded or read after that moment."""
     taken_back = Ending.objects.filter(supersedes=OuterRef("pk"), hip=OuterRef("hip"), withdrawn_at__isnull=True)
-    lately = EndingCheck.objects.filter(ending=OuterRef("pk"), at__gt=now - AFTER)
-    standing = Ending.objects.filter(
+    lately = EndingCheck.objects.filter(ending=OuterRef("pk"), at__gt=before)
+    return Ending.objects.filter(
         ~Exists(taken_back),
         ~Exists(lately),
         clinic__in=clinics,
-        recorded_at__lte=now - AFTER,
+        recorded_at__lte=before,
         withdrawn_at__isnull=True,
         patient__died_on__isnull=True,
     ).exclude(reason=EndReason.REOPENED.value)
-    latest = EndingCheck.objects.filter(ending=OuterRef("pk")).order_by("-at").values("at")[:1]
-    return standing.annotate(last_read_at=Coalesce(Subquery(latest), "recorded_at")).order_by("last_read_at", "id")
 
 
 @transaction.atomic

@@ -10,7 +10,6 @@ from datetime import date
 from enum import StrEnum
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils.dateparse import parse_date
 
 from patients.models import Membership, Role
 from schedules.models import Plan
@@ -52,7 +51,7 @@ def steps_of(hips: Iterable[HipEvaluation], today: date) -> list[Step]:
     found = []
     for hip in hips:
         window: dict[str, str] = getattr(hip, "window", None) or {}
-        escalate_on, trace_on = (parse_date(window.get(name) or "") for name in ("escalate_on", "trace_on"))
+        escalate_on, trace_on = (_day(window.get(name)) for name in ("escalate_on", "trace_on"))
         for rung, day, why in (
             (Rung.COORDINATOR, hip.overdue_on, Why.OVERDUE),
             (Rung.CLINICIAN, escalate_on, Why.DUE_LONG_AGO),
@@ -62,6 +61,10 @@ def steps_of(hips: Iterable[HipEvaluation], today: date) -> list[Step]:
             if day and day <= today:
                 found.append(Step(rung, day, why, (day - hip.due_on).days if hip.due_on else 0))
     return sorted(found, key=lambda step: (-HEIGHT[step.rung], step.since, step.why))
+
+
+def _day(written: str | None) -> date | None:
+    return date.fromisoformat(written) if written else None
 
 
 def has_come_to(rung: Rung, today: date) -> Q:

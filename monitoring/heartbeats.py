@@ -1,9 +1,11 @@
 """Heartbeats: when each recurring run last came to its end, and whether that is too long ago."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from .models import Heartbeat
@@ -44,10 +46,17 @@ def under_way(name: str, *, behind: int) -> None:
 
 def beat(name: str, now: datetime | None = None) -> Beat:
     """The run's heartbeat; late when it never ended, ended too long ago, or left something behind."""
-    return _beat_of(name, Heartbeat.objects.filter(name=name).first(), now)
+    return beat_of(name, rows_of(name), now)
 
 
-def _beat_of(name: str, row: Heartbeat | None, now: datetime | None) -> Beat:
+def rows_of(name: str) -> QuerySet[Heartbeat]:
+    """The row of a run, if it ever began."""
+    return Heartbeat.objects.filter(name=name)
+
+
+def beat_of(name: str, rows: Iterable[Heartbeat], now: datetime | None = None) -> Beat:
+    """The heartbeat of the run whose row was read among others."""
+    row = next(iter(rows), None)
     finished_at = row.finished_at if row else None
     behind = row.behind if row else 0
     overdue = finished_at is None or (now or timezone.now()) - finished_at > LATE_AFTER[name]
@@ -67,4 +76,4 @@ def all_beats(now: datetime | None = None) -> list[Beat]:
     """Of every run that is expected here."""
     here = {"bounces": bool(settings.BOUNCE_MAILBOX_URL), "backup": settings.BACKUPS_EXPECTED}
     rows = Heartbeat.objects.in_bulk()
-    return [_beat_of(name, rows.get(name), now) for name in LATE_AFTER if here.get(name, True)]
+    return [beat_of(name, [rows[name]] if name in rows else [], now) for name in LATE_AFTER if here.get(name, True)]

@@ -1,7 +1,7 @@
 """Reviews: cases opened by findings, assigned, discussed and answered by a recorded decision."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -165,7 +165,11 @@ def _system_note(case: ReviewCase, kind: str, text: str, now: datetime) -> CaseN
 
 def open_cases_for(viewer: Viewer) -> QuerySet[ReviewCase]:
     """The queue: most urgent deadline first."""
-    return ReviewCase.objects.filter(clinic_id__in=viewer.clinic_ids, state=ReviewCase.State.OPEN)
+    return open_cases_of(viewer.clinic_ids)
+
+
+def open_cases_of(clinics: Sequence[int]) -> QuerySet[ReviewCase]:
+    return ReviewCase.objects.filter(clinic_id__in=clinics, state=ReviewCase.State.OPEN)
 
 
 def queue_of(

@@ -12,8 +12,6 @@ from django.db.models.lookups import GreaterThan
 from .models import Standing
 from .standing_sql import COLUMNS
 
-FIELDS = ("patient__clinic", "patient__responsible")
-
 
 class _Together(Func):
     """Columns compared as one, which an index over them can follow."""
@@ -43,21 +41,17 @@ def beyond(order: str, mark: str) -> Q:
 
 
 def first_of(standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int) -> list[Standing]:
-    """The first of these standings in the order of the list, with patient, clinic and clinician.
+    """The first of these standings in the order of the list, with their patients.
 
     Of one clinic they lie in an index in this order. Of several the first of each clinic are taken and then the first
     of all: nothing longer than a page of each is ever sorted.
     """
     if len(clinics) == 1:
         here = standings.filter(clinic=clinics[0]).order_by(order, "patient_id")
-        return list(_loaded(here)[:size])
+        return list(here.select_related("patient")[:size])
     keys = _first_keys(standings, clinics, order, size)
-    found = {standing.pk: standing for standing in _loaded(Standing.objects.filter(pk__in=keys))}
+    found = {standing.pk: standing for standing in Standing.objects.filter(pk__in=keys).select_related("patient")}
     return [found[pk] for pk in keys]
-
-
-def _loaded(standings: QuerySet[Standing]) -> QuerySet[Standing]:
-    return standings.select_related(*FIELDS)
 
 
 def _first_keys(standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int) -> list[int]:

@@ -5,7 +5,7 @@ being late. A snoozed patient leaves the tabs of lateness until the day promised
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from patients import access
 from patients.access import Viewer
-from patients.models import ContactWish, Patient
+from patients.at_once import Kept, Question
+from patients.models import Clinic, ContactWish, Patient, User
 from patients.models.patient import Channel
 from patients.vocabulary import Action
 from schedules.models import Appointment, Substitute
@@ -51,6 +52,7 @@ INCOMPLETE_ACTIONS = (
     Action.SECOND_READING,
 )
 OPEN = ("open", "due")
+ESCALATED = "R28"  # the rule that brings an undecided case before administrators
 MISSED_SHOWN = timedelta(days=120)
 PAGE = 50
 
@@ -235,7 +237,7 @@ class Page:
 
 
 def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: str = "", size: int = PAGE) -> Page:
-    """One page of a tab, by the mark where the last one ended; a fixed number of queries for any number of rows.
+    """One page of a tab, by the mark where the last one ended; two queries for any number of rows.
 
     The page is read off the index in the list's order, clinic by clinic, so the last costs what the first does.
     """
@@ -257,76 +259,136 @@ def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> lis
 
 def rows_of(viewer: Viewer, patient_ids: Sequence[int], today: date) -> list[Row]:
     """What the worklist says of these patients, in their order; nothing of those whom the viewer does not see."""
-    seen = access.patients_for(viewer).select_related("clinic", "responsible", "standing")
-    found = seen.in_bulk(patient_ids)
+    found = access.patients_for(viewer).select_related("standing").in_bulk(patient_ids)
     return rows_for([found[pk] for pk in patient_ids if pk in found], today)
 
 
 def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
-    """What the worklist says of these patients, in their order.
+    """What the worklist says of these patients, in their order: all in one query.
 
-    Three queries, and one more for each of: reviews, findings, snoozes, calls and wishes that any of them has. The
-    standing, which is to be loaded with the patients, says who has any.
+    The standing, which is to be loaded with the patients, says of whom there are reviews, findings, snoozes, calls and
+    wishes, so that only those are asked for.
     """
     rows = {patient.pk: Row(patient) for patient in patients}
-    ids = list(rows)
-    hips = HipEvaluation.objects.filter(patient__in=ids).select_related("hip").defer("answer")
-    for hip in hips.annotate(window=F("answer__window")):
-        rows[hip.patient_id].hips[hip.hip.side] = hip
-    _add_cases(rows)
-    _add_flags(rows)
-    _add_contacts(rows, ids)
-    _add_appointments(rows, ids, today)
-    _add_promises(rows, today)
-    _add_ways(rows, today)
+    if not rows:
+        return []
+    unwritten = _where(rows, lambda standing: standing.no_mail)
+    clinics, clinicians, hips, cases, flags, attempts, booked, snoozes, calls, refused = _SAID.read(
+        clinics=list({patient.clinic_id for patient in patients}),
+        clinicians=list({patient.responsible_id for patient in patients if patient.responsible_id}),
+        ids=list(rows),
+        in_review=_where(rows, lambda standing: standing.review_rank is not None),
+        incomplete=_where(rows, lambda standing: standing.incomplete),
+        put_off=_where(rows, lambda standing: standing.snoozed_until and standing.snoozed_until > today),
+        to_call=_where(rows, lambda standing: standing.call_from and standing.call_from <= today),
+        unasked=[pk for pk in unwritten if rows[pk].patient.email and not rows[pk].patient.email_bounced_on],
+        today=today,
+    )
+    _add_people(rows, clinics, clinicians)
+    _add_findings(rows, hips, cases, flags)
+    _add_contacts(rows, attempts)
+    _add_appointments(rows, booked, today)
+    for snooze in snoozes:
+        rows[snooze.patient_id].snooze = snooze
+    for call in calls:
+        rows[call.patient_id].calls.append(call)
+    for pk in unwritten:
+        rows[pk].no_mail = _why_no_mail(rows[pk].patient, declined=pk in refused)
     return list(rows.values())
 
 
-def _where(rows: Mapping[int, Row], holds: Any) -> list[int]:
+Rows = Mapping[int, Row]
+Keys = Sequence[int]
+
+
+def _where(rows: Rows, holds: Any) -> list[int]:
     return [pk for pk, row in rows.items() if holds(row.patient.standing)]
 
 
-def _add_cases(rows: Mapping[int, Row]) -> None:
-    if ids := _where(rows, lambda standing: standing.review_rank is not None):
-        cases = ReviewCase.objects.filter(patient__in=ids, state=ReviewCase.State.OPEN)
-        for case in cases.select_related("hip", "assigned_to").order_by(F("act_by").asc(nulls_last=True), "id"):
-            rows[case.patient_id].cases.append(case)
+def _questions(
+    *,
+    clinics: Keys,
+    clinicians: Keys,
+    ids: Keys,
+    in_review: Keys,
+    incomplete: Keys,
+    put_off: Keys,
+    to_call: Keys,
+    unasked: Keys,
+    today: date,
+) -> Sequence[Question]:
+    """What is asked of these patients, and more of those of whom their standing says that there is more."""
+    return (
+        Clinic.objects.filter(pk__in=clinics),
+        User.objects.filter(pk__in=clinicians).only("name", "email"),
+        HipEvaluation.objects.filter(patient__in=ids)
+        .select_related("hip")
+        .defer("answer")
+        .annotate(window=F("answer__window")),
+        ReviewCase.objects.filter(patient__in=in_review, state=ReviewCase.State.OPEN)
+        .select_related("assigned_to")
+        .order_by(F("act_by").asc(nulls_last=True), "id"),
+        # Where something is missing; and of those in review what says since when a case is with administrators.
+        Flag.objects.filter(
+            Q(patient__in=incomplete) | Q(patient__in=in_review, rule=ESCALATED), closed_at__isnull=True
+        ),
+        ContactAttempt.objects.filter(patient__in=ids, undone_at__isnull=True)
+        .select_related("owner")
+        .order_by("patient_id", "-at", "-id"),
+        Appointment.objects.filter(patient__in=ids).exclude(state="cancelled").order_by("starts_at", "id"),
+        Snooze.objects.filter(patient__in=put_off, ended_at__isnull=True, until__gt=today).select_related("owner"),
+        # Calls in the place of mails that nothing holds back today.
+        Substitute.objects.filter(ripe_on(today), patient__in=to_call, channel=Substitute.Way.CALL, state="open")
+        .select_related("reminder")
+        .order_by("until", "id"),
+        ContactWish.objects.filter(patient__in=unasked, channel=Channel.EMAIL, allowed=False).values_list(
+            "patient", flat=True
+        ),
+    )
 
 
-def _add_flags(rows: Mapping[int, Row]) -> None:
-    """Where something is missing, or a case has gone to administrators and its finding says since when."""
-    ids = set(_where(rows, lambda standing: standing.incomplete))
-    ids |= {pk for pk, row in rows.items() if any(case.level == ReviewCase.Level.ADMIN for case in row.cases)}
-    if ids:
-        for flag in Flag.objects.filter(patient__in=ids, closed_at__isnull=True).select_related("hip"):
-            rows[flag.patient_id].flags.append(flag)
+_SAID = Kept(
+    _questions,
+    clinics=list,
+    clinicians=list,
+    ids=list,
+    in_review=list,
+    incomplete=list,
+    put_off=list,
+    to_call=list,
+    unasked=list,
+    today=date,
+)
 
 
-def _add_promises(rows: Mapping[int, Row], today: date) -> None:
-    if ids := _where(rows, lambda standing: standing.snoozed_until and standing.snoozed_until > today):
-        running = Snooze.objects.filter(patient__in=ids, ended_at__isnull=True, until__gt=today)
-        for snooze in running.select_related("owner"):
-            rows[snooze.patient_id].snooze = snooze
+def _add_people(rows: Rows, clinics: Iterable[Clinic], clinicians: Iterable[User]) -> None:
+    """Clinic and clinician of each patient: each is one object, however many patients are theirs."""
+    known, people = {clinic.pk: clinic for clinic in clinics}, {user.pk: user for user in clinicians}
+    for row in rows.values():
+        row.patient.clinic = known[row.patient.clinic_id]
+        if row.patient.responsible_id is not None:
+            row.patient.responsible = people[row.patient.responsible_id]
 
 
-def _add_ways(rows: Mapping[int, Row], today: date) -> None:
-    """The calls in the place of mails that nothing holds back today, and why mail cannot go."""
-    if ids := _where(rows, lambda standing: standing.call_from and standing.call_from <= today):
-        calls = Substitute.objects.filter(ripe_on(today), patient__in=ids, channel=Substitute.Way.CALL, state="open")
-        for call in calls.select_related("reminder").order_by("until", "id"):
-            rows[call.patient_id].calls.append(call)
-    unwritten = _where(rows, lambda standing: standing.no_mail)
-    if asked := [pk for pk in unwritten if rows[pk].patient.email and not rows[pk].patient.email_bounced_on]:
-        refused = ContactWish.objects.filter(patient__in=asked, channel=Channel.EMAIL, allowed=False)
-        declined = set(refused.values_list("patient", flat=True))
-    for pk in unwritten:
-        rows[pk].no_mail = _why_no_mail(rows[pk].patient, declined=pk in (declined if asked else ()))
+def _add_findings(
+    rows: Rows, hips: Iterable[HipEvaluation], cases: Iterable[ReviewCase], flags: Iterable[Flag]
+) -> None:
+    known = {}
+    for evaluated in hips:
+        known[evaluated.hip_id] = evaluated.hip
+        rows[evaluated.patient_id].hips[evaluated.hip.side] = evaluated
+    for case in cases:
+        case.hip = known[case.hip_id]
+        rows[case.patient_id].cases.append(case)
+    for flag in flags:
+        flag.hip = known[flag.hip_id]
+        rows[flag.patient_id].flags.append(flag)
 
 
-def _add_contacts(rows: Mapping[int, Row], ids: list[int]) -> None:
-    attempts = ContactAttempt.objects.filter(patient__in=ids, undone_at__isnull=True).select_related("owner")
+def _add_contacts(rows: Rows, attempts: Iterable[ContactAttempt]) -> None:
+    """Of each patient the latest, and how many since the last that reached them did not."""
     by_patient: dict[int, list[ContactAttempt]] = defaultdict(list)
-    for attempt in attempts.order_by("patient", "-at", "-id"):
+    for attempt in attempts:
         by_patient[attempt.patient_id].append(attempt)
     unanswered = {ContactAttempt.Outcome.NO_ANSWER, ContactAttempt.Outcome.MESSAGE_LEFT}
     for pk, found in by_patient.items():
@@ -337,9 +399,9 @@ def _add_contacts(rows: Mapping[int, Row], ids: list[int]) -> None:
             rows[pk].unanswered += 1
 
 
-def _add_appointments(rows: Mapping[int, Row], ids: list[int], today: date) -> None:
+def _add_appointments(rows: Rows, booked: Iterable[Appointment], today: date) -> None:
     """The earliest of those to come wins; without one the latest, if that was not kept."""
-    for row in Appointment.objects.filter(patient__in=ids).exclude(state="cancelled").order_by("starts_at", "id"):
+    for row in booked:
         known = rows[row.patient_id].appointment
         settled = known is None or not (known.is_standing and known.starts_at.date() >= today)
         if settled:
@@ -360,5 +422,5 @@ def _why_no_mail(patient: Patient, *, declined: bool) -> str:
 
 def today_for(viewer: Viewer, now: datetime, clinic: int | None = None) -> date:
     """Today in the clinic to which a list is narrowed; in the viewer's first one for lists that span clinics."""
-    zone = access.clinics_for(viewer).filter(pk=clinic).values_list("time_zone", flat=True).first() if clinic else None
+    zone = next((one.time_zone for one in viewer.clinics if one.pk == clinic), "") if clinic else ""
     return now.astimezone(ZoneInfo(zone or viewer.time_zone)).date()

@@ -1,6 +1,7 @@
 """Worklist pages: the tabs, and what a coordinator does to a row without leaving it."""
 
-from datetime import date, time
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
 from typing import Any
 
 from django.contrib import messages
@@ -16,6 +17,7 @@ from django_htmx.http import trigger_client_event
 
 from patients import access
 from patients.access import Permission, Viewer
+from patients.at_once import Kept, Length, Question
 from patients.models import Hip, Patient, User
 from patients.recording import today_at
 from schedules.models import Appointment
@@ -23,14 +25,15 @@ from schedules.models import Appointment
 from .. import bookings, census, ending_checks, outreach, routes, worklist
 from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
-from . import exports
+from . import exports, frame
 from .confirming import ask_to_confirm, is_confirmed
 from .entry import signed_in, typed
 from .finding_words import day_words
 from .identity import identity_of
-from .worklist_filters import Narrowing, narrow, staff_for
-from .worklist_rows import row_words, suggested_next, words_for
-from .worklist_views import view_menu
+from .worklist_filters import Narrowing, narrow, staff_for, staff_of, staff_rows
+from .worklist_markup import Heads, Look, cells, ordinary
+from .worklist_rows import RowWords, row_words, suggested_next, words_for
+from .worklist_views import view_menu, views_of
 
 Problems = dict[str, str]
 _BY_RISK = gettext_lazy("by clinical risk and then by days late")
@@ -39,6 +42,22 @@ _ORDERS = {
     "calls": gettext_lazy("those first for whom it is soon too late"),
     "snoozed": gettext_lazy("by the day they come back"),
 }
+
+
+def _around(
+    *, clinics: Sequence[int], administered: Sequence[int], user: int, read_before: datetime
+) -> Sequence[Question]:
+    """What is shown around the rows: colleagues, saved views, each clinic's census, endings that nobody has read."""
+    return (
+        staff_rows(clinics),
+        views_of(user),
+        census.latest_of(clinics),
+        Length(ending_checks.unread_since(read_before, administered)),
+        *frame.questions(clinics),
+    )
+
+
+_AROUND = Kept(_around, clinics=list, administered=list, user=int, read_before=datetime)
 
 
 @signed_in
@@ -50,29 +69,38 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     viewer = access.viewer_of(request)
     if not viewer.clinic_ids:
         return redirect(_home_of(viewer))
-    staff = staff_for(viewer)
+    now = timezone.now()
+    colleagues, saved, taken, unread, *of_frame = _AROUND.read(
+        clinics=list(viewer.clinic_ids),
+        administered=list(viewer.clinics_where(Permission.ADMINISTER)),
+        user=viewer.actor.user_id,
+        read_before=now - ending_checks.AFTER,
+    )
+    frame.hand_over(request, *of_frame)
+    staff = staff_of(colleagues)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
-    today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
+    today = worklist.today_for(viewer, now, narrowing.filters.clinic)
     counts = worklist.counts(viewer, narrowing.filters, today)
     after = request.GET.get("after", "")
     page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
     acted = request.GET.get("acted", "")
+    look = _look(viewer, tab, narrowing)
     rows = [
-        {"row": words} | (_undoable(words.row, viewer) if str(words.pk) == acted else {})
+        _written(words, look, _undoable(words.row, viewer) if str(words.pk) == acted else {})
         for words in words_for(page.rows, tab, today, viewer)
     ]
     context = (
         _list_context(viewer, tab, narrowing, counts)
-        | _row_context(viewer, tab, narrowing)
+        | _row_context(viewer, look)
         | {
             "rows": rows,
             "shown": len(page.rows),
             "next_url": narrowing.url(tab, after=page.after) if page.after else "",
             "first_url": narrowing.url(tab) if after else "",
-            "census_alarms": _census_alarms(viewer),
-            "endings_unread": ending_checks.due(viewer, timezone.now()).count(),
+            "census_alarms": _census_alarms(taken, viewer),
+            "endings_unread": unread,
             "clinicians": staff.clinicians,
-            "views": view_menu(viewer.actor.user_id, tab, narrowing),
+            "views": view_menu(saved, tab, narrowing),
         }
     )
     return render(request, "monitoring/worklist/page.html", context)
@@ -170,22 +198,39 @@ def _empty(kind: str, title: str, text: str, *actions: dict[str, str]) -> dict[s
     }
 
 
-def _row_context(viewer: Viewer, tab: str, narrowing: Narrowing) -> dict[str, Any]:
+def _look(viewer: Viewer, tab: str, narrowing: Narrowing) -> Look:
+    heads = Heads(
+        hip=_("Hip"),
+        why=_("Why"),
+        late=_("Late"),
+        next=pgettext("who acts next", "Next"),
+        last=_("Last contact"),
+        outcome=_("Outcome"),
+    )
+    return Look(
+        tab,
+        heads,
+        several_clinics=len(viewer.clinic_ids) > 1,
+        query=narrowing.query(tab=tab),
+        may_work=viewer.may_anywhere(Permission.WORK),
+    )
+
+
+def _written(words: RowWords, look: Look, done: dict[str, Any]) -> dict[str, Any]:
+    """The row as the template takes it. `done`: what was done to it just now, or refused."""
+    if done:
+        return {"row": words, "cells": cells(words, look)} | done
+    return {"row": words, "ordinary": ordinary(words, look)}
+
+
+def _row_context(viewer: Viewer, look: Look) -> dict[str, Any]:
     """What every row needs."""
     return {
-        "tab": tab,
+        "tab": look.tab,
         "me": viewer.actor.user_id,
-        "may_work": viewer.may_anywhere(Permission.WORK),
-        "row_query": narrowing.query(tab=tab),
-        "several_clinics": len(viewer.clinic_ids) > 1,
-        "label": {
-            "hip": _("Hip"),
-            "why": _("Why"),
-            "late": _("Late"),
-            "next": pgettext("who acts next", "Next"),
-            "last": _("Last contact"),
-            "outcome": _("Outcome"),
-        },
+        "may_work": look.may_work,
+        "row_query": look.query,
+        "label": look.heads,
     }
 
 
@@ -200,10 +245,9 @@ def _form_context(viewer: Viewer, today: date) -> dict[str, Any]:
     }
 
 
-def _census_alarms(viewer: Viewer) -> list[dict[str, Any]]:
+def _census_alarms(taken: Iterable[Census], viewer: Viewer) -> list[dict[str, Any]]:
     """The clinics whose census does not add up; what differs is told to administrators."""
-    alarms = census.clinics_that_do_not_add_up(viewer.clinic_ids)
-    return [{"census": wrong, "differences": _differences(wrong, viewer)} for wrong in alarms]
+    return [{"census": one, "differences": _differences(one, viewer)} for one in taken if not one.adds_up]
 
 
 def _differences(wrong: Census, viewer: Viewer) -> list[dict[str, Any]]:
@@ -354,12 +398,14 @@ def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
     tab = tab_of(request)
+    look = _look(viewer, tab, narrowing)
     (row,) = worklist.rows_of(viewer, [patient.pk], today)
     return (
-        _row_context(viewer, tab, narrowing)
+        _row_context(viewer, look)
         | _form_context(viewer, today)
         | {
             "row": row_words(row, tab, today, viewer),
+            "look": look,
             "owners": staff.everyone.get(patient.clinic_id, ()),
             "narrowing": narrowing,
             "back_url": narrowing.url(tab),
@@ -368,8 +414,9 @@ def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
 
 
 def _render_row(request: HttpRequest, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
-    row = {name: context[name] for name in ("row", "acted", "undo_url") if name in context}
-    return render(request, "monitoring/worklist/rows.html", context | {"rows": [row]}, status=status)
+    done: dict[str, Any] = {name: context[name] for name in ("acted", "undo_url", "problems") if name in context}
+    rows = [_written(context["row"], context["look"], done)]
+    return render(request, "monitoring/worklist/rows.html", context | {"rows": rows}, status=status)
 
 
 @signed_in

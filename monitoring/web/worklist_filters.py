@@ -1,13 +1,14 @@
 """Worklist filters: what the address of a list narrows it to, as a form, as chips and as the address again."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -41,12 +42,21 @@ class Staff:
 
 def staff_for(viewer: Viewer) -> Staff:
     """In one query."""
+    return staff_of(staff_rows(viewer.clinic_ids))
+
+
+def staff_rows(clinics: Sequence[int]) -> QuerySet[Membership, tuple[Any, ...]]:
+    """What `staff_of` is made of."""
+    memberships = Membership.objects.filter(clinic__in=clinics, user__is_active=True)
+    columns = ("clinic_id", "clinic__name", "user_id", "user__name", "role")
+    return memberships.order_by("user__name", "user_id").values_list(*columns)
+
+
+def staff_of(rows: Iterable[tuple[Any, ...]]) -> Staff:
     everyone: dict[int, dict[int, str]] = defaultdict(dict)
     clinicians: dict[int, str] = {}
     clinics: dict[int, str] = {}
-    memberships = Membership.objects.filter(clinic__in=viewer.clinic_ids, user__is_active=True)
-    columns = ("clinic_id", "clinic__name", "user_id", "user__name", "role")
-    for clinic, clinic_name, user, name, role in memberships.order_by("user__name", "user").values_list(*columns):
+    for clinic, clinic_name, user, name, role in rows:
         clinics[clinic] = clinic_name
         everyone[clinic][user] = name
         if role == Role.CLINICIAN:

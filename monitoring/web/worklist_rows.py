@@ -9,7 +9,6 @@ from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from patients.access import Viewer
@@ -18,10 +17,11 @@ from patients.models import Patient
 from ..escalation import Rung, steps_of
 from ..models import ContactAttempt, HipEvaluation, ReviewCase
 from ..outreach import longest_snooze
-from ..worklist import OPEN, Row
+from ..worklist import ESCALATED, OPEN, Row
 from .badges import status_badge, urgency_badge
 from .finding_words import ACTIONS, PATHWAYS, day_words, with_dates
 from .identity import identity_of
+from .phrases import said as _
 from .symptom_clock import SymptomClock, symptom_clock
 
 SYMPTOM_ACTIONS = ("CORE_DECOMPRESSION_REVIEW", "IMAGE_PAINFUL_HIP")  # their `since` is the first day of pain
@@ -109,6 +109,7 @@ def _around(name: str, script_prefix: str) -> tuple[str, str]:
 
 
 _ANY = 987654321
+_OUTCOMES = {outcome.value: outcome.label for outcome in ContactAttempt.Outcome}
 
 
 def words_for(rows: Iterable[Row], tab: str, today: date, viewer: Viewer) -> list[RowWords]:
@@ -368,7 +369,7 @@ def _next(row: Row, tab: str, today: date) -> tuple[str, str]:
 def _decider(row: Row) -> tuple[str, str]:
     case = row.cases[0]
     if case.level == ReviewCase.Level.ADMIN:
-        escalated = [flag.since for flag in row.flags if flag.rule == "R28"]
+        escalated = [flag.since for flag in row.flags if flag.rule == ESCALATED]
         return _("Administrator"), _since(min(escalated, default=case.since))
     who = case.assigned_to.name if case.assigned_to else _("Clinician, unassigned")
     return who, _since(case.since)
@@ -402,7 +403,7 @@ def _last_contact(row: Row) -> tuple[str, str]:
     if contact is None:
         return arranged, ""
     on = day_words(timezone.localtime(contact.at).date())
-    what = str(contact.get_outcome_display())
+    what = str(_OUTCOMES[contact.outcome])
     if row.unanswered > 1:
         what = ngettext("No answer once", "No answer, %(n)d times", row.unanswered) % {"n": row.unanswered}
     agreed = [arranged or _agreed(contact), contact.note]

@@ -1,9 +1,11 @@
 """Saved views: a person's own names for a tab with its filters."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -25,12 +27,15 @@ class ViewForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name of the view"), max_length=60)
 
 
-def view_menu(user_id: int | None, tab: str, narrowing: Narrowing) -> dict[str, Any]:
-    """The menu of views beside the filters, with the one that is looked at."""
+def views_of(user_id: int | None) -> QuerySet[SavedView]:
+    return SavedView.objects.filter(user=user_id)
+
+
+def view_menu(saved: Iterable[SavedView], tab: str, narrowing: Narrowing) -> dict[str, Any]:
+    """The menu of a person's views beside the filters, with the one that is looked at."""
     query = narrowing.query()
     views = [
-        {"name": view.name, "url": _url(view), "current": (view.tab, view.query) == (tab, query)}
-        for view in SavedView.objects.filter(user=user_id)
+        {"name": view.name, "url": _url(view), "current": (view.tab, view.query) == (tab, query)} for view in saved
     ]
     return {
         "saved": views,
@@ -53,7 +58,7 @@ def views(request: HttpRequest) -> HttpResponse:
     tab = request.GET.get("tab", "all")
     tab = tab if tab in worklist.TABS else "all"
     form = ViewForm(request.POST or None)
-    own = SavedView.objects.filter(user=viewer.actor.user_id)
+    own = views_of(viewer.actor.user_id)
     if form.is_valid():
         name = form.cleaned_data["name"]
         if own.exclude(name=name).count() >= MOST:

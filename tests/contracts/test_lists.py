@@ -29,17 +29,17 @@ from tests.conftest import as_signed_in
 from tests.contracts.rows import DAY, NOON, fill
 from tests.journeys.addresses import NO_PAGES
 
-# The most queries of a page of rows, of which ten are every page's: savepoint, session, person, clinics, heartbeat.
+# The most queries of a page of rows, of which eight are every page's: savepoint, session, person, clinics, heartbeat.
 PAGES = (
-    {f"/worklist/{tab}/": 23 for tab in worklist.TABS}
+    {f"/worklist/{tab}/": 11 for tab in worklist.TABS}
     | {f"/messages/{tab}/": 23 for tab in MESSAGES}
     | {f"/dashboard/{section}/": 14 for section in SECTIONS if section}
     | {f"/dashboard/list/{name}/": 17 for name in LISTS}
     | {f"/patients/{{patient}}/{tab}/": 17 for tab, _name in PATIENT if tab and tab != "overview"}
     | {
-        "/": 21,
-        "/worklist/all/?q=Berg": 25,
-        "/worklist/overdue/?language=en&late=3": 21,
+        "/": 11,
+        "/worklist/all/?q=Berg": 13,
+        "/worklist/overdue/?language=en&late=3": 11,
         "/worklist/views/": 11,
         "/patients/": 12,
         "/patients/?q=Berg": 14,

@@ -1,0 +1,35 @@
+"""Frame: what every page says of the sweep and of open reviews, read once a request.
+
+A page that asks for more puts these questions among its own and hands the answers over.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.http import HttpRequest
+
+from patients import access
+from patients.at_once import Kept, Length, Question
+
+from .. import heartbeats, review
+from ..models import Heartbeat
+
+Facts = tuple[heartbeats.Beat, int]  # of the sweep, and how many reviews are open
+
+
+def questions(clinics: Sequence[int]) -> Sequence[Question]:
+    return heartbeats.rows_of("sweep"), Length(review.open_cases_of(clinics))
+
+
+_ASKED = Kept(questions, clinics=list)
+
+
+def hand_over(request: HttpRequest, swept: Iterable[Heartbeat], cases: int) -> None:
+    """The answers to `questions` were read with others."""
+    request.frame_facts = heartbeats.beat_of("sweep", swept), cases  # type: ignore[attr-defined]
+
+
+def facts_of(request: HttpRequest) -> Facts:
+    if not hasattr(request, "frame_facts"):
+        hand_over(request, *_ASKED.read(clinics=list(access.viewer_of(request).clinic_ids)))
+    found: Facts = request.frame_facts  # type: ignore[attr-defined]
+    return found
