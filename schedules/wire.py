@@ -38,7 +38,7 @@ def wire_of(reminder: Reminder, patient: Patient, clinic: Clinic) -> Wire | None
         **own,
         **{_HTML[slot]: escape(said) for slot, said in own.items()},
         _TO: patient.email,
-        _MESSAGE_ID: message_id(reminder),
+        _MESSAGE_ID: reminder.message_id or message_id(reminder),
         _DATE: formatdate(localtime=settings.EMAIL_USE_LOCALTIME),
         _STOP: url_of(link_of(reminder, Purpose.STOP)),
     }
