@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from monitoring import routes
 from monitoring.web.entry import sent_to_sign_in
+from monitoring.web.keeping import page_of
 from patients import access
 
 
@@ -50,10 +51,10 @@ class Gate:
         """Leads to the page that asks for the reason where a restricted record was to be opened."""
         if not isinstance(fault, access.RestrictedRecord):
             return None
-        where = reverse("restricted_gate", args=[fault.patient_id])
-        going = request.get_full_path() if request.method == "GET" and "HX-Request" not in request.headers else ""
+        where, by_htmx = reverse("restricted_gate", args=[fault.patient_id]), "HX-Request" in request.headers
+        going = page_of(request) if by_htmx else request.get_full_path() if request.method == "GET" else ""
         address = f"{where}?{urlencode({'next': going})}" if going else where
-        if "HX-Request" in request.headers:
+        if by_htmx:
             answer = HttpResponse(status=401)
             answer["HX-Redirect"] = address
             return answer

@@ -349,6 +349,14 @@ def test_enrolling_somebody_of_the_same_name_confirms_nothing(crowd):
     assert answer.status_code == 302 or not answer.context["candidates"]
 
 
+def test_the_menu_of_a_row_leads_to_the_gate_and_back_to_the_list(shut, make_user):
+    list_page = {"HX-Request": "true", "HX-Current-URL": "http://testserver/worklist/all/?late=3"}
+    browser = browser_of(make_user(shut.clinic, "coordinator"))
+    answer = browser.get(f"/worklist/{shut.patient.pk}/act/", headers=list_page)
+    assert answer.status_code == 401
+    assert answer["HX-Redirect"] == f"/patients/{shut.patient.pk}/gate/?next=%2Fworklist%2Fall%2F%3Flate%3D3"
+
+
 # By number and birth date, where the patient or the papers are there
 
 
@@ -371,6 +379,13 @@ def test_trying_numbers_ends_after_five_and_each_is_on_record(crowd):
     right = browser.post("/patients/restricted/", form | {"born_on": "1961-02-03"})
     assert right.status_code == 422 and "Too many attempts" in right.content.decode()
     assert AuditEntry.objects.filter(act="gate_missed").count() == 5
+
+
+def test_what_is_merged_into_a_restricted_record_later_is_restricted_too(shut, make_user, enrol):
+    person = make_user(shut.clinic, *Role)
+    part = enrol(shut.clinic, family_name=shut.patient.family_name, born_on=shut.patient.born_on)
+    merge = merging.propose(shut.patient, part, by=access.viewer_for(person).actor, reason="One person.", taken=[])
+    assert merge.state == "merged" and part.pk in access.viewer_for(person).shut
 
 
 def test_records_merged_into_a_restricted_one_are_restricted_with_it(shut, make_user, enrol):

@@ -4,6 +4,7 @@ import pytest
 from django.db import transaction
 from playwright.sync_api import expect
 
+from monitoring import emergency
 from monitoring.models import ContactAttempt
 from patients import access
 from tests.journeys.site import sign_in
@@ -97,3 +98,18 @@ def test_help_opens_and_closes_and_single_keys_can_be_switched_off(page):
     expect(help_).to_be_hidden()
     page.keyboard.press("j")
     expect(page.locator("[data-row]:focus")).to_have_count(0)
+
+
+def test_the_menu_of_a_restricted_row_leads_to_the_gate_and_back(page, overdue, watch):
+    late = overdue.late[0]
+    with access.system_run("test"):
+        emergency.restrict(late, reason="Well known.", viewer=access.viewer_for(overdue.admin))
+    page.reload()
+    page.locator(f"#row-{late.pk} summary").click()
+    page.wait_for_url("**/gate/**")
+    page.fill("[name=reason]", "She telephoned.")
+    page.locator("main form.form button[type=submit]").click()
+    page.wait_for_url("**/worklist/overdue/")
+    expect(page.locator(f"#row-{late.pk} .name")).to_have_text(late.display_name)
+    assert [problem for problem in watch.problems if "/act/" not in problem] == []
+    watch.problems.clear()  # the refusal that leads to the gate

@@ -70,7 +70,10 @@
     part.setAttribute("aria-busy", "true");
     const menu = part.closest("details");
     try {
-      const answer = await fetch(address, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
+      const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
+      const answer = await fetch(address, { headers, credentials: "same-origin" });
+      const elsewhere = answer.headers.get("HX-Redirect"); // to the sign-in, or to the gate of a restricted record
+      if (elsewhere) { if (menu?.open) location.assign(elsewhere); else part.dataset.arrives = address; return; }
       if (answer.redirected) { if (menu?.open) location.assign(find("a", part)?.href ?? answer.url); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       part.innerHTML = await answer.text();
