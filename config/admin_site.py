@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from allauth.account.decorators import secure_admin_login
 from django.apps import apps
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -48,7 +48,7 @@ class RegistryAdmin(AdminSite):
 
     site_header = _("Hipwatch: every table")
     site_title = _("Hipwatch")
-    index_title = _("To search and to read. What changes the registry has its own pages.")
+    index_title = _("Tables to search and read")
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -133,6 +133,13 @@ class ReadOnly(AnyAdmin):
         is_of_one = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
         return rows if is_of_one else admin_patients.ungated(access.viewer_of(request), rows)
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Says why a list is empty to a superuser who works in no clinic."""
+        if "clinic" in {field.name for field in self.opts.concrete_fields} and not access.viewer_of(request).clinic_ids:
+            messages.info(request, _("You see rows of the clinics in which you hold a role, and you hold none."))
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        return answer
+
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The row's earlier states where the database keeps them, else its entries in the audit."""
         events = next((m for m in _models() if getattr(m, "pgh_tracked_model", None) is self.model), None)
@@ -181,10 +188,19 @@ def _models() -> list[type[models.Model]]:
     return [model for label in OWN_APPS for model in apps.get_app_config(label).get_models()]
 
 
+def _plural(guessed: str) -> str:
+    """What Django makes by adding an s, as it is spelt. The names of tables are English everywhere."""
+    for wrong, right in (("ys", "ies"), ("chs", "ches"), ("shs", "shes"), ("sss", "sses"), ("uss", "uses")):
+        if guessed.endswith(wrong):
+            return guessed.removesuffix(wrong) + right
+    return guessed
+
+
 def register_all() -> None:
     """Every table of ours is there to read; API tokens too, without what would open anything."""
     for model in _models():
         if model._meta.proxy or admin.site.is_registered(model):
             continue
+        model._meta.verbose_name_plural = _plural(str(model._meta.verbose_name_plural))
         page = UserAdmin if model is User else ReadOnly
         admin.site.register(model, type(f"{model.__name__}Admin", (page,), _shown(model)))

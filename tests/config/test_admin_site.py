@@ -72,3 +72,13 @@ def test_making_somebody_a_superuser_is_audited_and_nobody_makes_themselves_one(
 def test_no_page_shows_a_password_or_a_tokens_digest(browser, clinic, make_user):
     page = browser.get(f"{listed(User)}{make_user(clinic).pk}/change/").content.decode()
     assert "md5$" not in page and "pbkdf2" not in page
+
+
+def test_a_superuser_of_no_clinic_reads_why_a_list_is_empty(clinic, patient, make_user, sign_in):
+    page = sign_in(make_user(clinic, is_superuser=True, is_staff=True)).get(listed(Patient)).content.decode()
+    assert "you hold none" in page and patient.family_name not in page
+
+
+def test_tables_are_named_as_one_writes_them(browser):
+    page = browser.get("/admin/").content.decode()
+    assert "Audit entries" in page and "Contact wishes" in page and "Audit entrys" not in page
