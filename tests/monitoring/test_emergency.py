@@ -133,6 +133,9 @@ def test_an_administrator_of_that_clinic_judges_it_once_and_nobody_their_own(the
             emergency.review(made.pk, justified=True, note="mine", viewer=access.viewer_for(other), now=now)
     browser = browser_of(boss)
     assert "She lies in our casualty" in browser.get("/administration/emergencies/").content.decode()
+    assert '<option value="" selected>' in browser.get("/administration/emergencies/").content.decode()
+    browser.post(f"/administration/emergencies/{made.pk}/", {"justified": "", "note": "Not decided."})
+    assert EmergencyAccess.objects.get().justified is None
     browser.post(f"/administration/emergencies/{made.pk}/", {"justified": "no", "note": "A call would have done."})
     assert EmergencyAccess.objects.get().justified is False
     assert not emergency.review(made.pk, justified=True, note="x", viewer=access.viewer_for(boss), now=now)

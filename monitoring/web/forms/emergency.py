@@ -33,7 +33,9 @@ class JudgementForm(forms.Form):
     use_required_attribute = False
 
     justified = forms.TypedChoiceField(
-        label=_("Was it justified?"), choices=[("yes", _("Yes")), ("no", _("No"))], coerce=lambda given: given == "yes"
+        label=_("Was it justified?"),
+        choices=[("", _("Choose")), ("yes", _("Yes")), ("no", _("No"))],  # neither answer is given by not looking
+        coerce=lambda given: given == "yes",
     )
     note = forms.CharField(label=_("Note"), max_length=300)
 
