@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from patients.models import ContactWish, Patient
 
 from .finding_words import day_words
+from .identity import born_words
 
 
 def banner_of(patient: Patient, today: date, wishes: Iterable[ContactWish]) -> dict[str, Any]:
@@ -30,9 +31,8 @@ def banner_of(patient: Patient, today: date, wishes: Iterable[ContactWish]) -> d
 
 
 def _born(patient: Patient, today: date) -> str:
-    if patient.born_on is None:
-        return _("birth date unknown")
-    return f"{day_words(patient.born_on)} ({patient.age_on(today)})"
+    known = patient.born_on is not None and patient.anonymised_on is None
+    return f"{born_words(patient)} ({patient.age_on(today)})" if known else born_words(patient)
 
 
 def contact_words(patient: Patient, allowed: dict[str, bool]) -> str:

@@ -35,8 +35,14 @@ class Identity:
 def identity_of(patient: Patient, viewer: Viewer) -> Identity:
     if patient.pk in viewer.shut:
         return Identity(patient.pk, _("Restricted record"), _("opens with a reason"), reference(patient.pk), shut=True)
-    born = day_words(patient.born_on) if patient.born_on else _("birth date unknown")
-    return Identity(patient.pk, patient.display_name, born, patient.record_number)
+    return Identity(patient.pk, patient.display_name, born_words(patient), patient.record_number)
+
+
+def born_words(patient: Patient) -> str:
+    """The birth date; where the name was taken out only the year of it is true."""
+    if patient.born_on is None:
+        return _("birth date unknown")
+    return str(patient.born_on.year) if patient.anonymised_on else day_words(patient.born_on)
 
 
 def reference(pk: int) -> str:

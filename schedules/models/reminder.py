@@ -52,17 +52,10 @@ class Reminder(models.Model):
         State.SENT: frozenset({State.FAILED}),
     }
 
-    # No index of these three alone: each begins one of those below, and every mail would write them twice.
-    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_index=False)
-    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="reminders", db_index=False)
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="reminders")
     appointment = models.ForeignKey(
-        Appointment,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="reminders",
-        db_constraint=False,
-        db_index=False,
+        Appointment, on_delete=models.PROTECT, null=True, blank=True, related_name="reminders", db_constraint=False
     )
     appointment_sequence = models.PositiveSmallIntegerField(null=True, blank=True)
     cycle_on = models.DateField()

@@ -165,3 +165,13 @@ def test_the_pages_keep_a_rule_show_whom_it_finds_and_let_another_approve(
 def test_a_rule_of_a_few_months_is_refused(clinic: Any, make_user: Any, sign_in: Any) -> None:
     sent = {"clinic": clinic.pk, "kind": "messages", f"{clinic.pk}-messages-months": "3"}
     assert sign_in(make_user(clinic, "admin")).post(reverse("retention"), sent).status_code == 422
+
+
+def test_the_page_says_that_the_name_is_gone_and_shows_no_birthday(
+    over: Patient, rule: RetentionRule, two: Any, clinic: Any, make_user: Any, sign_in: Any
+) -> None:
+    carried_out(two, rule)
+    browser = sign_in(make_user(clinic, "coordinator"))
+    page = browser.get(f"/patients/{over.pk}/").content.decode()
+    assert "The name was taken out of this record on" in page and "1 Jan 1981" not in page and "1981" in page
+    assert "1 Jan 1981" not in browser.get("/patients/").content.decode()
