@@ -22,7 +22,6 @@ from django.utils import timezone
 
 from .changes import Actor
 from .models import Clinic, EmergencyAccess, Hip, Membership, Patient, Restriction, Role, User
-from .prepared import Ask
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -163,12 +162,12 @@ _BIND = "SELECT set_config('app.clinic_ids', %s::text, true)"
 def bind_clinics(clinic_ids: Iterable[int]) -> None:
     """Let this transaction see these clinics' rows and no others."""
     with connection.cursor() as cursor:
-        cursor.execute(*asking_to_bind(clinic_ids))
+        cursor.execute(_BIND, [listed(clinic_ids)])
 
 
-def asking_to_bind(clinic_ids: Iterable[int]) -> Ask:
-    """The same as a statement that goes before others."""
-    return _BIND, ["{" + ",".join(str(int(clinic)) for clinic in clinic_ids) + "}"]
+def listed(ids: Iterable[int]) -> str:
+    """Numbers as PostgreSQL writes an array of them."""
+    return "{" + ",".join(str(int(one)) for one in ids) + "}"
 
 
 @contextmanager

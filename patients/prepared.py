@@ -33,7 +33,10 @@ class _PreparedCursor(psycopg.Cursor[Any]):
 
 
 def rows_of(statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Rows:
-    """Run a statement and return its rows; none where it returns nothing."""
+    """Run a statement and return its rows; none where it returns nothing.
+
+    Outside a transaction it is one, which is committed when this returns.
+    """
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = _sent((statement, parameters))
@@ -44,20 +47,6 @@ def rows_of_each(asks: Sequence[Ask]) -> list[Rows]:
     """Run these statements in their order and return the rows of each. They go out together, for one journey."""
     if len(asks) < 2:
         return [rows_of(*ask) for ask in asks]
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        with connection.connection.pipeline():
-            cursors = [_sent(ask) for ask in asks]
-        return [_fetched(cursor) for cursor in cursors]
-
-
-def committed(asks: Sequence[Ask]) -> list[Rows]:
-    """Run these statements as one transaction that begins and is committed with them: one journey in all.
-
-    PostgreSQL takes what it gets before a Sync for one transaction. Where one is open already, they are part of it.
-    """
-    if connection.in_atomic_block:
-        return rows_of_each(asks)
     connection.ensure_connection()
     with connection.wrap_database_errors:
         with connection.connection.pipeline():

@@ -21,6 +21,7 @@ SEVEN_BITS = email.policy.compat32.clone(cte_type="7bit", linesep="\r\n")
 START = 354
 AFTER_DOT = 600.0  # seconds to wait for the answer to a whole mail (RFC 5321, 4.5.3.2.6): giving up early doubles mails
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class _SMTP(smtplib.SMTP):
         if self.has_extn("size"):
             options = (*options, f"size={len(msg)}")
         lines = (
-            " ".join(("MAIL", f"FROM:{smtplib.quoteaddr(sender)}", *options)),
-            f"RCPT TO:{smtplib.quoteaddr(recipient)}",
+            " ".join(("MAIL", f"FROM:{angled(sender)}", *options)),
+            f"RCPT TO:{angled(recipient)}",
             "DATA",
         )
         if any("\r" in line or "\n" in line for line in lines):
@@ -133,7 +134,7 @@ class _SMTP(smtplib.SMTP):
 
     def _write(self, msg: bytes) -> tuple[int, bytes]:
         """The whole mail with its final dot, and what is said of it. Raises InDoubt where nothing is."""
-        text = _LEADING_DOT.sub(b"..", msg)
+        text = dots_doubled(msg)
         usual = self.sock.gettimeout() if self.sock else None
         if self.sock:
             self.sock.settimeout(self.after_dot)
@@ -145,6 +146,18 @@ class _SMTP(smtplib.SMTP):
         finally:
             if self.sock:
                 self.sock.settimeout(usual)
+
+
+def angled(address: str) -> str:
+    """The address as the dialogue writes it. The library takes one apart for longer than it takes to send a mail."""
+    return f"<{address}>" if PLAIN_ADDRESS.fullmatch(address) else smtplib.quoteaddr(address)
+
+
+def dots_doubled(text: bytes) -> bytes:
+    """No line begins with a dot of its own (RFC 5321, 4.5.2): a lone one ends the mail. Few mails have any."""
+    if not text.startswith(b".") and b"\n." not in text:
+        return text
+    return _LEADING_DOT.sub(b"..", text)
 
 
 class _SMTP_SSL(_SMTP, smtplib.SMTP_SSL):

@@ -5,20 +5,19 @@ the mail and its patient, so that nothing that happened in between is overlooked
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from django.db.models import Case, Q, QuerySet, When
 
 from patients.changes import Actor
 from patients.models import Clinic
-from patients.prepared import Ask, Rows, rows_of
+from patients.prepared import rows_of
 from patients.recording import today_at
 
-from . import pace, rehearsal, substitutes
-from .circumstances import WRITTEN, cases_for
+from . import pace, substitutes
+from .circumstances import cases_for
 from .eligibility import CONTACT_REASONS, Action, Verdict, decide, is_daytime
 from .leases import LEASE
 from .mail import message_id
@@ -26,6 +25,7 @@ from .mail_server import REFUSES
 from .message_plans import clinics_with_wishes
 from .models import Appointment, Reminder
 from .reminders import move
+from .turns import Claimed, Turn, take
 
 State = Reminder.State
 AHEAD = (20, 200)  # mails decided on in one transaction, of which each claim takes its part: at least, at most
@@ -168,90 +168,37 @@ def _store_verdicts(verdicts: Iterable[tuple[Reminder, Verdict]], now: datetime,
 
 # ---- Claiming
 
-# What happens to a patient's follow-up moves the mail itself. The rest is asked for here: a death, an address or wish
-# that changed, mail that was stopped or held, and another mail to the same patient. The locks are taken first: what
-# is asked then is what those who held them left behind.
-_LOCK = """
-SELECT FROM schedules_reminder r JOIN patients_patient p ON p.id = r.patient_id
- WHERE r.id = ANY(%(ids)s::bigint[]) AND r.state = 'planned' AND r.claimed_by = %(owner)s
-   FOR NO KEY UPDATE OF r, p SKIP LOCKED
-"""
-_CLAIM = """
-WITH free AS MATERIALIZED (
-    SELECT r.id, p.email, p.language, wanted.message_id
-      FROM unnest(%(ids)s::bigint[], %(message_ids)s::text[]) AS wanted (id, message_id)
-      JOIN schedules_reminder r ON r.id = wanted.id
-      JOIN patients_patient p ON p.id = r.patient_id
-      JOIN patients_clinic c ON c.id = r.clinic_id
-     WHERE r.state = 'planned' AND r.claimed_by = %(owner)s
-       AND p.died_on IS NULL AND p.merged_into_id IS NULL
-       AND p.email_bounced_on IS NULL AND p.email <> '' AND NOT c.mail_stopped
-       AND EXISTS (SELECT FROM patients_contactwish w
-                    WHERE w.patient_id = p.id AND w.channel = 'email' AND w.allowed)
-       AND NOT EXISTS (SELECT FROM schedules_messageplan m WHERE m.clinic_id = c.id AND m.held_at IS NOT NULL)
-       AND NOT EXISTS (SELECT FROM schedules_reminder o
-                        WHERE o.patient_id = p.id AND o.state = ANY(%(written)s::text[])
-                          AND o.decided_at >= %(since)s::timestamptz)
-       FOR NO KEY UPDATE OF r, p SKIP LOCKED
-), claimed AS (
-    UPDATE schedules_reminder r
-       SET state = 'sending', reason = '', not_before = NULL, decided_at = %(now)s::timestamptz,
-           lease_until = %(lease_until)s::timestamptz, attempts = r.attempts + 1,
-           sent_to = COALESCE(NULLIF(%(rehearsal)s::text, ''), free.email), language = free.language,
-           message_id = free.message_id
-      FROM free WHERE r.id = free.id
- RETURNING r.id, r.clinic_id, r.attempts, r.sent_to, free.email, free.language, free.message_id
-), told AS (
-    INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
-    SELECT clinic_id, id, %(now)s::timestamptz, 'sending', '', %(by)s::text FROM claimed
-)
-SELECT id, attempts, sent_to, email, language, message_id FROM claimed
-"""
 
-
-def claim(rows: Sequence[Reminder], owner: str, *, now: datetime, by: Actor) -> list[Reminder]:
+def claim(rows: Sequence[Reminder], turn: Turn) -> list[Reminder]:
     """Mark these mails, which the caller's transaction has just decided on and reserved, as being sent."""
     if not rows:
         return []
-    claimed = claimed_of(rows, rows_of(_CLAIM, _asked(rows, owner, None, now, by)), owner, now)
-    release([row for row in rows if row not in claimed], owner)
+    _stored, told = take(turn, wanted=named(rows))
+    claimed = claimed_of(rows, told, turn)
+    release([row for row in rows if row not in claimed], turn.owner)
     return claimed
 
 
-def asking_to_claim(
-    rows: Sequence[Reminder], owner: str, *, since: datetime, now: datetime, by: Actor
-) -> tuple[Ask, Ask]:
-    """Mark these reserved mails as being sent, unless something has come between `since` they were decided on.
-
-    Two statements of one transaction, of which the second sees what those left behind who held the locks of the first.
-    `claimed_of` reads its answer.
-    """
-    asked = _asked(rows, owner, since, now, by)
-    return (_LOCK, asked), (_CLAIM, asked)
+def named(rows: Sequence[Reminder]) -> Sequence[Reminder]:
+    """The same, each with the name under which its mail goes out."""
+    for row in rows:
+        row.message_id = message_id(row)
+    return rows
 
 
-def _asked(rows: Sequence[Reminder], owner: str, since: datetime | None, now: datetime, by: Actor) -> dict[str, Any]:
-    return {
-        "ids": [row.pk for row in rows],
-        "message_ids": [message_id(row) for row in rows],
-        "owner": owner,
-        "written": [str(state) for state in WRITTEN],
-        "since": since,
-        "now": now,
-        "lease_until": now + LEASE,
-        "rehearsal": rehearsal.recipient(),
-        "by": by.name[:120],
-    }
-
-
-def claimed_of(rows: Sequence[Reminder], answer: Rows, owner: str, now: datetime) -> list[Reminder]:
+def claimed_of(rows: Sequence[Reminder], told: Mapping[int, Claimed], turn: Turn) -> list[Reminder]:
     """Those that are claimed, as they are now: to whom, in which language, at which attempt."""
-    told = {pk: rest for pk, *rest in answer}
     claimed = [row for row in rows if row.pk in told]
     for row in claimed:
-        row.state, row.claimed_by, row.lease_until = State.SENDING, owner, now + LEASE
-        row.attempts, row.sent_to, row.patient.email, row.patient.language, row.message_id = told[row.pk]
-        row.language = row.patient.language
+        now = told[row.pk]
+        row.state, row.claimed_by, row.lease_until = State.SENDING, turn.owner, turn.now + LEASE
+        row.attempts, row.sent_to, row.language, row.message_id = (
+            now.attempts,
+            now.sent_to,
+            now.language,
+            now.message_id,
+        )
+        row.patient.email, row.patient.language = now.address, now.language
     return claimed
 
 

@@ -21,9 +21,8 @@ from django.db.models import Count, Min, QuerySet
 from patients import access
 from patients.changes import Actor
 from patients.clock import Clock, shared_clock
-from patients.prepared import committed, rows_of_each
 
-from . import claiming, mail_server, rehearsal, return_path, storing, substitutes, volume
+from . import claiming, mail_server, rehearsal, return_path, storing, substitutes, turns, volume
 from .answers import Ending, Outcome
 from .channels import Channel, Wire, default_channel
 from .claiming import Ahead, ripe
@@ -33,6 +32,7 @@ from .mail_server import PutOff
 from .models import MailServer, Reminder
 from .reminders import move
 from .storing import Blame, Errand
+from .turns import Turn
 from .wire import wire_of
 
 __all__ = [
@@ -138,7 +138,7 @@ def _turn(run: Run) -> list[Reminder]:
         claiming.release(run.ahead.rows, run.owner)
         size, probing = max(run.together, run.ahead.next_size()), _refused_everybody(run)
         ahead, decided = claiming.decide_ahead(run.owner, size=size, now=now, by=BY, probing=probing)
-        claimed = claiming.claim(ahead.rows[: run.together], run.owner, now=now, by=BY)
+        claimed = claiming.claim(ahead.rows[: run.together], Turn(run.owner, now, BY))
     run.ahead = ahead.without(run.together)  # from here on it is committed
     run.tally.states += states + decided.states
     run.tally.later += decided.later
@@ -148,18 +148,17 @@ def _turn(run: Run) -> list[Reminder]:
 
 def _turn_by_decided(run: Run, now: datetime) -> list[Reminder]:
     """The same where the next mails are decided on: most turns, each one journey to the database."""
-    rows, since = run.ahead.rows[: run.together], run.ahead.at or now
-    asks = claiming.asking_to_claim(rows, run.owner, since=since, now=now, by=BY)
-    if run.blame == Blame() and run.done and storing.are_all_sent(run.done):
-        seen = {row.clinic_id for row in (*rows, *(errand.reminder for errand in run.done))}
-        sent = storing.asking_to_store(run.done, run.owner, now=now, by=BY)
-        _bound, ((stored,),), _locked, answer = committed([access.asking_to_bind(seen), sent, *asks])
+    rows, turn = claiming.named(run.ahead.rows[: run.together]), Turn(run.owner, now, BY)
+    if run.blame == Blame() and storing.are_all_sent(run.done):
+        clinics = {row.clinic_id for row in (*rows, *(errand.reminder for errand in run.done))}
+        sent = storing.sent_of(run.done)
+        stored, told = turns.take(turn, sent=sent, wanted=rows, since=run.ahead.at, clinics=clinics)
         states = Counter({State.SENT.value: stored})
     else:
         with access.system_run(RUN):
             states = _store(run, now)
-            _locked, answer = rows_of_each(asks)
-    claimed = claiming.claimed_of(rows, answer, run.owner, now)
+            _stored, told = turns.take(turn, wanted=rows, since=run.ahead.at)
+    claimed = claiming.claimed_of(rows, told, turn)
     run.ahead = run.ahead.without(run.together)
     run.tally.states += states
     if len(claimed) < len(rows):

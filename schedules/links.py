@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
@@ -69,4 +70,9 @@ def url_of(link: Link) -> str:
 
 
 def _signer(purpose: Purpose) -> Signer:
-    return Signer(salt=f"schedules.links.{purpose}", sep=SEPARATOR)
+    return _signer_with(purpose, settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=16)
+def _signer_with(purpose: Purpose, key: str, former: tuple[str, ...]) -> Signer:
+    return Signer(salt=f"schedules.links.{purpose}", sep=SEPARATOR, key=key, fallback_keys=list(former))

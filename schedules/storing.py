@@ -5,16 +5,14 @@ The server's fault gives the attempt back; where it was the third of the mail's 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import F
 
 from patients.changes import Actor
 from patients.models import Patient
-from patients.prepared import Ask, rows_of
 from patients.recording import record_bounce, today_at
 
 from . import rehearsal, substitutes
@@ -23,6 +21,7 @@ from .leases import MOST_ATTEMPTS, after_failure, after_server_fault
 from .mail_server import REFUSES, PutOff, in_its_words
 from .models import Reminder, Substitute
 from .reminders import move
+from .turns import Sent, Turn, take
 
 State = Reminder.State
 
@@ -47,17 +46,16 @@ class Blame:
     refused: Sequence[PutOff] = ()
 
 
-def store(done: Iterable[Errand], owner: str, *, now: datetime, by: Actor) -> Counter[str]:
+def store(done: Collection[Errand], owner: str, *, now: datetime, by: Actor) -> Counter[str]:
     """What came of each mail, as far as the claim is still `owner`'s. Returns how many moved to which state.
 
     A late answer settles what had become uncertain meanwhile. For the caller's transaction.
     """
     states: Counter[str] = Counter()
     alike: dict[tuple[State, datetime | None, int, str], list[int]] = {}
-    sent: list[Errand] = []
+    sent = sent_of(done)
     for errand in done:
         if errand.outcome.ending == Ending.ACCEPTED:
-            sent.append(errand)
             continue
         if errand.outcome.address_bad and not rehearsal.recipient():  # its patient's lock comes before the mail's
             row, day = errand.reminder, today_at(errand.reminder.clinic, now)
@@ -65,7 +63,7 @@ def store(done: Iterable[Errand], owner: str, *, now: datetime, by: Actor) -> Co
         to, not_before, attempts = _consequence(errand.reminder, errand.outcome, now)
         alike.setdefault((to, not_before, attempts, errand.outcome.reason), []).append(errand.reminder.pk)
     if sent:
-        ((states[State.SENT],),) = rows_of(*asking_to_store(sent, owner, now=now, by=by))
+        states[State.SENT], _none = take(Turn(owner, now, by), sent=sent)
     for (to, not_before, attempts, reason), ids in alike.items():
         moved = move(
             ids,
@@ -84,34 +82,9 @@ def store(done: Iterable[Errand], owner: str, *, now: datetime, by: Actor) -> Co
     return +states
 
 
-# One statement for what happens to nearly every mail. What turns out to have arrived keeps the moment of the doubt.
-_SENT = """
-WITH taken (id, provider_id) AS (SELECT * FROM unnest(%(ids)s::bigint[], %(provider_ids)s::text[])
-), sent AS (
-    UPDATE schedules_reminder r
-       SET state = 'sent', reason = '', not_before = NULL, lease_until = NULL,
-           decided_at = CASE WHEN r.state = 'uncertain' THEN r.decided_at ELSE %(now)s::timestamptz END,
-           provider_id = COALESCE(NULLIF(taken.provider_id, ''), r.provider_id)
-      FROM taken WHERE r.id = taken.id AND r.state IN ('sending', 'uncertain') AND r.claimed_by = %(owner)s
- RETURNING r.id, r.clinic_id
-), told AS (
-    INSERT INTO schedules_reminderevent (clinic_id, reminder_id, at, state, reason, actor)
-    SELECT clinic_id, id, %(now)s::timestamptz, 'sent', '', %(by)s::text FROM sent
-)
-SELECT count(*) FROM sent
-"""
-
-
-def asking_to_store(sent: Sequence[Errand], owner: str, *, now: datetime, by: Actor) -> Ask:
-    """That these mails were sent, as far as the claim is still `owner`'s; answered by how many it holds for."""
-    told: dict[str, Any] = {
-        "ids": [errand.reminder.pk for errand in sent],
-        "provider_ids": [errand.outcome.provider_id for errand in sent],
-        "now": now,
-        "owner": owner,
-        "by": by.name[:120],
-    }
-    return _SENT, told
+def sent_of(done: Iterable[Errand]) -> list[Sent]:
+    """Those of these mails that their server took."""
+    return [Sent(one.reminder.pk, one.outcome.provider_id) for one in done if one.outcome.ending == Ending.ACCEPTED]
 
 
 def are_all_sent(done: Iterable[Errand]) -> bool:

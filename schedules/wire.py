@@ -6,6 +6,7 @@ appointment's calendar part, an address that is not plain) is left to the librar
 """
 
 import re
+import time
 from email.utils import formatdate
 from functools import lru_cache
 
@@ -14,13 +15,12 @@ from django.utils.html import escape
 
 from patients.models import Clinic, Patient
 
-from .channels import Wire
+from .channels import PLAIN_ADDRESS, Wire
 from .links import Purpose, link_of, url_of
 from .mail import SLOTS, Kind, form_of, kind_of, message_id, own_words, put_together, sender_address
 from .models import Reminder
 from .return_path import envelope_sender
 
-_PLAIN = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 _TO, _MESSAGE_ID, _DATE = "zqslottozq@zq.example", "zqslotidzq", "zqslotdatezq"
 _STOP = "zqslotstop" + "q" * 100 + "zq"  # long, as the address is, so that the header is folded around it
 _HTML = {slot: slot.replace("slot", "slothtml") for slot in SLOTS.values()}
@@ -30,7 +30,7 @@ LONGEST_LINE = 998  # bytes (RFC 5322, 2.1.1)
 
 def wire_of(reminder: Reminder, patient: Patient, clinic: Clinic) -> Wire | None:
     """The mail of a claimed reminder to its patient; None where no form carries it."""
-    if reminder.appointment_id or not _PLAIN.fullmatch(patient.email):
+    if reminder.appointment_id or not PLAIN_ADDRESS.fullmatch(patient.email):
         return None
     kind = kind_of(reminder, patient, clinic)
     own = own_words(reminder, patient, clinic, form_of(kind))
@@ -38,8 +38,8 @@ def wire_of(reminder: Reminder, patient: Patient, clinic: Clinic) -> Wire | None
         **own,
         **{_HTML[slot]: escape(said) for slot, said in own.items()},
         _TO: patient.email,
-        _MESSAGE_ID: message_id(reminder),
-        _DATE: formatdate(localtime=settings.EMAIL_USE_LOCALTIME),
+        _MESSAGE_ID: reminder.message_id or message_id(reminder),
+        _DATE: _date_of(int(time.time()), settings.EMAIL_USE_LOCALTIME),
         _STOP: url_of(link_of(reminder, Purpose.STOP)),
     }
     longest, pieces = _pieces(kind, sender_address(), all(said.isascii() for said in own.values()))
@@ -47,6 +47,11 @@ def wire_of(reminder: Reminder, patient: Patient, clinic: Clinic) -> Wire | None
         return None
     content = b"".join(piece if slot is None else words[slot].encode() for slot, piece in pieces)
     return Wire(envelope_sender(reminder) if settings.BOUNCE_ADDRESS else sender_address(), patient.email, content)
+
+
+@lru_cache(maxsize=8)
+def _date_of(second: int, local: bool) -> str:
+    return formatdate(second, localtime=local)
 
 
 @lru_cache(maxsize=512)

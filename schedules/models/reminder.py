@@ -52,10 +52,17 @@ class Reminder(models.Model):
         State.SENT: frozenset({State.FAILED}),
     }
 
-    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
-    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="reminders")
+    # No index of these three alone: each begins one of those below, and every mail would write them twice.
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+", db_index=False)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="reminders", db_index=False)
     appointment = models.ForeignKey(
-        Appointment, on_delete=models.PROTECT, null=True, blank=True, related_name="reminders", db_constraint=False
+        Appointment,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="reminders",
+        db_constraint=False,
+        db_index=False,
     )
     appointment_sequence = models.PositiveSmallIntegerField(null=True, blank=True)
     cycle_on = models.DateField()

@@ -2,6 +2,8 @@
 
 import email
 import email.policy
+import re
+import smtplib
 from datetime import date
 
 import pytest
@@ -9,7 +11,7 @@ from django.test import override_settings
 
 from patients.models import Clinic, Patient
 from patients.models.clinic import PATIENT_LANGUAGES
-from schedules import return_path
+from schedules import channels, return_path
 from schedules.mail import WORDINGS, compose
 from schedules.models import Reminder
 from schedules.wire import wire_of
@@ -90,3 +92,18 @@ def test_an_address_that_is_not_plain_is_left_to_the_library(to):
 def test_what_makes_too_long_a_line_is_left_to_the_library():
     assert wire_of(*one(name=("Marta " * 90, "Berg"))) is None
     assert wire_of(*one(opening_hours="8-16 " * 300)) is None
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b".", b"a\r\n.\r\nb", b".a\r\n..b\r\n", b"a.\r\nb.c", b"\n.\n", b"a\r\n\r\n.", b"<p>.</p>\r\n"]
+)
+def test_dots_at_the_beginning_of_lines_are_doubled_as_the_library_does(text):
+    assert channels.dots_doubled(text) == re.sub(rb"(?m)^\.", b"..", text)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b.example", "a.b+c@x-y.example", '"a b"@c.example', "A B <x@y.example>", "a@b.example\nBcc: c@d.example", ""],
+)
+def test_addresses_are_written_as_the_library_writes_them(address):
+    assert channels.angled(address) == smtplib.quoteaddr(address)
