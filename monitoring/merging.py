@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -168,7 +168,7 @@ def proposals_for(viewer: Viewer) -> QuerySet[Merge]:
     return found.select_related("survivor", "merged").order_by("proposed_at", "id")
 
 
-def merges_of(patient: Patient) -> list[Any]:
+def merges_of(patient_id: int) -> QuerySet[Merge]:
     """Merges that stand in which this record is the one that stayed, latest first."""
-    found = Merge.objects.filter(survivor=patient, state=State.MERGED).select_related("merged")
-    return list(found.order_by("-decided_at", "-id"))
+    found = Merge.objects.filter(survivor=patient_id, state=State.MERGED).select_related("merged")
+    return found.order_by("-decided_at", "-id")

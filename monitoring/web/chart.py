@@ -1,14 +1,15 @@
-"""Chart: what a page shows of one patient, read in a fixed number of queries."""
+"""Chart: what a page shows of one patient, read in one query."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from django.urls import reverse
 from django.utils import timezone
 
+from patients.at_once import Kept, Question
 from patients.models import HIP_FACTS, BmiReading, Fact, Hip, Patient
 from patients.recording import today_at
 from patients.vocabulary import Side
@@ -104,16 +105,25 @@ def sides_of(chart: Chart) -> dict[int, Side]:
 
 
 def read_chart(patient: Patient, kinds: Iterable[str]) -> Chart:
-    """One query for the hips with their answers, one for the patient's, one for each kind of fact."""
-    hips = {Side(hip.side): hip for hip in Hip.objects.filter(patient=patient).select_related("evaluation")}
+    """In one query: the hips with their answers, the patient's answer, and each kind of fact."""
+    known = tuple(kinds)
+    hips, evaluation, *facts = _asked(known).read(patient=patient.pk)
     return Chart(
         patient=patient,
         today=today_at(patient.clinic, timezone.now()),
-        hips=hips,
-        facts={kind: _facts(MODELS[kind], patient) for kind in kinds},
-        evaluation=PatientEvaluation.objects.filter(patient=patient).first(),
+        hips={Side(hip.side): hip for hip in hips},
+        facts=dict(zip(known, facts, strict=True)),
+        evaluation=next(iter(evaluation), None),
     )
 
 
-def _facts(model: type[Fact], patient: Patient) -> list[Fact]:
-    return list(model._default_manager.filter(patient=patient).order_by("on", "id"))
+@lru_cache(maxsize=32)
+def _asked(kinds: tuple[str, ...]) -> Kept:
+    def questions(patient: int) -> Sequence[Question]:
+        return (
+            Hip.objects.filter(patient=patient).select_related("evaluation").order_by("id"),
+            PatientEvaluation.objects.filter(patient=patient),
+            *(MODELS[kind]._default_manager.filter(patient=patient).order_by("on", "id") for kind in kinds),
+        )
+
+    return Kept(questions, patient=int)

@@ -1,8 +1,8 @@
 """Patient: the page of one person with both hips, its tabs, and the plan as of another day."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from typing import Any, Final
 
 from django import forms
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from patients import access
 from patients.access import Permission
+from patients.at_once import Kept, Question
 from patients.models import ContactWish, Exposure, Patient, Visit
 from patients.reading import read_record
 from patients.vocabulary import Side
@@ -26,9 +27,8 @@ from schedules.models import Plan, ProtocolVersion, Reminder, ReminderEvent
 from .. import audit
 from ..merging import merges_of
 from ..models import AuditEntry, ReviewCase, Snooze
-from . import timeline
+from . import calendar, timeline
 from .banner import banner_of
-from .calendar import coming
 from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart, sides_of
 from .entry import signed_in
 from .fact_rows import fact_rows
@@ -76,8 +76,8 @@ class WhatIfForm(forms.Form):
     )
 
 
-def open_cases(patient: Patient) -> list[ReviewCase]:
-    return list(ReviewCase.objects.filter(patient=patient, state=ReviewCase.State.OPEN).select_related("hip"))
+def open_cases(patient_id: int) -> QuerySet[ReviewCase]:
+    return ReviewCase.objects.filter(patient=patient_id, state=ReviewCase.State.OPEN).select_related("hip")
 
 
 def frame_of(
@@ -86,12 +86,13 @@ def frame_of(
     today: date,
     *,
     cases: Iterable[ReviewCase] = (),
+    wishes: Iterable[ContactWish] | None = None,
     tab: str = "",
     heading: bool = True,
 ) -> dict[str, Any]:
     """What every page about a patient shows around its content: banner, alerts, actions, tabs."""
     viewer = access.viewer_of(request)
-    wishes = ContactWish.objects.filter(patient=patient)
+    wishes = ContactWish.objects.filter(patient=patient) if wishes is None else wishes
     may_record = viewer.may(Permission.RECORD, patient.clinic_id)
     return {
         "patient": patient,
@@ -155,26 +156,46 @@ def patient_print(request: HttpRequest, pk: int) -> HttpResponse:
     return _overview(request, pk, "monitoring/patient/print.html", "patient summary")
 
 
+def _beside(*, patient: int, missed_since: datetime) -> Sequence[Question]:
+    """What the overview shows beside the chart."""
+    exposures = Exposure.objects.filter(patient=patient, withdrawn_at__isnull=True)
+    return (
+        open_cases(patient),
+        Plan.objects.filter(patient=patient).order_by("cycle_on", "id"),
+        Reminder.objects.filter(patient=patient, state=Reminder.State.SENT).order_by("send_on", "id"),
+        ContactWish.objects.filter(patient=patient),
+        exposures.order_by("id"),
+        Snooze.objects.filter(patient=patient, ended_at__isnull=True).select_related("owner"),
+        calendar.coming(patient, missed_since),
+        merges_of(patient),
+    )
+
+
+_BESIDE = Kept(_beside, patient=int, missed_since=datetime)
+
+
 def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpResponse:
     viewer = access.viewer_of(request)
     person = access.patient_for(viewer, pk)
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], what)
     chart = read_chart(person, OVERVIEW_KINDS)
-    cases = open_cases(person)
+    cases, plans, sent, wishes, exposures, snoozes, appointments, merges = _BESIDE.read(
+        patient=person.pk, missed_since=calendar.missed_since(viewer, chart.today)
+    )
     by_question = {(case.hip_id, case.action): case for case in cases}
     may_decide = viewer.may(Permission.DECIDE, person.clinic_id)
-    drawing = timeline.draw(chart, plans=_plans(person), reminders=_sent(person))
-    context = frame_of(request, person, chart.today, cases=cases, tab="overview") | {
+    drawing = timeline.draw(chart, plans=plans, reminders=sent)
+    context = frame_of(request, person, chart.today, cases=cases, wishes=wishes, tab="overview") | {
         "chart": chart,
         "hips": [_with_ending(chart, side, by_question, may_decide=may_decide) for side in ON_SCREEN],
-        "conditions": _conditions(person),
+        "conditions": ", ".join(str(exposure.get_kind_display()) for exposure in exposures),
         "bmi": next(iter(reversed(chart.standing("bmi"))), None),
-        "snooze": Snooze.objects.filter(patient=person, ended_at__isnull=True).select_related("owner").first(),
-        "appointments": coming(viewer, person, chart.today),
+        "snooze": next(iter(snoozes), None),
+        "appointments": calendar.rows_of(person, appointments, viewer),
         "timeline": drawing,
         "whatif_form": WhatIfForm(initial={"as_of": chart.today}),
         "stale": chart.is_stale,
-        "merges": merges_of(person),
+        "merges": merges,
     }
     return render(request, template, context)
 
@@ -185,19 +206,6 @@ def _with_ending(
     panel = hip_panel(chart, side, chart.answer(side), as_of=chart.today, cases=cases, may_decide=may_decide)
     followed = chart.answer(side).get("pathway") not in {"replaced", "ended", "deceased"}
     return {"panel": panel, "side": side.value, "ending": ended_by(chart, side), "may_end": followed}
-
-
-def _plans(patient: Patient) -> QuerySet[Plan]:
-    return Plan.objects.filter(patient=patient).order_by("cycle_on", "id")
-
-
-def _sent(patient: Patient) -> QuerySet[Reminder]:
-    return Reminder.objects.filter(patient=patient, state=Reminder.State.SENT).order_by("send_on", "id")
-
-
-def _conditions(patient: Patient) -> str:
-    exposures = Exposure.objects.filter(patient=patient, withdrawn_at__isnull=True).order_by("id")
-    return ", ".join(str(exposure.get_kind_display()) for exposure in exposures)
 
 
 @signed_in

@@ -152,7 +152,7 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     on = _day_of(entry, chart)
-    context = frame_of(request, chart.patient, chart.today, cases=open_cases(chart.patient), heading=False) | {
+    context = frame_of(request, chart.patient, chart.today, cases=open_cases(chart.patient.pk), heading=False) | {
         "chart": chart,
         "entry": entry,
         "errors": [] if status == 409 or draft else entry.problems(),
