@@ -74,6 +74,11 @@ def sweep_heartbeat() -> Beat:
 
 def all_beats(now: datetime | None = None) -> list[Beat]:
     """Of every run that is expected here."""
+    return beats_of(Heartbeat.objects.all(), now)
+
+
+def beats_of(found: Iterable[Heartbeat], now: datetime | None = None) -> list[Beat]:
+    """As `all_beats`, of rows that were read among others."""
     here = {"bounces": bool(settings.BOUNCE_MAILBOX_URL), "backup": settings.BACKUPS_EXPECTED}
-    rows = Heartbeat.objects.in_bulk()
+    rows = {row.name: row for row in found}
     return [beat_of(name, [rows[name]] if name in rows else [], now) for name in LATE_AFTER if here.get(name, True)]

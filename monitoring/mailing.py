@@ -1,6 +1,6 @@
 """Mailing: what mail must know of monitoring (snoozes, symptoms) and what monitoring hears of mail (its heartbeat)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Greatest, TruncDate
 
 from patients.access import Viewer
-from schedules import bounce_mailbox, circumstances, delivery, mail_server
+from schedules import bounce_mailbox, circumstances, delivery
 from schedules.models import MailServer, Reminder
 
 from . import heartbeats
@@ -64,8 +64,9 @@ class ServerTrouble:
     waiting: int
 
 
-def server_trouble(viewer: Viewer, now: datetime) -> ServerTrouble | None:
-    row = mail_server.trouble()
+def server_trouble(refusing: Iterable[MailServer], viewer: Viewer, now: datetime) -> ServerTrouble | None:
+    """`refusing`: the rows of `mail_server.refusing`."""
+    row = next(iter(refusing), None)
     if row is None:
         return None
     return ServerTrouble(row, delivery.waiting(now).filter(clinic__in=viewer.clinic_ids).count())

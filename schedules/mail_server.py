@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from .answers import Outcome
 from .models import MailServer, Reminder
@@ -66,7 +67,12 @@ def was_refused(reminder: Reminder) -> bool:
 
 def trouble() -> MailServer | None:
     """The server as it was last found, where it refuses everything."""
-    return MailServer.objects.first()
+    return refusing().first()
+
+
+def refusing() -> QuerySet[MailServer]:
+    """The server's row while it refuses everything."""
+    return MailServer.objects.order_by("pk")
 
 
 @transaction.atomic

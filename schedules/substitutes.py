@@ -87,13 +87,18 @@ def ways_of(patients: Iterable[Patient]) -> dict[int, Ways]:
 
 def to_do(way: Substitute.Way, clinic_ids: Collection[int], now: datetime) -> QuerySet[Substitute]:
     """What somebody in these clinics is to do today or was to do before; unordered."""
-    return Substitute.objects.filter(_today_in(clinic_ids, now), channel=way, state=State.OPEN)
+    return to_do_in(Clinic.objects.filter(id__in=list(clinic_ids)), way, now)
 
 
-def _today_in(clinic_ids: Collection[int], now: datetime) -> Q:
+def to_do_in(clinics: Iterable[Clinic], way: Substitute.Way, now: datetime) -> QuerySet[Substitute]:
+    """As `to_do`, for clinics that have been read."""
+    return Substitute.objects.filter(_today_in(clinics, now), channel=way, state=State.OPEN)
+
+
+def _today_in(clinics: Iterable[Clinic], now: datetime) -> Q:
     """Ripe by the day of each clinic; nothing where there is none."""
     ripe = Q(pk__in=[])
-    for day, ids in _clinics_by_day(Clinic.objects.filter(id__in=list(clinic_ids)), now).items():
+    for day, ids in _clinics_by_day(clinics, now).items():
         ripe |= Q(clinic__in=ids) & ripe_on(day)
     return ripe
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 
 from patients.changes import Actor, Change, announce
@@ -68,8 +68,13 @@ def _hold(clinic: Clinic, due: int, multiple: int, by: Actor, now: datetime) -> 
 
 def held(clinic_ids: Iterable[int]) -> dict[int, MessagePlan]:
     """The clinics whose mail waits for a person."""
+    return {row.pk: row for row in plans_held(clinic_ids)}
+
+
+def plans_held(clinic_ids: Iterable[int]) -> QuerySet[MessagePlan]:
+    """Of the clinics whose mail waits for a person, by name."""
     rows = MessagePlan.objects.filter(clinic__in=list(clinic_ids), held_at__isnull=False)
-    return {row.pk: row for row in rows.select_related("clinic").order_by("clinic__name", "pk")}
+    return rows.select_related("clinic").order_by("clinic__name", "pk")
 
 
 @transaction.atomic

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from patients import access
 from patients.access import Permission, Viewer
+from patients.at_once import Length
 from schedules import printing, substitutes
 from schedules.models import Substitute
 
@@ -22,7 +22,8 @@ from .. import audit, worklist
 from .entry import signed_in
 from .finding_words import day_words
 from .identity import identity_of
-from .messages import PAGE, tabs_for
+from .messages import counted, tabs_for
+from .paging import Counted
 
 
 @signed_in
@@ -33,16 +34,18 @@ def to_print(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("clinic", "")
     clinic = next((pk for pk in viewer.clinic_ids if str(pk) == asked), None)
     mine = _may_print(viewer)
-    waiting = substitutes.to_do(Substitute.Way.LETTER, [clinic] if clinic else viewer.clinic_ids, now)
+    here = [one for one in viewer.clinics if clinic in (None, one.pk)]
+    ready = substitutes.to_do_in((one for one in viewer.clinics if one.pk in mine), Substitute.Way.LETTER, now)
+    shut = ready.filter(patient__in=list(viewer.shut))
+    counts, (ripe, held) = counted(viewer, clinic, now, Length(ready), Length(shut))
+    waiting = substitutes.to_do_in(here, Substitute.Way.LETTER, now)
     rows = waiting.select_related("patient", "reminder__patient", "reminder__clinic").order_by("until", "id")
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    page = Counted(rows, counts["letters"]).get_page(request.GET.get("page"))
     found = list(page.object_list)
     hindered = substitutes.hindrances(found, now)
-    ready = substitutes.to_do(Substitute.Way.LETTER, mine, now)
-    held = ready.filter(patient__in=list(viewer.shut)).count() if viewer.shut else 0
-    printable = ready.count() - held
+    printable = ripe - held
     context: dict[str, Any] = {
-        "tabs": tabs_for(viewer, "letters", clinic, counted=page.paginator.count),
+        "tabs": tabs_for("letters", clinic, counts),
         "clinic": clinic,
         "page": page,
         "rows": [_row(row, hindered.get(row.pk, ""), viewer) for row in found],

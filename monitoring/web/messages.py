@@ -1,9 +1,10 @@
 """Messages page: what mail goes out next, what went, what did not and why, and the switch that stops it."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,16 +16,19 @@ from django.views.decorators.http import require_GET, require_POST
 
 from patients import access
 from patients.access import Permission, Viewer
+from patients.at_once import Length, Question, read_at_once
 from patients.models import Clinic
-from schedules import desk, feedback, rehearsal, reminders, substitutes, volume
+from schedules import desk, feedback, mail_server, rehearsal, reminders, substitutes, volume
 from schedules.models import DeliveryEvent, Reminder, Substitute
 
 from .. import heartbeats, mailing, worklist
+from ..models import Heartbeat
+from . import frame
 from .confirming import confirmed
 from .entry import signed_in, typed
 from .identity import identity_of
+from .paging import Counted
 
-PAGE = 50
 State = Reminder.State
 TABS = {
     "upcoming": gettext_lazy("Next 14 days"),
@@ -35,10 +39,6 @@ TABS = {
 }
 
 
-def _rows(viewer: Viewer, tab: str, clinic: int | None) -> QuerySet[Reminder]:
-    return mailing.messages_in(tab, viewer, timezone.now().date(), clinic=clinic)
-
-
 @signed_in
 @require_GET
 def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
@@ -46,70 +46,85 @@ def message_list(request: HttpRequest, tab: str = "upcoming") -> HttpResponse:
     viewer = access.viewer_of(request)
     if tab not in TABS:
         raise Http404("No such list.")
-    asked = request.GET.get("clinic", "")
+    now, asked = timezone.now(), request.GET.get("clinic", "")
     clinic = next((pk for pk in viewer.clinic_ids if str(pk) == asked), None)
-    rows = _rows(viewer, tab, clinic).select_related("patient", "clinic")
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    counts, (beaten, refusing, held, *of_frame) = counted(
+        viewer,
+        clinic,
+        now,
+        Heartbeat.objects.all(),
+        mail_server.refusing(),
+        volume.plans_held(viewer.clinic_ids),
+        *frame.questions(viewer.clinic_ids),
+    )
+    frame.hand_over(request, *of_frame)
+    rows = mailing.messages_in(tab, viewer, now.date(), clinic=clinic).select_related("patient", "clinic")
+    page = Counted(rows, counts[tab]).get_page(request.GET.get("page"))
     found = list(page.object_list)
     ahead = {}
     if tab == "upcoming":
-        seen = reminders.look_ahead(found, now=timezone.now())
+        seen = reminders.look_ahead(found, now=now)
         ahead = {row.reminder.pk: row for row in seen}
         found = [row.reminder for row in sorted(seen, key=lambda row: row.at)]
     told = feedback.told_of(found) if tab in {"sent", "uncertain"} else {}
-    beats = {beat.name: beat for beat in heartbeats.all_beats()}
+    beats = {beat.name: beat for beat in heartbeats.beats_of(beaten)}
     context: dict[str, Any] = {
         "tab": tab,
-        "tabs": tabs_for(viewer, tab, clinic, counted=page.paginator.count),
+        "tabs": tabs_for(tab, clinic, counts),
         "clinic": clinic,
         "chips": _chips(viewer, clinic),
         "rows": [_row(row, ahead.get(row.pk), told.get(row.pk), viewer) for row in found],
         "page": page,
         "mail": beats["mail"],
-        "trouble": mailing.server_trouble(viewer, timezone.now()),
+        "trouble": mailing.server_trouble(refusing, viewer, now),
         "returned_mail_late": "bounces" in beats and beats["bounces"].late,
         "rehearsal": rehearsal.recipient(),
-        "held": [
-            {"plan": plan, "may": viewer.may(Permission.WORK, pk)}
-            for pk, plan in volume.held(viewer.clinic_ids).items()
-        ],
+        "held": [{"plan": plan, "may": viewer.may(Permission.WORK, plan.pk)} for plan in held],
         "switches": [
-            {"clinic": clinic, "may": viewer.may(Permission.ADMINISTER, clinic.pk)}
-            for clinic in access.clinics_for(viewer)
+            {"clinic": clinic, "may": viewer.may(Permission.ADMINISTER, clinic.pk)} for clinic in viewer.clinics
         ],
     }
     return render(request, "monitoring/messages/list.html", context)
 
 
-def tabs_for(viewer: Viewer, current: str, clinic: int | None, *, counted: int) -> list[dict[str, Any]]:
-    """The views of the Messages page with the length of each, the current one's being `counted` already; calls are
-    made from the worklist."""
-    now = timezone.now()
+def counted(viewer: Viewer, clinic: int | None, now: datetime, *others: Question) -> tuple[dict[str, int], list[Any]]:
+    """The length of each view of the Messages page, and with them what else is asked for, in one statement."""
+    clinics = [one for one in viewer.clinics if clinic in (None, one.pk)]
+    today = worklist.today_for(viewer, now)
+    lists: dict[str, QuerySet[Any]] = {
+        **{tab: mailing.messages_in(tab, viewer, now.date(), clinic=clinic) for tab in TABS},
+        "letters": substitutes.to_do_in(clinics, Substitute.Way.LETTER, now),
+        "calls": worklist.patients_in("calls", viewer, worklist.Filters(clinic=clinic), today),
+    }
+    found = read_at_once(*map(Length, lists.values()), *others)
+    return dict(zip(lists, found, strict=False)), found[len(lists) :]
+
+
+def tabs_for(current: str, clinic: int | None, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The views of the Messages page; calls are made from the worklist."""
     query = {"clinic": clinic} if clinic else None
     mails = [
         {
             "name": words,
             "url": reverse("messages_tab", args=[name], query=query),
-            "count": counted if name == current else _rows(viewer, name, clinic).count(),
+            "count": counts[name],
             "current": name == current,
             "alert": name in {"uncertain", "failed"},
         }
         for name, words in TABS.items()
     ]
-    letters = substitutes.to_do(Substitute.Way.LETTER, [clinic] if clinic else viewer.clinic_ids, now)
-    calls = worklist.patients_in("calls", viewer, worklist.Filters(clinic=clinic), worklist.today_for(viewer, now))
     return [
         *mails,
         {
             "name": _("Letters to print"),
             "url": reverse("letters", query=query),
-            "count": counted if current == "letters" else letters.count(),
+            "count": counts["letters"],
             "current": current == "letters",
         },
         {
             "name": _("Calls to make"),
             "url": reverse("worklist_tab", args=["calls"], query=query),
-            "count": calls.count(),
+            "count": counts["calls"],
         },
     ]
 
@@ -117,7 +132,8 @@ def tabs_for(viewer: Viewer, current: str, clinic: int | None, *, counted: int) 
 def _chips(viewer: Viewer, clinic: int | None) -> list[dict[str, str]]:
     if not clinic or len(viewer.clinic_ids) < 2:
         return []
-    return [{"label": _("Clinic"), "value": access.clinics_for(viewer).get(pk=clinic).name, "remove_url": "?"}]
+    name = next(one.name for one in viewer.clinics if one.pk == clinic)
+    return [{"label": _("Clinic"), "value": name, "remove_url": "?"}]
 
 
 def _row(
