@@ -1,10 +1,12 @@
-"""Badges: the components of a status and of an urgency as ready HTML, each rendered once in each language."""
+"""Badges: a status, an urgency or an appointment as ready HTML, each rendered once in each language."""
 
 from functools import lru_cache
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
+
+from schedules.models import Appointment
 
 
 def status_badge(status: str) -> SafeString:
@@ -13,6 +15,15 @@ def status_badge(status: str) -> SafeString:
 
 def urgency_badge(urgency: str) -> SafeString:
     return _rendered("urgency", urgency, get_language())
+
+
+def appointment_badge(state: str) -> SafeString:
+    return _of_appointment(state, get_language())
+
+
+@lru_cache(maxsize=64)
+def _of_appointment(state: str, language: str | None) -> SafeString:
+    return render_to_string("monitoring/calendar/_state.html", {"appointment": Appointment(state=state)})
 
 
 @lru_cache(maxsize=512)
