@@ -1,11 +1,14 @@
 """The server as a scanner meets it: raw bytes on a socket, and what comes back."""
 
 import socket
+import time
 from urllib.parse import urlsplit
 
 import pytest
 
+from config.serving import Hasty
 from tests.journeys.conftest import server, site  # noqa: F401
+from tests.journeys.site import web_server
 
 pytestmark = pytest.mark.slow
 LONG = "x" * 9000
@@ -89,3 +92,63 @@ def test_the_server_gives_a_scanner_nothing(site):  # noqa: F811
     gives_a_foreign_host_a_trace_and_a_path_out_of_the_tree_nothing(site)
     refuses_an_upload_beyond_the_limit_before_it_is_sent(site)
     does_not_say_what_it_is(site)
+
+
+# Those who take their time
+
+
+TRICKLES = 24  # more than the server has threads
+
+
+@pytest.fixture
+def hurried(environment_of_processes, committed_database, tmp_path):
+    with web_server({**environment_of_processes, "RECEIVE_SECONDS": "2"}, tmp_path) as address:
+        yield address
+
+
+def trickle(address, head):
+    parts = urlsplit(address)
+    line = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    line.sendall(head.encode())
+    return line
+
+
+@pytest.mark.parametrize("head", ["GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ", "POST /account/login/"])
+def test_slow_senders_do_not_keep_everybody_else_out(hurried, head):
+    """Two seconds are allowed here. Without a bound none of the threads would come back."""
+    if head.startswith("POST"):
+        form = "Content-Type: application/x-www-form-urlencoded", "Content-Length: 5000"
+        head = request("/account/login/", *form, method="POST", body="login=")
+    lines = [trickle(hurried, head) for _n in range(TRICKLES)]
+    ends = time.monotonic() + 8
+    while time.monotonic() < ends:
+        for line in lines:
+            try:
+                line.sendall(b"x")
+            except OSError:
+                continue
+        time.sleep(0.2)
+    began = time.monotonic()
+    assert status(ask(hurried, request())) == 200 and time.monotonic() - began < 5
+    for line in lines:
+        line.close()
+
+
+def test_a_line_has_its_time_and_more_for_what_arrives():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line = Hasty(ours, seconds=0.2, slowest=1000)
+        theirs.sendall(b"x" * 500)
+        assert len(line.recv(4096)) == 500
+        began = time.monotonic()
+        with pytest.raises(ConnectionResetError):
+            line.recv(1)
+        assert 0.4 < time.monotonic() - began < 3 and ours.gettimeout() is None
+
+
+def test_a_shorter_time_that_the_server_has_set_holds():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            Hasty(ours, seconds=5).recv(1)
