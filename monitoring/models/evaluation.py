@@ -123,7 +123,7 @@ class HipEvaluation(models.Model):
     answer = models.JSONField()
 
     class Meta:
-        indexes = [models.Index(fields=["clinic", "status", "due_on"], name="hips_by_status")]
+        indexes = [models.Index(fields=["clinic", "status", "due_on"], include=["pathway"], name="hips_by_bucket")]
 
     def __str__(self) -> str:
         return f"{self.hip_id} {self.pathway}"

@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Clinic, Decision, Hip, Patient, User
+from patients.vocabulary import Action
 
 
 class ReviewCase(models.Model):
@@ -51,6 +52,11 @@ class ReviewCase(models.Model):
         indexes = [
             models.Index(fields=["clinic", "act_by", "id"], condition=Q(state="open"), name="open_cases_by_deadline"),
             models.Index(fields=["patient", "-id"], name="cases_by_patient"),
+            models.Index(
+                fields=["clinic", "since"],
+                condition=Q(action=Action.CORE_DECOMPRESSION_REVIEW.value),
+                name="symptom_cases_by_day",
+            ),
         ]
 
     def __str__(self) -> str:

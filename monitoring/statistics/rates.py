@@ -4,6 +4,7 @@ A window is counted once it has ended, whatever came of it. One that a complete 
 was never asked for and is left out. One that the patient missed and then left counts as missed: leaving hides nothing.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -132,13 +133,30 @@ class Month:
         return share_of(self.failed, self.counted)
 
 
-def windows_by_month(scope: Scope, months: int, *, grace: timedelta = timedelta(0)) -> list[Month]:
-    """One row for each of the last `months` months and this one, in order, empty months too."""
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows by month, the months in order and empty ones too: all that ended, and those that ended long ago."""
+
+    ended: list[Month]
+    tracked: list[Month]  # the grace is over: whoever has not come by now is lost track of
+
+
+def windows_by_month(scope: Scope, months: int) -> Windows:
+    """Of each of the last `months` months and this one, in one pass over the plans."""
     since = first_month(scope.today, months)
-    rows: Any = ended_windows(scope, grace=grace).filter(due_on__gte=since)
-    found = {(m, outcome): n for m, outcome, n in rows.values_list("month", "outcome").annotate(Count("pk"))}
+    rows: Any = ended_windows(scope).filter(due_on__gte=since)
+    rows = rows.annotate(long_ago=Case(When(overdue_on__lte=scope.today - GRACE, then=True), default=False))
+    ended: Counter[tuple[date, str]] = Counter()
+    tracked: Counter[tuple[date, str]] = Counter()
+    for month, outcome, long_ago, many in rows.values_list("month", "outcome", "long_ago").annotate(many=Count("*")):
+        ended[month, outcome] += many
+        tracked[month, outcome] += many if long_ago else 0
     firsts = [add_months(since, number) for number in range(months + 1)]
-    return [Month(first, {outcome: found.get((first, outcome), 0) for outcome in OUTCOMES}) for first in firsts]
+    return Windows(_months(firsts, ended), _months(firsts, tracked))
+
+
+def _months(firsts: list[date], found: Mapping[tuple[date, str], int]) -> list[Month]:
+    return [Month(first, {outcome: found[first, outcome] for outcome in OUTCOMES}) for first in firsts]
 
 
 def together(months: list[Month]) -> Month:

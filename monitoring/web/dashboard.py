@@ -58,7 +58,7 @@ def numbers(asked: Asked) -> list[dict[str, Any]]:
     """The six numbers at the top, each with the address of its list."""
     found = history.buckets_now(asked.scope)
     followed = sum(found.get(bucket, 0) for bucket in history.FOLLOWED)
-    late = sum(rates.overdue_by_band(asked.scope).values())
+    late = sum(asked.late.values())
     windows, tracked = rates.together(asked.windows), rates.together(asked.tracked)
     waits = answers.waits_of(asked.answers, asked.scope.today)
     return [

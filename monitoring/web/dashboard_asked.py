@@ -69,12 +69,21 @@ class Asked:
         return adoption.protocol_in_force(self.scope.today)
 
     @cached_property
-    def windows(self) -> list[rates.Month]:
+    def _windows(self) -> rates.Windows:
         return rates.windows_by_month(self.scope, MONTHS)
 
-    @cached_property
+    @property
+    def windows(self) -> list[rates.Month]:
+        return self._windows.ended
+
+    @property
     def tracked(self) -> list[rates.Month]:
-        return rates.windows_by_month(self.scope, MONTHS, grace=rates.GRACE)
+        return self._windows.tracked
+
+    @cached_property
+    def late(self) -> dict[str, int]:
+        """Overdue hips by how late they are."""
+        return rates.overdue_by_band(self.scope)
 
     @cached_property
     def answers(self) -> list[answers.Answer]:

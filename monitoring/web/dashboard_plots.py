@@ -79,7 +79,7 @@ def month_words(first: date) -> str:
 
 
 def overdue(asked: Asked) -> Plot:
-    found = rates.overdue_by_band(asked.scope)
+    found = asked.late
     whole, long = sum(found.values()), sum(found[band] for band in ("179", "364", "more"))
     rows = [
         [text(str(LATE_WORDS[band])), count(number, asked.list_url("overdue", band=band))]

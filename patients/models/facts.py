@@ -156,7 +156,11 @@ class HipFact(Fact):
 
     class Meta(Fact.Meta):
         abstract = True
-        indexes = [models.Index(fields=["patient"], name="%(class)s_by_patient")]
+        indexes = [
+            models.Index(fields=["patient"], name="%(class)s_by_patient"),
+            # Few facts correct another; whether one is corrected is asked of each fact that is counted.
+            models.Index(fields=["supersedes"], condition=Q(supersedes__isnull=False), name="%(class)s_superseding"),
+        ]
 
 
 def _choices(*extra: models.BaseConstraint) -> list[models.BaseConstraint]:

@@ -23,6 +23,7 @@ class Hip(models.Model):
             models.UniqueConstraint(fields=["id", "patient", "clinic"], name="hip_of_its_patient"),
             one_of("side", Side, name="hip_side_known"),
         ]
+        indexes = [models.Index(fields=["clinic", "id"], name="hips_by_clinic")]
 
     def __str__(self) -> str:
         return f"{self.get_side_display()} hip"

@@ -54,6 +54,12 @@ class Plan(models.Model):
         indexes = [
             models.Index(fields=["patient"], condition=Q(state="current"), name="current_plans_by_patient"),
             models.Index(fields=["clinic", "id"], condition=Q(state="current"), name="current_plans_by_clinic"),
+            # What became of the windows of a year is counted from this alone.
+            models.Index(
+                fields=["clinic", "due_on"],
+                include=["opens_on", "overdue_on", "kept_on", "state", "patient", "hip", "cycle_on"],
+                name="plans_by_due_day",
+            ),
         ]
 
     def __str__(self) -> str:

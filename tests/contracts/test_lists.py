@@ -57,7 +57,7 @@ PAGES = (
         "/messages/": 20,
         "/messages/upcoming/": 20,
         "/messages/letters/": 19,
-        "/dashboard/": 15,
+        "/dashboard/": 13,
         "/protocol/versions/": 14,
         "/import/": 13,
         "/import/{batch}/": 12,

@@ -269,7 +269,7 @@ def test_an_empty_registry_says_so_on_every_section(clinic, make_user, sign_in):
 
 
 @pytest.mark.parametrize(
-    ("section", "most"), [("", 25), ("symptoms", 20), ("course", 20), ("forecast", 22), ("census", 20)]
+    ("section", "most"), [("", 14), ("symptoms", 11), ("course", 11), ("forecast", 13), ("census", 11)]
 )
 def test_the_number_of_queries_does_not_grow_with_the_registry(staff, django_assert_max_num_queries, section, most):
     with django_assert_max_num_queries(most):

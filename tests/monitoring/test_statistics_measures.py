@@ -1,11 +1,12 @@
 """Measures of the dashboard: what is counted, what is left out, and from which facts."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
 
-from monitoring.models import Census, ReviewCase
+from monitoring.models import Census, HipEvaluation, ReviewCase
 from monitoring.simulation.registry import Order, simulate
 from monitoring.statistics import answers, courses, history, planned, rates
 from monitoring.statistics.forecast import ExpectedVisit, FollowedHip, FollowedPatient, expected_visits, weeks_ahead
@@ -92,12 +93,23 @@ def test_tracking_waits_sixty_days_more(hip, scope):
     assert rates.ended_windows(scope, grace=rates.GRACE).count() == 1
 
 
+def test_one_pass_counts_what_ended_and_of_it_what_ended_long_ago(hip, scope):
+    for days, kept in ((74, None), (73, None), (200, 10), (200, None), (100, -20)):
+        window(hip(), ago(days), kept_on=None if kept is None else ago(days - kept))
+    found = rates.windows_by_month(scope, 12)
+    for months, grace in ((found.ended, timedelta(0)), (found.tracked, rates.GRACE)):
+        rows = rates.ended_windows(scope, grace=grace)
+        by_outcome = {outcome: rows.filter(outcome=outcome).count() for outcome in rates.OUTCOMES}
+        assert rates.together(months).outcomes == by_outcome
+    assert (rates.together(found.ended).counted, rates.together(found.tracked).counted) == (4, 3)
+
+
 def test_an_early_follow_up_is_in_neither_part_of_the_rate(hip, scope):
     due_on = ago(60)
     window(hip(), due_on, kept_on=due_on)
     window(hip(), due_on, kept_on=due_on - timedelta(30))
     window(hip(), due_on)
-    whole = rates.together(rates.windows_by_month(scope, 12))
+    whole = rates.together(rates.windows_by_month(scope, 12).ended)
     assert (whole.counted, whole.in_window, whole.failed) == (2, 0.5, 1)
 
 
@@ -125,7 +137,7 @@ def test_a_death_that_ended_a_missed_window_does_not_hide_it(hip, scope, actor):
 
 
 def test_months_without_windows_have_no_rate(scope):
-    months = rates.windows_by_month(scope, 12)
+    months = rates.windows_by_month(scope, 12).ended
     assert [month.first for month in months][::12] == [date(2025, 11, 1), date(2026, 11, 1)]
     assert all(month.in_window is None and month.failure is None for month in months)
 
@@ -408,6 +420,14 @@ def test_buckets_sum_to_all_hips(clinic, enrol, scope):
     assert sum(history.buckets_now(scope).values()) == 4
 
 
+def test_each_bucket_is_as_long_as_its_list_and_hips_nobody_evaluated_have_their_own(clinic, enrol, scope):
+    enrol(clinic, enrolled_on=ago(10))
+    HipEvaluation.objects.filter(patient=enrol(clinic, enrolled_on=ago(5))).delete()
+    found = history.buckets_now(scope)
+    listed = Counter(hip.bucket for hip in history.hips_by_bucket(scope))
+    assert found == dict(listed) and found[history.NOT_EVALUATED] == 2
+
+
 # ---- Against the guideline's own reading of the same records
 
 
@@ -458,5 +478,5 @@ def test_windows_agree_with_a_plain_count_on_a_simulated_registry(clinic, scope)
             ended += 1
             kept_in_time += plan.kept_on is not None and plan.kept_on < plan.overdue_on
     closed = rates.ended_windows(scope).filter(state="closed", due_on__gte=date(2025, 11, 1)).count()
-    whole = rates.together(rates.windows_by_month(scope, 12))
+    whole = rates.together(rates.windows_by_month(scope, 12).ended)
     assert (whole.outcomes["in_window"], whole.counted - closed) == (kept_in_time, ended)
