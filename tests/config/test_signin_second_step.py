@@ -1,16 +1,21 @@
 """Second step: required by role, set up before anything else, kept encrypted, asked for at the next sign-in."""
 
+import base64
 from io import StringIO
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, hotp_value, yield_hotp_counters_from_time
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from monitoring import secrecy
-from monitoring.models import AuditEntry
+from monitoring.models import AuditEntry, WebhookEndpoint
 
 PASSWORD = "correct horse battery"
 SECRET = "JBSWY3DPEHPK3PXP"
@@ -150,6 +155,38 @@ def test_a_key_can_be_replaced_without_anybody_setting_up_anew(careful, settings
     settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
     renewed = Authenticator.objects.get(type="totp").data["secret"]
     assert renewed != kept and secrecy.decrypt(renewed) == SECRET
+
+
+def test_a_new_key_reaches_the_secrets_of_webhooks_too(clinic, settings):
+    told = WebhookEndpoint.objects.create(
+        clinic=clinic, name="EHR", url="https://ehr.example/", events=["flag.opened"], told_until=timezone.now(),
+        secret=secrecy.encrypt("whsec_now"), former_secret=secrecy.encrypt("whsec_before"), former_until=timezone.now(),
+    )  # fmt: skip
+    settings.ENCRYPTION_KEYS = ["a new key, long enough to be one", *settings.ENCRYPTION_KEYS]
+    call_command("reencrypt_secrets", stdout=StringIO())
+    settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
+    told.refresh_from_db()
+    assert [secrecy.decrypt(one) for one in (told.secret, told.former_secret)] == ["whsec_now", "whsec_before"]
+
+
+def test_what_was_encrypted_in_the_way_of_before_is_read_and_renewed(settings):
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"hipwatch.secrecy")
+    key = base64.urlsafe_b64encode(derived.derive(settings.ENCRYPTION_KEYS[0].encode()))
+    old = Fernet(key).encrypt(b"a seed").decode()
+    assert secrecy.is_encrypted(old) and secrecy.decrypt(old) == "a seed"
+    renewed = secrecy.renew(old)
+    assert renewed.startswith("gcm1.") and secrecy.is_encrypted(renewed) and secrecy.decrypt(renewed) == "a seed"
+
+
+@pytest.mark.parametrize("change", [lambda kept: kept[:-8] + "AAAAAAA=", lambda kept: kept[:20], str.lower])
+def test_what_was_changed_is_not_read(change):
+    kept = secrecy.encrypt("a seed that is long enough")
+    with pytest.raises(secrecy.Unreadable):
+        secrecy.decrypt(change(kept))
+
+
+def test_the_same_text_is_never_encrypted_alike():
+    assert len({secrecy.encrypt("seed") for _n in range(50)}) == 50
 
 
 def test_secrets_from_before_there_was_encryption_are_read_and_then_encrypted(careful):

@@ -1,4 +1,4 @@
-"""reencrypt_secrets: second factors and waiting mail under the first of ENCRYPTION_KEYS, so that the others can go."""
+"""reencrypt_secrets: all that is kept encrypted under the first of ENCRYPTION_KEYS, so that the others can go."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from ... import secrecy
-from ...models import AccountMail, KeptForm
+from ...models import AccountMail, KeptForm, WebhookEndpoint
 
 
 class Command(BaseCommand):
@@ -32,5 +32,10 @@ class Command(BaseCommand):
         for row in [*kept, *KeptForm.objects.select_for_update()]:
             row.content = secrecy.renew(row.content)
             row.save()
+            done += 1
+        for endpoint in WebhookEndpoint.objects.exclude(secret="").select_for_update():
+            endpoint.secret = secrecy.renew(endpoint.secret)
+            endpoint.former_secret = secrecy.renew(endpoint.former_secret) if endpoint.former_secret else ""
+            endpoint.save(update_fields=["secret", "former_secret"])
             done += 1
         self.stdout.write(f"{done} secrets are encrypted with the first key.")
