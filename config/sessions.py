@@ -112,6 +112,18 @@ def _end(request: HttpRequest, user: User, ending: Ending, now: datetime) -> Non
     audit.note(by, "session_ended", object=f"user-{user.pk}", reason="idle" if ending.can_be_put_off else "too long")
 
 
+def end_too_many(request: HttpRequest, user: User) -> int:
+    """Of one person's other sessions those stay that were used last; returns how many ended."""
+    rows = UserSession.objects.filter(user=user).exclude(session_key=request.session.session_key or "")
+    others = [one for one in rows.order_by("-last_seen_at", "-id") if one.exists()]  # this one may not be kept yet
+    ending = others[max(settings.SESSIONS_AT_ONCE - 1, 0) :]
+    by = Actor(name=user.name or user.email, user_id=user.pk, request_id=getattr(request, "request_id", ""))
+    for one in ending:
+        one.end()
+        audit.note(by, "session_ended", object=f"user-{user.pk}", reason="too many at once")
+    return len(ending)
+
+
 # ---- Pages
 
 

@@ -241,6 +241,7 @@ LOGIN_REDIRECT_URL = "worklist"
 LOGOUT_REDIRECT_URL = "account_login"
 SESSION_IDLE = timedelta(minutes=env.int("SESSION_IDLE_MINUTES", default=30))
 SESSION_LASTS = timedelta(hours=env.int("SESSION_HOURS", default=12))
+SESSIONS_AT_ONCE = env.int("SESSIONS_AT_ONCE", default=5)  # of one person; the one least used ends
 SESSION_COOKIE_AGE = int((SESSION_LASTS + timedelta(hours=24)).total_seconds())  # an ended one still tells whose it was
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

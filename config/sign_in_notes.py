@@ -10,13 +10,14 @@ from allauth.mfa.models import Authenticator
 from axes.signals import user_locked_out
 from axes.utils import reset
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db.models.signals import post_save
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext, override
+from django.utils.translation import gettext, ngettext, override
 
 from monitoring import account_mail, audit
 from patients.changes import Actor
@@ -24,7 +25,7 @@ from patients.models import User
 
 from . import devices
 from .accounts import address_of, typed_address
-from .sessions import begin
+from .sessions import begin, end_too_many
 
 STRANGER = "somebody at the sign-in page"
 
@@ -80,6 +81,13 @@ def _signed_in(sender: Any, request: HttpRequest, user: User, response: HttpResp
     methods = [record["method"] for record in request.session.get("account_authentication_methods", [])]
     record_authentication(request, user, method="signed_in", reauthenticated=True)  # who has just come in is confirmed
     audit.note(_by(user, request), "sign_in", object=f"user-{user.pk}", after={"by": methods, **_where(request)})
+    if ended := end_too_many(request, user):
+        said = ngettext(
+            "One of your other sign-ins has ended: there may be %(most)d at once.",
+            "%(n)d of your other sign-ins have ended: there may be %(most)d at once.",
+            ended,
+        )
+        messages.info(request, said % {"n": ended, "most": settings.SESSIONS_AT_ONCE})
     if not devices.is_known(request, user):
         tell_of_new_browser(request, user)
     devices.remember(response, user)

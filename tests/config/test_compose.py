@@ -57,7 +57,7 @@ def names_read_by(path: Path) -> set[str]:
 
 
 def names_read() -> set[str]:
-    modules = ("settings", "mail_settings", "embedded/locations")
+    modules = ("settings", "mail_settings", "serving", "embedded/locations")
     by_settings = set().union(*(names_read_by(PROJECT / f"config/{name}.py") for name in modules))
     of_providers = {
         mail_settings.PREFIX + name

@@ -223,3 +223,15 @@ def test_dangerous_acts_ask_who_it_is(desk, path):
 def test_an_export_of_everything_asks_who_it_is(desk, path):
     with after(20):
         assert desk.get(path).url.startswith("/account/reauthenticate/")
+
+
+def test_one_sign_in_too_many_ends_the_one_that_was_used_least(ada, settings):
+    settings.SESSIONS_AT_ONCE = 3
+    browsers = [Client() for _n in range(4)]
+    for number, browser in enumerate(browsers):
+        with after(number):
+            enter(browser, ada, "/account/login/")
+    with after(4):
+        open_ones = [browser.get("/worklist/all/").status_code == 200 for browser in browsers]
+    assert open_ones == [False, True, True, True]
+    assert AuditEntry.objects.filter(act="session_ended", reason="too many at once").count() == 1
