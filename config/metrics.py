@@ -56,8 +56,17 @@ class Measured:
         if route not in logs.WATCHED:
             ms = round(took * 1000)
             fields = {"route": route, "method": method, "status": response.status_code, "ms": ms}
+            fields |= _who_was_refused(request, response)
             answered.info("%s %s %s %s ms", method, route, response.status_code, ms, extra={"fields": fields})
         return response
+
+
+def _who_was_refused(request: HttpRequest, response: HttpResponseBase) -> dict[str, int]:
+    """The number of the person whom a page, a check of what was typed or a limit has turned away."""
+    viewer = getattr(request, "viewer", None)
+    if response.status_code < 400 or viewer is None or viewer.actor.user_id is None:
+        return {}
+    return {"user": viewer.actor.user_id}
 
 
 class State:

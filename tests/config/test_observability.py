@@ -280,3 +280,16 @@ def test_growth_is_told_from_the_size_of_a_month_ago(db):
     database = status.status(NOW).database
     assert database.growth == database.bytes - 1000
     assert SystemFigure.objects.count() == 2
+
+
+def test_who_was_turned_away_stands_in_the_log_by_number_with_the_answer(clinic, patient, make_user, sign_in, caplog):
+    caplog.set_level("INFO", "config.answered")
+    ada = make_user(clinic, "auditor")
+    client = sign_in(ada)
+    client.get(f"/patients/{patient.pk}/")
+    client.get("/import/")
+    sign_in(make_user(clinic, "coordinator")).post(f"/patients/{patient.pk}/death/", {"died_on": "tomorrow, alas"})
+    said = [json.loads(logs.Json().format(record)) for record in caplog.records if record.name == "config.answered"]
+    told = [(entry["route"], entry["status"], entry.get("user")) for entry in said]
+    assert told[:2] == [("patient", 200, None), ("imports", 403, ada.pk)]
+    assert told[2][:2] == ("patient_death", 422) and told[2][2] and "alas" not in json.dumps(said)
