@@ -22,11 +22,12 @@ from .chart import MODELS, Chart, fact_url, read_chart
 from .enrolment import form_page, refuse
 from .entry import signed_in
 from .fact_words import titled
-from .finding_words import ACTIONS, with_dates
+from .finding_words import ACTIONS
 from .forms.correction import FIELDS, correction_form
 from .forms.ending import ReasonForm
 from .forms.finding import AnswerForm
 from .forms.visit import hip_words
+from .guideline_words import asked_words, because_words
 
 
 def _found(person: Patient, key: str) -> tuple[Chart, Fact]:
@@ -153,5 +154,6 @@ def finding_decide(request: HttpRequest, pk: int, side: str, action: str) -> Htt
         hip=hip_words(Side(side)),
         action=ACTIONS.get(action, action),
         rule=rule,
-        because=with_dates(found["because"]) if found else "",
+        asks=asked_words(rule.asks),
+        because=because_words(found["because"]) if found else "",
     )

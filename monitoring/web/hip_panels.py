@@ -17,7 +17,8 @@ from ..models import ReviewCase
 from ..review import CASE_ACTIONS
 from .chart import Chart, fact_url
 from .fact_words import joined, number, volume_words, words_of
-from .finding_words import ACTIONS, GRADES, PATHWAYS, PHASES, RISKS, SIZES, day_words, with_dates
+from .finding_words import ACTIONS, GRADES, PATHWAYS, PHASES, RISKS, SIZES, day_words
+from .guideline_words import asked_words, because_words
 
 OF_PATHWAY = {
     "deceased": "deceased",
@@ -45,7 +46,7 @@ def hip_panel(
         "status": answer.get("status") or OF_PATHWAY.get(pathway, ""),
         "status_text": _("Watched") if pathway == "contralateral_watch" else "",
         "summary": summary_of(chart, side, answer, as_of),
-        "pathway": with_dates(str(answer.get("because", _("Not evaluated yet.")))),
+        "pathway": because_words(str(answer["because"])) if "because" in answer else _("Not evaluated yet."),
         "facts": _facts(chart, side, answer, as_of),
         "findings": [
             _finding(chart, found, [] if cases is None else _actions(chart, side, found, cases, may_decide=may_decide))
@@ -203,11 +204,11 @@ def _finding(chart: Chart, found: dict[str, Any], actions: list[dict[str, str]])
     grade = GRADES.get(rule.grade, rule.grade)
     return {
         "title": ACTIONS.get(found["action"], found["action"]),
-        "sentence": rule.asks,
+        "sentence": asked_words(rule.asks),
         "urgency": found["urgency"],
         "since": date.fromisoformat(found["since"]),
         "act_by": date.fromisoformat(found["act_by"]) if found["act_by"] else None,
-        "because": with_dates(found["because"]),
+        "because": because_words(found["because"]),
         "rule": found["rule"],
         "protocol": _("protocol %(name)s") % {"name": chart.evaluation.protocol} if chart.evaluation else "",
         "evidence": [chart.cite(key) for key in found["evidence"]],

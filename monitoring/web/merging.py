@@ -29,9 +29,10 @@ from .. import audit, merging
 from .enrolment import refuse
 from .entry import signed_in
 from .fact_words import titled
-from .finding_words import PATHWAYS, Words, day_words, with_dates
+from .finding_words import PATHWAYS, Words, day_words
 from .forms.merge import MergeForm, NotOnePersonForm, TwoRecordsForm, UndoMergeForm
 from .forms.visit import hip_words
+from .guideline_words import because_words
 from .identity import identity_of
 
 PAGE: Final = 25
@@ -256,7 +257,7 @@ def _plan(answer: HipAnswer) -> dict[str, str]:
     return {
         "pathway": str(PATHWAYS.get(answer.pathway, answer.pathway)),
         "due": _("due %(day)s") % {"day": due} if due else _("no follow-up asked for"),
-        "because": with_dates(answer.because),
+        "because": because_words(answer.because),
     }
 
 

@@ -21,7 +21,8 @@ from schedules.models import ProtocolVersion
 
 from .. import protocol_drafts, worklist
 from .entry import signed_in
-from .finding_words import ACTIONS, GRADES, PATHWAYS, STATUSES, Words, day_words, with_dates
+from .finding_words import ACTIONS, GRADES, PATHWAYS, STATUSES, Words, day_words
+from .guideline_words import asked_words, because_words
 from .parameter_words import parameter_groups
 from .worklist_filters import with_query
 
@@ -86,6 +87,7 @@ def protocol_page(request: HttpRequest) -> HttpResponse:
 def _rule(rule: Rule, protocol: Protocol) -> dict[str, Any]:
     return {
         "rule": rule,
+        "asks": asked_words(rule.asks),
         "action": ACTIONS.get(rule.action, rule.action),
         "grade": GRADES.get(rule.grade, rule.grade),
         "days": rule.urgency.days(protocol),
@@ -154,7 +156,7 @@ def _hip(hip: HipAnswer) -> dict[str, Any]:
         "pathway": PATHWAYS.get(hip.pathway, hip.pathway),
         "status": hip.status or "",
         "due_on": hip.window.due_on if hip.window else None,
-        "because": with_dates(hip.because),
+        "because": because_words(hip.because),
         "findings": [
             {"rule": finding.rule, "action": ACTIONS.get(finding.action, finding.action), "act_by": finding.act_by}
             for finding in hip.findings

@@ -32,6 +32,7 @@ from .entry import signed_in, typed
 from .fact_words import titled
 from .finding_words import ACTIONS, GRADES, with_dates
 from .forms.case import AssignForm, CommentForm, DecisionForm, OpinionForm
+from .guideline_words import asked_words, because_words
 from .hip_panels import summary_of
 from .identity import identity_of
 from .symptom_clock import symptom_clock
@@ -138,7 +139,7 @@ def _row(case: ReviewCase, viewer: Viewer) -> dict[str, Any]:
         "who": identity_of(case.patient, viewer),
         "question": ACTIONS.get(case.action, case.action),
         "side": case.hip.get_side_display(),
-        "because": with_dates(case.because),
+        "because": because_words(case.because),
         "late": (today - case.act_by).days if case.act_by and case.act_by < today else 0,
         "clock": symptom_clock(case.since, today) if case.rule in {"R05", "R11", "R13"} else None,
         "url": reverse("review_case", args=[case.pk]),
@@ -207,8 +208,9 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
         "case": case,
         "banner": banner_of(case.patient, today, ContactWish.objects.filter(patient=case.patient)),
         "question": ACTIONS.get(case.action, case.action),
-        "because": with_dates(case.because),
+        "because": because_words(case.because),
         "rule": rule,
+        "asks": asked_words(rule.asks),
         "grade": GRADES.get(rule.grade, rule.grade),
         "clock": symptom_clock(onset, today) if onset and is_open else None,
         "onset": onset,

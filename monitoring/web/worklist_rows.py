@@ -19,7 +19,8 @@ from ..models import ContactAttempt, HipEvaluation, ReviewCase
 from ..outreach import longest_snooze
 from ..worklist import ESCALATED, OPEN, Row
 from .badges import status_badge, urgency_badge
-from .finding_words import ACTIONS, PATHWAYS, day_words, with_dates
+from .finding_words import ACTIONS, PATHWAYS, day_words
+from .guideline_words import because_words
 from .identity import identity_of
 from .phrases import said as _
 from .symptom_clock import SymptomClock, symptom_clock
@@ -215,7 +216,7 @@ def _weightiest(row: Row) -> str:
 
 def _review(row: Row, today: date) -> Why:
     case = row.cases[0]
-    words = with_dates(case.because).rstrip(".")
+    words = because_words(case.because).rstrip(".")
     if case.act_by:
         words = _("%(finding)s; review by %(day)s") % {"finding": words, "day": day_words(case.act_by)}
     asked = [_question(other) for other in row.cases]
@@ -250,7 +251,7 @@ def _window(hips: list[HipEvaluation]) -> Why:
 
 def reason_words(hips: list[HipEvaluation]) -> str:
     """The reasons for the interval of each hip, said once where they are the same."""
-    reasons = {hip.hip.side: with_dates(hip.because) for hip in sorted(hips, key=_right_first)}
+    reasons = {hip.hip.side: because_words(hip.because) for hip in sorted(hips, key=_right_first)}
     if len(set(reasons.values())) == 1:
         return next(iter(reasons.values()))
     return " ".join(f"{side_words([side]).capitalize()}: {reason}" for side, reason in reasons.items())
@@ -274,7 +275,7 @@ def _incomplete(row: Row, today: date) -> Why:
     flags = row.incomplete()
     others = [str(ACTIONS.get(flag.action, flag.action)) for flag in flags[1:]]
     second = _("Also: %(what)s") % {"what": ", ".join(dict.fromkeys(others))} if others else ""
-    words = with_dates(flags[0].because)
+    words = because_words(flags[0].because)
     return Why(words, second, status="incomplete", sides=frozenset(flag.hip.side for flag in flags))
 
 
@@ -320,7 +321,7 @@ def _standing(row: Row, today: date) -> Why:
         return Why(_("Not evaluated yet"))
     pathways = {hip.pathway for hip in row.hips.values()}
     code = next(code for code in (*LEFT_OUT, *sorted(pathways)) if code in pathways)
-    told = {with_dates(hip.because) for hip in row.hips.values() if hip.pathway == code}
+    told = {because_words(hip.because) for hip in row.hips.values() if hip.pathway == code}
     return Why(" ".join(sorted(told)), str(PATHWAYS.get(code, code)), status=_STATUS_OF.get(code, ""))
 
 
