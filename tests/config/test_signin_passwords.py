@@ -8,7 +8,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from config.passwords import known_passwords, why_guessable
+from config.passwords import is_known, known_passwords, why_guessable
 from monitoring import account_mail
 from monitoring.models import AccountMail, AuditEntry
 from patients.models import User
@@ -59,6 +59,20 @@ def test_long_passwords_of_any_signs_are_taken(password):
 def test_what_others_would_guess_is_refused(password):
     with pytest.raises(ValidationError):
         validate_password(password, ADA)
+
+
+GERMAN = ["sonnenblume12", "Schmetterling1", "schmetterling99!", "weihnachtsmann", "Erdbeerkuchen", "hundkatzemaus"]
+
+
+@pytest.mark.parametrize("password", [*GERMAN, "einszweidreivier", "donaudampfschiff", "lieblingsmensch2024"])
+def test_german_passwords_of_breaches_are_refused_capitals_or_not(password):
+    with pytest.raises(ValidationError):
+        validate_password(password, ADA)
+
+
+@pytest.mark.parametrize("password", ["drei Reiher an der Mühle", "~" * 40, "x" * 300, "ß" * 9 + "\0"])
+def test_no_password_breaks_the_list(password):
+    assert isinstance(is_known(password), bool)
 
 
 @pytest.mark.parametrize("password", ["Northside Hip Clinic", "N0rthside-Okoye-2026", "okoye ada hipwatch"])
