@@ -113,3 +113,9 @@ def test_the_menu_of_a_restricted_row_leads_to_the_gate_and_back(page, overdue, 
     expect(page.locator(f"#row-{late.pk} .name")).to_have_text(late.display_name)
     assert [problem for problem in watch.problems if "/act/" not in problem] == []
     watch.problems.clear()  # the refusal that leads to the gate
+
+
+def test_brand_menu_and_person_stand_in_one_line_on_the_narrowest_screen(page):
+    page.set_viewport_size({"width": 320, "height": 640})
+    boxes = [page.locator(f".top {part}").bounding_box() for part in (".brand", ".nav-open", ".user-menu > summary")]
+    assert max(box["y"] for box in boxes) < min(box["y"] + box["height"] for box in boxes)
