@@ -25,7 +25,7 @@ from patients.vocabulary import Side
 from schedules.guideline.rules import RULES
 
 from .. import audit, review
-from ..models import ReviewCase
+from ..models import CaseNote, ReviewCase
 from .banner import banner_of
 from .chart import Chart, read_chart
 from .entry import signed_in, typed
@@ -196,6 +196,11 @@ def _decided_words(case: ReviewCase) -> str:
     return _("%(question)s decided for %(patient)s.") % {"question": asked, "patient": case.patient.display_name}
 
 
+def note_words(note: CaseNote) -> str:
+    """What a person wrote stays as it is, but for its dates; a case is opened with what the guideline said."""
+    return because_words(note.text) if note.kind in {"opened", "reopened"} else with_dates(note.text)
+
+
 def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: date) -> dict[str, Any]:
     chart = read_chart(case.patient, EVIDENCE_KINDS)
     side = Side(case.hip.side)
@@ -218,7 +223,7 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
         "evidence": [chart.cite(key) for key in case.evidence],
         "columns": [_column(chart, one, today) for one in (Side.RIGHT, Side.LEFT)],
         "decisions": [(made, ACTIONS.get(made.action, made.action)) for made in review.answers_by_action(case)],
-        "notes": [(note, with_dates(note.text)) for note in review.notes_of([case]).get(case.pk, [])],
+        "notes": [(note, note_words(note)) for note in review.notes_of([case]).get(case.pk, [])],
         "form": form if is_open and may_decide and case.action not in review.NOT_ANSWERED_BY_DECISION else None,
         "is_open": is_open,
         "may_decide": may_decide,

@@ -6,8 +6,10 @@ from datetime import date
 import pytest
 from django.utils.translation import override
 
+from monitoring.models import CaseNote
 from monitoring.web.finding_words import with_dates
 from monitoring.web.guideline_words import ASKED, asked_words, because_words, known
+from monitoring.web.review import note_words
 from schedules.guideline.evaluation import evaluate
 from schedules.guideline.protocol import DEFAULT
 from schedules.guideline.reading import read_record
@@ -97,3 +99,11 @@ def test_what_a_rule_says_is_german_on_a_german_page_and_its_id_and_sources_stay
     page = desk.get(f"/patients/{enrol(clinic, enrolled_on=date(2024, 1, 10)).pk}/").text
     assert "über diese Hüfte ist nichts bekannt" in page
     assert "nothing is known about this hip" not in page
+
+
+def test_what_a_case_was_opened_with_is_translated_and_what_somebody_wrote_is_not():
+    said = "No MR of this hip is known; asked since 2026-03-02."
+    with override("de"):
+        words = {kind: note_words(CaseNote(kind=kind, text=said)) for kind in ("opened", "comment")}
+    assert words["opened"].startswith("Es ist kein MRT dieser Hüfte bekannt")
+    assert words["comment"] == "No MR of this hip is known; asked since 2. Mär 2026."
