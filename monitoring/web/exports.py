@@ -103,7 +103,7 @@ def _cells(row: Row, words: RowWords) -> list[Cell]:
         words.hips,
         *hips,
         words.why.words,
-        gate_address(patient.pk) if words.shut else words.why.second,
+        words.why.second if not words.shut else "; ".join(filter(None, (words.why.second, gate_address(patient.pk)))),
         words.days_late or None,
         words.next,
         words.since,

@@ -156,14 +156,17 @@ def row_words(row: Row, tab: str, today: date, viewer: Viewer) -> RowWords:
 
 
 def _without_particulars(why: Why, row: Row, shown: str) -> Why:
-    """What is to be done and by when, without what somebody typed, a way to reach the patient, or what became of
-    them."""
-    words = why.words
+    """What is to be done and by when, without what somebody typed, what ails them beside, a way to reach them, or what
+    became of them."""
+    words, second = why.words, why.second if shown in _SAYS_WHAT_TO_DO else ""
     if shown == "snoozed" and row.snooze:
         words = _("Back on %(day)s") % {"day": day_words(row.snooze.until)}
     elif why.status in _STATUS_OF.values():
         words = why.second  # the pathway
-    return replace(why, words=words, second="")
+    return replace(why, words=words, second=second)
+
+
+_SAYS_WHAT_TO_DO = ("reviews", "never_started", "incomplete", "snoozed")  # tabs whose second line is an action or a day
 
 
 def side_words(sides: Iterable[str]) -> str:

@@ -289,6 +289,14 @@ def _without_words(answer, words):
     return re.sub(r'(nonce|value|content)="[^"]*"|request_id[^<]*|[0-9a-f]{16}|<time.*?</time>|\d\d:\d\d', "", page)
 
 
+def test_a_row_says_what_is_to_be_done_and_by_when_all_the_same(crowd):
+    browser, person, everybody, _known = crowd
+    restrict_all(everybody, person)
+    words = browser.get("/worklist/reviews/").context["rows"][0]["row"].why
+    assert "review by 30 Aug 2026" in words.words and "left hip" in words.second
+    assert "7946" not in said(browser, "/worklist/calls/") and "Tell by telephone" in said(browser, "/worklist/calls/")
+
+
 def test_who_has_passed_the_gate_reads_the_name_on_lists_of_the_one_record_only(crowd):
     browser, person, everybody, known = crowd
     restrict_all(everybody, person)
