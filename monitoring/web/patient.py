@@ -98,7 +98,7 @@ def frame_of(
         "patient": patient,
         "banner": banner_of(patient, today, wishes),
         "alerts": [_alert(case, patient, today) for case in cases],
-        "actions": _actions(patient) if may_record and patient.merged_into_id is None else [],
+        "actions": _actions(patient) if may_record and not patient.is_closed else [],
         "may_record": may_record,
         "may_decide": viewer.may(Permission.DECIDE, patient.clinic_id),
         "tabs": _tabs(patient, tab, with_audit=may_see_looks(viewer, patient)),

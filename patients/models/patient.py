@@ -97,6 +97,11 @@ class Patient(models.Model):
     def display_name(self) -> str:
         return f"{self.given_name} {self.family_name}".strip()
 
+    @property
+    def is_closed(self) -> bool:
+        """Nothing is written to it any more: another record speaks for the person, or nobody knows who it was."""
+        return self.merged_into_id is not None or self.anonymised_on is not None
+
     def age_on(self, day: date) -> int | None:
         """Whole years on `day`, or at death where that was earlier."""
         if self.born_on is None:

@@ -43,10 +43,12 @@ def lock_patient(patient_id: int, *, expected_version: int | None = None) -> Pat
     return patient
 
 
-def refuse_merged(patient: Patient) -> None:
-    """Raise RecordingRefused where another record speaks for this person now."""
+def refuse_closed(patient: Patient) -> None:
+    """Raise RecordingRefused where another record speaks for this person now, or nobody knows any more who it was."""
     if patient.merged_into_id is not None:
         raise RecordingRefused({"patient": [_("This record is part of another one now. Write it there.")]})
+    if patient.anonymised_on is not None:
+        raise RecordingRefused({"patient": [_("The name was taken out of this record: enrol the person anew.")]})
 
 
 def refuse_if(problems: Problems) -> None:

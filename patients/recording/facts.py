@@ -20,8 +20,8 @@ from .common import (
     lock_patient,
     plain,
     raise_version,
+    refuse_closed,
     refuse_if,
-    refuse_merged,
     tell,
     today_at,
 )
@@ -53,7 +53,7 @@ def record_facts(
     """
     now = now or timezone.now()
     patient = lock_patient(patient_id, expected_version=expected_version)
-    refuse_merged(patient)
+    refuse_closed(patient)
     hips = {Side(hip.side): hip for hip in patient.hips.all()}
     today = today_at(patient.clinic, now)
     problems: Problems = {} if facts else {"facts": [_("There is nothing to record.")]}
@@ -181,7 +181,7 @@ def withdraw_fact(fact: Fact, *, by: Actor, reason: str, now: datetime | None = 
 def withdraw_facts(facts: Sequence[Fact], *, by: Actor, reason: str, now: datetime | None = None) -> None:
     """Mark facts of one patient as entered in error, as one change: all of them or, where one was already, none."""
     patient = lock_patient(facts[0].patient_id)
-    refuse_merged(patient)
+    refuse_closed(patient)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why this was entered in error.")]})
     said = {"withdrawn_actor": by.name[:120], "withdrawn_reason": reason.strip()[:200]}

@@ -18,8 +18,8 @@ from .common import (
     lock_patient,
     plain,
     raise_version,
+    refuse_closed,
     refuse_if,
-    refuse_merged,
     tell,
     today_at,
 )
@@ -102,7 +102,7 @@ def amend_patient(
     if unknown := set(changes) - AMENDABLE:
         raise RecordingRefused({name: [_("This cannot be changed.")] for name in sorted(unknown)})
     patient = lock_patient(patient_id, expected_version=expected_version)
-    refuse_merged(patient)
+    refuse_closed(patient)
     before = _details(patient)
     for name, value in changes.items():
         setattr(patient, name, value)
@@ -195,7 +195,7 @@ def record_bounce(patient_id: int, *, by: Actor, address: str, reason: str, on: 
 def record_death(patient_id: int, *, by: Actor, died_on: date, source: str, now: datetime | None = None) -> Patient:
     """The patient died: every window, finding and reminder ends in this transaction. Raises RecordingRefused."""
     patient = lock_patient(patient_id)
-    refuse_merged(patient)
+    refuse_closed(patient)
     patient.died_on, patient.death_source = died_on, source.strip()
     problems = patient_problems(patient, today_at(patient.clinic, now or timezone.now()))
     if not source.strip():
@@ -217,7 +217,7 @@ def record_death(patient_id: int, *, by: Actor, died_on: date, source: str, now:
 def withdraw_death(patient_id: int, *, by: Actor, reason: str) -> Patient:
     """The patient is alive after all: everything is asked for again from the facts."""
     patient = lock_patient(patient_id)
-    refuse_merged(patient)
+    refuse_closed(patient)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why the death is taken back.")]})
     before = {"died_on": plain(patient.died_on), "death_source": patient.death_source}
@@ -238,7 +238,7 @@ def withdraw_death(patient_id: int, *, by: Actor, reason: str) -> Patient:
 def record_exposure(patient_id: int, exposure: Exposure, *, by: Actor) -> Exposure:
     """Add a condition or exposure of the person, or of one hip."""
     patient = lock_patient(patient_id)
-    refuse_merged(patient)
+    refuse_closed(patient)
     exposure.clinic, exposure.patient = patient.clinic, patient
     refuse_if(field_problems(exposure, exclude={"clinic", "patient"}))
     exposure.save(force_insert=True)
@@ -255,7 +255,7 @@ def record_exposure(patient_id: int, exposure: Exposure, *, by: Actor) -> Exposu
 @transaction.atomic
 def withdraw_exposure(exposure: Exposure, *, by: Actor, reason: str, now: datetime | None = None) -> None:
     patient = lock_patient(exposure.patient_id)
-    refuse_merged(patient)
+    refuse_closed(patient)
     if not reason.strip():
         raise RecordingRefused({"reason": [_("Say why this was entered in error.")]})
     exposure.withdrawn_at, exposure.withdrawn_reason = now or timezone.now(), reason.strip()[:200]

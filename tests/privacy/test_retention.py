@@ -175,3 +175,13 @@ def test_the_page_says_that_the_name_is_gone_and_shows_no_birthday(
     page = browser.get(f"/patients/{over.pk}/").content.decode()
     assert "The name was taken out of this record on" in page and "1 Jan 1981" not in page and "1981" in page
     assert "1 Jan 1981" not in browser.get("/patients/").content.decode()
+
+
+def test_nothing_is_written_to_a_record_without_a_name(
+    over: Patient, rule: RetentionRule, two: Any, clinic: Any, make_user: Any, sign_in: Any, actor: Any
+) -> None:
+    carried_out(two, rule)
+    with pytest.raises(recording.RecordingRefused, match="enrol the person anew"):
+        recording.amend_patient(over.pk, by=actor, changes={"family_name": "Xqvortzberg"})
+    page = sign_in(make_user(clinic, "coordinator")).get(f"/patients/{over.pk}/").content.decode()
+    assert f"/patients/{over.pk}/visit/" not in page
