@@ -137,7 +137,8 @@ def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, t
     if filters.language:
         standings = standings.filter(patient__language=filters.language)
     if filters.pathway:
-        standings = standings.filter(Exists(_hips(pathway=filters.pathway)))
+        clinics = _clinics(viewer, filters)  # said to the hips too, so that their index is used
+        standings = standings.filter(Exists(_hips(clinic__in=clinics, pathway=filters.pathway)))
     if filters.late is not None:
         due_before = today - timedelta(days=filters.late)
         standings = standings.filter(Exists(_hips(status__isnull=False, due_on__lte=due_before)))
@@ -182,7 +183,11 @@ def _with_promise_kept_open(patients: QuerySet[Patient], user_id: int, today: da
         until__lte=today,
         owner=user_id,
     )
-    known = patients.alias(
+    # Looking up the last attempt is dear: only of those with whom this person had anything to do.
+    theirs = ContactAttempt.objects.filter(Q(owner=user_id) | Q(by=user_id, owner__isnull=True), undone_at__isnull=True)
+    promises = Snooze.objects.filter(owner=user_id, ended_at__isnull=True, until__lte=today)
+    concerned = Q(pk__in=theirs.values("patient")) | Q(pk__in=promises.values("patient"))
+    known = patients.filter(concerned).alias(
         last_whose=Subquery(latest.values("whose")[:1]),
         last_next=Subquery(latest.values("next_on")[:1]),
         last_outcome=Subquery(latest.values("outcome")[:1]),

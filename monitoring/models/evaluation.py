@@ -123,7 +123,10 @@ class HipEvaluation(models.Model):
     answer = models.JSONField()
 
     class Meta:
-        indexes = [models.Index(fields=["clinic", "status", "due_on"], include=["pathway"], name="hips_by_bucket")]
+        indexes = [
+            models.Index(fields=["clinic", "status", "due_on"], include=["pathway"], name="hips_by_bucket"),
+            models.Index(fields=["clinic", "pathway", "patient"], name="hips_by_pathway"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.hip_id} {self.pathway}"
