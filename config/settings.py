@@ -359,6 +359,7 @@ REST_FRAMEWORK = {
 }
 # Networks that may be called though they are private, such as 10.20.0.0/16; and a CA of one's own for them.
 OUTGOING_ALLOWED = env.list("OUTGOING_ALLOWED", default=[])
+OUTGOING_HOSTS = env.list("OUTGOING_HOSTS", default=[])
 OUTGOING_CA = env("OUTGOING_CA", default="")
 
 API_CALLS_A_MINUTE = env.int("API_CALLS_A_MINUTE", default=600)  # of one token

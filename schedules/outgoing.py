@@ -2,7 +2,8 @@
 
 Such an address could name a machine of the clinic's own network, which would take the call for a friend's. So the name
 is resolved here, every address of it must be a public one unless OUTGOING_ALLOWED names its network, the connection
-goes to exactly the address that was judged, and no redirect is followed.
+goes to exactly the address that was judged, and no redirect is followed. Where OUTGOING_HOSTS names hosts, no other is
+called, nor is its name asked for.
 """
 
 import ipaddress
@@ -63,6 +64,8 @@ def judge(url: str) -> Destination:
         raise NotAllowed(_("This is no address on the web."))
     if parts.scheme not in ("https", "http") or not host or parts.username or parts.password:
         raise NotAllowed(_("An address begins with https://, names a host and holds no password."))
+    if not _is_listed(host):
+        raise NotAllowed(_("This host is not among those that this installation may call."))
     found = _resolved(host)
     inside = all(_is_named(one) for one in found)
     if not inside and not all(_is_public(one) for one in found):
@@ -104,6 +107,13 @@ def call(method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str]
                 answer.close()
         except (HTTPError, OSError) as fault:
             raise Unreachable(type(fault).__name__) from fault
+
+
+def _is_listed(host: str) -> bool:
+    """Whether the settings name the host, or with a dot before it its domain; any if they name none."""
+    listed = [one.lower().rstrip(".") for one in settings.OUTGOING_HOSTS]
+    name = host.lower().rstrip(".")
+    return not listed or any(name == one or (one.startswith(".") and name.endswith(one)) for one in listed)
 
 
 def _resolved(host: str) -> list[Address]:

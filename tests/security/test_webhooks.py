@@ -235,3 +235,18 @@ def test_webhooks_are_the_administrators_of_their_own_clinic(clinic, other_clini
     assert json.loads(
         webhooks.body_of(WebhookDelivery(endpoint=endpoint, event="flag.opened", opened_at=timezone.now()))
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("ehr.example.org", True), ("EHR.Example.org.", True), ("a.clinic.example", True), ("b.a.clinic.example", True),
+        ("clinic.example", False), ("evilclinic.example", False), ("ehr.example.org.evil.example", False),
+        ("127.0.0.1", False), ("localhost", False),
+    ],
+)  # fmt: skip
+def test_where_hosts_are_named_no_other_is_called_nor_looked_up(settings, host, may):
+    settings.OUTGOING_HOSTS = ["ehr.example.org", ".clinic.example"]
+    with pytest.raises(outgoing.NotAllowed) as refused:  # none of these exists
+        outgoing.judge(f"https://{host}/hook")
+    assert ("There is no host of this name" in str(refused.value)) == may
