@@ -94,8 +94,10 @@ def _mail(clinic: Clinic, system: System, arrived: Arrived, times: dict[str, flo
         row for row in rows
         if (row.state == "sent" and not arrived.kept[row.message_id]) or row.state in ("planned", "sending")
     ]  # fmt: skip
-    unknown = [row for row in rows if row.state not in ("sent", "uncertain") and arrived.kept[row.message_id]]
-    strangers = set(arrived.kept) - {row.message_id for row in rows}
+    # Late in the day the clock that is put forward reaches tomorrow, whose mails then go as well.
+    all_rows = list(Reminder.objects.filter(clinic=clinic).order_by("id"))
+    unknown = [row for row in all_rows if row.state not in ("sent", "uncertain") and arrived.kept[row.message_id]]
+    strangers = set(arrived.kept) - {row.message_id for row in all_rows}
     doubled = sum(count - 1 for count in arrived.kept.values() if count > 1)
     ambiguous = sum(arrived.ambiguous.values())
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
