@@ -73,8 +73,9 @@ def _told(parts: "Sequence[_Part]", values: Sequence[Any]) -> list[Any]:
     sent = [part.sql for part in parts if part.sql]
     answers: Iterator[Any] = iter(())
     if sent:
+        statement = f"SELECT {', '.join(sent)}"  # each as Django has compiled it
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {', '.join(sent)}", values)
+            cursor.execute(statement, values)
             answers = iter(cursor.fetchone() or ())
     return [part.told(next(answers) if part.sql else None) for part in parts]
 

@@ -6,9 +6,10 @@ something was done, or refused, has more in its last cell: there are few, and a 
 
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
+from typing import Final
 
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -41,49 +42,73 @@ class Look:
     may_work: bool
 
 
+_ROW: Final = '<tr id="{}" data-row tabindex="-1">{}\n  <td class="act">{}</td>\n</tr>\n'
+_CELLS: Final = (
+    '\n  <td class="tick"><input type="checkbox" name="selected" value="{pk}" form="bulk" data-select'
+    ' aria-label="{select}"></td>'
+    '\n  <th class="lead-cell" scope="row"><a class="name" data-open href="{url}">{name}</a><span class="second">'
+    '<span class="nowrap">{born}</span>, <span class="nowrap">{number}</span>{clinic}</span></th>'
+    '\n  <td class="{no_hips}" data-label="{head_hip}">{hips}</td>'
+    '\n  <td data-label="{head_why}"><span class="why-line">{badge}<span class="why-words">{why}</span></span>'
+    "{why_second}{clock}{snoozed}</td>"
+    '\n  <td class="num {not_late}" data-label="{head_late}">{late}</td>'
+    '\n  <td class="{no_next}" data-label="{head_next}">{next}{since}</td>'
+    '\n  <td class="{no_last}" data-label="{head_last}">{last}{last_second}</td>'
+)
+_MENU: Final = (
+    '<details class="menu outcome" data-focus><summary class="button compact" data-key="o">'
+    '{outcome}<span class="vh"> {name}</span></summary>'
+    '<div class="sheet" data-arrives="{where}"><a href="{where}">{outcome}: {name}</a></div></details>'
+)
+
+
 def ordinary(row: RowWords, look: Look) -> SafeString:
     """A row on which nothing was done just now."""
-    act = menu(row, look) if look.may_work else ""
-    return SafeString(
-        f'<tr id="{row.id}" data-row tabindex="-1">{cells(row, look)}\n  <td class="act">{act}</td>\n</tr>\n'
-    )
+    return format_html(_ROW, row.id, cells(row, look), menu(row, look) if look.may_work else "")
 
 
 def cells(row: RowWords, look: Look) -> SafeString:
     """All cells but the last."""
     heads, why = look.heads, row.why
-    clinic = f", {escape(row.clinic)}" if look.several_clinics else ""
-    return SafeString(
-        f'\n  <td class="tick"><input type="checkbox" name="selected" value="{row.pk}" form="bulk" data-select'
-        f' aria-label="{escape(row.select)}"></td>'
-        '\n  <th class="lead-cell" scope="row">'
-        f'<a class="name" data-open href="{escape(row.url)}">{escape(row.name)}</a><span class="second">'
-        f'<span class="nowrap">{escape(row.born)}</span>,'
-        f' <span class="nowrap">{escape(row.number)}</span>{clinic}</span></th>'
-        f'\n  <td class="{"" if row.hips else "none"}" data-label="{escape(heads.hip)}">{escape(row.hips)}</td>'
-        f'\n  <td data-label="{escape(heads.why)}"><span class="why-line">{row.badge}'
-        f'<span class="why-words">{escape(why.words)}</span></span>{_second(why.second)}'
-        f"{clock(why.clock, get_language()) if why.clock else ''}{_second(_snoozed(row, look.tab))}</td>"
-        f'\n  <td class="num{"" if row.late else " none"}" data-label="{escape(heads.late)}">{escape(row.late)}</td>'
-        f'\n  <td class="{"" if row.next else "none"}" data-label="{escape(heads.next)}">{escape(row.next)}'
-        f"{_second(row.since, 'second nowrap')}</td>"
-        f'\n  <td class="{"" if row.last else "none"}" data-label="{escape(heads.last)}">{escape(row.last)}'
-        f"{_second(row.last_second)}</td>"
+    return format_html(
+        _CELLS,
+        pk=row.pk,
+        select=row.select,
+        url=row.url,
+        name=row.name,
+        born=row.born,
+        number=row.number,
+        clinic=f", {row.clinic}" if look.several_clinics else "",
+        no_hips="" if row.hips else "none",
+        head_hip=heads.hip,
+        hips=row.hips,
+        head_why=heads.why,
+        badge=row.badge,
+        why=why.words,
+        why_second=_second(why.second),
+        clock=clock(why.clock, get_language()) if why.clock else "",
+        snoozed=_second(_snoozed(row, look.tab)),
+        not_late="" if row.late else "none",
+        head_late=heads.late,
+        late=row.late,
+        no_next="" if row.next else "none",
+        head_next=heads.next,
+        next=row.next,
+        since=_second(row.since, "second nowrap"),
+        no_last="" if row.last else "none",
+        head_last=heads.last,
+        last=row.last,
+        last_second=_second(row.last_second),
     )
 
 
 def menu(row: RowWords, look: Look) -> SafeString:
     """The menu of what can be done to the row; its forms arrive when it is opened."""
-    outcome, name, where = escape(look.heads.outcome), escape(row.name), escape(f"{row.act_url}?{look.query}")
-    return SafeString(
-        '<details class="menu outcome" data-focus><summary class="button compact" data-key="o">'
-        f'{outcome}<span class="vh"> {name}</span></summary>'
-        f'<div class="sheet" data-arrives="{where}"><a href="{where}">{outcome}: {name}</a></div></details>'
-    )
+    return format_html(_MENU, outcome=look.heads.outcome, name=row.name, where=f"{row.act_url}?{look.query}")
 
 
-def _second(words: str, classes: str = "second") -> str:
-    return f'<span class="{classes}">{escape(words)}</span>' if words else ""
+def _second(words: str, classes: str = "second") -> SafeString | str:
+    return format_html('<span class="{}">{}</span>', classes, words) if words else ""
 
 
 def _snoozed(row: RowWords, tab: str) -> str:
