@@ -86,10 +86,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A moment at which mail runs; `works`: nothing was out."""
+    """A moment at which mail runs; `works`: nothing was out; `tidies`: what is too late was taken away after it."""
 
     at: datetime
     works: bool
+    tidies: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,9 +641,9 @@ class Reckoning:
         }
 
     def _still_helps(self, called: Called) -> bool:
-        """Of what is too late the end of the last run has taken the letter away; a day is left for an outage."""
+        """Of what is too late the last run that tidied has taken the letter away."""
         zone = self.rules[self.people[called.patient].clinic].zone
-        last = next((turn.at for turn in reversed(self.turns) if turn.works), self.began)
+        last = next((turn.at for turn in reversed(self.turns) if turn.tidies), self.began)
         return last.astimezone(zone).date() <= called.until
 
     def _no_way(self, called: Called, story: Story) -> bool:

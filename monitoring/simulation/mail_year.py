@@ -268,12 +268,12 @@ class Year:
         self._mail(at + timedelta(minutes=1))
 
     def _mail(self, at: datetime) -> None:
-        works = self.out in ("", "sweep")
+        works, finished = self.out in ("", "sweep"), self.finished
         if self.out not in ("workers", "everything"):
             if self.killed:
                 self.killed = delivery.recover_leases(now=at) == 0
             works = self._run_mail(at) and works
-        self.turns.append(Turn(at, works))
+        self.turns.append(Turn(at, works, tidies=self.finished != finished))
         with access.system_run(RUN):
             held = set(volume.held([seat.clinic.pk for seat in self.seats]))
         for seat in self.seats:
