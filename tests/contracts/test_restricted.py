@@ -236,6 +236,7 @@ def test_no_other_page_names_a_patient_by_itself():
     assert naming - MAY_NAME == set()
 
 
+@pytest.mark.slow
 def test_whoever_has_not_passed_the_gate_reads_no_name_on_any_page_or_in_any_file(crowd):
     browser, person, everybody, known = crowd
     restrict_all(everybody, person)
@@ -244,6 +245,7 @@ def test_whoever_has_not_passed_the_gate_reads_no_name_on_any_page_or_in_any_fil
     assert wrong == {} and len(places) > 150
 
 
+@pytest.mark.slow
 def test_every_list_names_them_without_a_restriction_and_is_as_long_with_one(crowd):
     """So that the test before this one could fail, and nobody falls out of follow-up."""
     browser, person, everybody, known = crowd

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
@@ -149,14 +150,15 @@ def call(world):  # noqa: F811
     return send
 
 
-@pytest.mark.parametrize("depth", [50, 200, 320, 480, 640, 900, 990, 5_000, 200_000])
-def test_json_nested_to_any_depth_is_refused_and_does_not_make_it_fail(world, call, depth):  # noqa: F811
+def test_json_nested_to_any_depth_is_refused_and_does_not_make_it_fail(world, call, subtests):  # noqa: F811
     own, _other = world
-    nested = '{"a":' * depth + "1" + "}" * depth
-    lists = '{"record": ' + "[" * depth + "]" * depth + "}"
-    for path in ("/api/v1/assess", "/api/v1/patients/", f"/api/v1/patients/{own.patient.pk}/facts/"):
-        for body in (nested, lists):
-            assert call("POST", path, body).status_code in {400, 413, 422}, path
+    for depth in (50, 200, 320, 480, 640, 900, 990, 5_000, 200_000):
+        nested = '{"a":' * depth + "1" + "}" * depth
+        lists = '{"record": ' + "[" * depth + "]" * depth + "}"
+        for path in ("/api/v1/assess", "/api/v1/patients/", f"/api/v1/patients/{own.patient.pk}/facts/"):
+            for body in (nested, lists):
+                with subtests.test(path, depth=depth):
+                    assert call("POST", path, body).status_code in {400, 413, 422}
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "1e99999", "-1e400", "1" + "0" * 400])
@@ -167,17 +169,19 @@ def test_numbers_that_nothing_holds_are_refused(world, call, number):  # noqa: F
     assert call("POST", f"/api/v1/patients/{own.patient.pk}/facts/", body).status_code in {400, 422}
 
 
-@pytest.mark.parametrize(
-    "field", ["id", "clinic", "clinic_id", "merged_into", "merged_into_id", "record_version", "synthetic", "died_on"]
-)
-def test_fields_that_nobody_offers_are_refused(world, call, field):  # noqa: F811
+NOT_OFFERED = ("id", "clinic", "clinic_id", "merged_into", "merged_into_id", "record_version", "synthetic", "died_on")
+
+
+def test_fields_that_nobody_offers_are_refused(world, call, subtests):  # noqa: F811
     own, other = world
     path = f"/api/v1/patients/{own.patient.pk}/"
     before = Patient.objects.values().get(pk=own.patient.pk)
-    answer = call("PATCH", path, json.dumps({field: other.clinic.pk, "telephone": "+442079460999"}))
-    assert answer.status_code == 422
-    access.bind_clinics([own.clinic.pk])
-    assert Patient.objects.values().get(pk=own.patient.pk) == before
+    for field in NOT_OFFERED:
+        with subtests.test(field):
+            answer = call("PATCH", path, json.dumps({field: other.clinic.pk, "telephone": "+442079460999"}))
+            assert answer.status_code == 422
+            access.bind_clinics([own.clinic.pk])
+            assert Patient.objects.values().get(pk=own.patient.pk) == before
 
 
 # Texts that would be orders elsewhere
@@ -191,24 +195,26 @@ BREAKS = [
 ]
 
 
-@pytest.mark.parametrize("text", BREAKS)
-def test_a_name_of_several_lines_or_hidden_signs_is_refused(world, call, text):  # noqa: F811
+def test_a_name_of_several_lines_or_hidden_signs_is_refused(world, call, subtests):  # noqa: F811
     own, _other = world
     path = f"/api/v1/patients/{own.patient.pk}/"
-    assert call("PATCH", path, json.dumps({"family_name": text})).status_code in {400, 422}
+    for text in BREAKS:
+        with subtests.test(text):
+            assert call("PATCH", path, json.dumps({"family_name": text})).status_code in {400, 422}
 
 
-@pytest.mark.parametrize("text", BREAKS[:4])
-@pytest.mark.parametrize("field", ["name", "mail_name", "telephone", "opening_hours"])
-def test_a_clinic_is_named_in_one_line(world, make_user, text, field):  # noqa: F811
+def test_a_clinic_is_named_in_one_line(world, make_user, subtests):  # noqa: F811
     own, _other = world
     viewer = access.viewer_for(make_user(own.clinic, "admin"))
     now = {name: getattr(own.clinic, name) for name in clinics.PARTICULARS}
-    with pytest.raises(ValidationError) as refused:
-        clinics.change_clinic(own.clinic.pk, {**now, field: text}, seen=clinics.mark_of(own.clinic), viewer=viewer)
-    assert field in refused.value.message_dict
-    with pytest.raises(ValidationError):
-        staffing.add_clinic(by=ACTOR, **{**now, field: text})
+    seen = clinics.mark_of(own.clinic)
+    for field, text in product(("name", "mail_name", "telephone", "opening_hours"), BREAKS[:4]):
+        with subtests.test(field, text=text):
+            with pytest.raises(ValidationError) as refused:
+                clinics.change_clinic(own.clinic.pk, {**now, field: text}, seen=seen, viewer=viewer)
+            assert field in refused.value.message_dict
+            with pytest.raises(ValidationError):
+                staffing.add_clinic(by=ACTOR, **{**now, field: text})
 
 
 def test_signs_of_templates_and_formats_are_words_to_a_mail(world):  # noqa: F811
