@@ -77,8 +77,9 @@ translations: install-dev ## Compile the catalogues of */locale after a .po was 
 # ---- Supply chain
 
 .PHONY: audit licences sbom
-audit: install-dev ## Faults that bandit finds, licences, and known faults of packages (needs the advisories of PyPI)
+audit: install-dev ## Faults that bandit and our own rules for semgrep find, licences, and known faults of packages (needs the advisories of PyPI)
 	$(RUN_PYTHON) .ci/supply_chain.py bandit
+	$(RUN_PYTHON) .ci/supply_chain.py semgrep
 	$(RUN_PYTHON) .ci/supply_chain.py licences
 	$(RUN_PYTHON) .ci/supply_chain.py advisories
 
@@ -98,6 +99,7 @@ LOCK := $(RUN_PYTHON) -m uv pip compile --quiet --universal --generate-hashes --
 lock: install-dev ## Pin the newest packages that requirements*.in allow, with their hashes
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
+	$(LOCK) .ci/semgrep/requirements.in -o .ci/semgrep/requirements.txt
 
 bench: install-dev ## All benchmarks on a database of their own, into DATA_DIR/bench (N=10000 hips, ARGS="--only mail")
 	@$(RUN_PYTHON) -m benchmarks --hips $(or $(N),10000) $(ARGS)

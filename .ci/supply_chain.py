@@ -4,11 +4,13 @@ python .ci/supply_chain.py licences   # fails on what may not run here; --write 
 python .ci/supply_chain.py sbom       # CycloneDX 1.6 of what runs in production, as JSON on standard output
 python .ci/supply_chain.py advisories # known faults of the locked packages; fails if it could audit none
 python .ci/supply_chain.py bandit     # findings that no line gives a reason for
+python .ci/supply_chain.py semgrep    # our own rules in .ci/semgrep, each of which must find its example first
 python .ci/supply_chain.py secrets    # keys and passwords in files that git knows
 """
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOCK, LICENCES = PROJECT / "requirements.txt", PROJECT / "docs" / "licences.md"
+RULES, SEMGREP_LOCK = PROJECT / ".ci" / "semgrep" / "rules.yml", PROJECT / ".ci" / "semgrep" / "requirements.txt"
+INSTALL, SEMGREP = PROJECT / ".ci" / "install.py", PROJECT / ".venv" / "semgrep" / "bin" / "semgrep"
 OURS = ("config", "monitoring", "patients", "schedules")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?:\s*;\s*([^\\\n]+?))?\s*\\?$", re.MULTILINE)
 HASHED = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -198,6 +202,25 @@ def _has_reason(finding: dict[str, object]) -> bool:
     return any(f"noqa: {wanted}" in line or re.search(rf"noqa:[^#]*\b{wanted}\b", line) for line in near)
 
 
+def semgrep() -> int:
+    """Semgrep with the rules of `.ci/semgrep`, which also say what they must find. Nothing is fetched but the tool.
+
+    It has an environment of its own beside ours: it pins packages that ours has in other versions.
+    """
+    if not SEMGREP.exists():
+        make = (sys.executable, "-m", "venv", os.fspath(SEMGREP.parents[1]))
+        fill = (os.fspath(SEMGREP.with_name("python")), os.fspath(INSTALL), os.fspath(SEMGREP_LOCK))
+        for step in (make, fill):
+            subprocess.run(step, cwd=PROJECT, check=True)  # noqa: S603
+    quiet = ("--metrics", "off", "--disable-version-check")
+    tried = subprocess.run([SEMGREP, "--test", *quiet[:2], RULES.parent], cwd=PROJECT, capture_output=True, text=True)  # noqa: S603
+    print(next((line for line in tried.stdout.splitlines() if "passed" in line or "failed" in line), tried.stderr))
+    scan = [SEMGREP, "scan", "--quiet", "--error", *quiet, "--config", RULES, *OURS]
+    found = subprocess.run(scan, cwd=PROJECT).returncode  # noqa: S603
+    print("semgrep: findings, see above" if found else "semgrep: nothing found")
+    return 1 if found or tried.returncode else 0
+
+
 # ---- Secrets
 
 SECRET = (
@@ -254,7 +277,7 @@ def _bits(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
-COMMANDS = {"sbom": sbom, "advisories": advisories, "bandit": bandit, "secrets": secrets}
+COMMANDS = {"sbom": sbom, "advisories": advisories, "bandit": bandit, "semgrep": semgrep, "secrets": secrets}
 
 if __name__ == "__main__":
     command = sys.argv[1] if len(sys.argv) > 1 else ""

