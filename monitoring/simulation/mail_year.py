@@ -162,7 +162,7 @@ def rehearse(order: Order, *, progress: Callable[[date], None] = lambda day: Non
         raise NotHere("A rehearsal of a year has no place in production, nor where mail is redirected.")
     if Clinic.objects.exists():
         raise NotHere("There are clinics here; the rehearsal of a year needs a database of its own.")
-    random.seed(order.seed)  # delivery draws its pauses: the same order gives the same year
+    random.seed(order.seed)  # delivery draws its pauses
     year = Year(order)
     with mail_server.running(year.server):
         for day in range(order.days):
