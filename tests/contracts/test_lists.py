@@ -166,6 +166,7 @@ def grown(fewer, more):
     return {path: (fewer[path][0], more[path][0]) for path in more if more[path][0] > fewer[path][0]}
 
 
+@pytest.mark.slow
 def test_fifty_rows_cost_no_more_queries_than_one(clinic, person, desk, caller):
     one = asked(desk, caller, lengthened(clinic, person, 1, first=1))
     fifty = asked(desk, caller, lengthened(clinic, person, 49, first=2))

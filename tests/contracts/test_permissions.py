@@ -198,7 +198,10 @@ def _as_it_should(name, may, is_own, status, place, viewer):
     return name in FINER or name in NOWHERE_TO_BE_FOUND or not (is_refused(status, place) or status == 404)
 
 
-@pytest.mark.parametrize("role", [*Role, "superuser"])
+@pytest.mark.parametrize(
+    "role",
+    [role if role == Role.COORDINATOR else pytest.param(role, marks=pytest.mark.slow) for role in (*Role, "superuser")],
+)
 def test_what_the_menus_of_a_page_offer_opens(world, make_user, role):
     own, _other = world
     user = make_user(own.clinic, *([role] if role in list(Role) else []), is_superuser=role == "superuser")

@@ -424,6 +424,7 @@ def listed(model):
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
+@pytest.mark.slow
 def test_lists_of_the_django_admin_leave_it_out_until_there_is_a_reason(shut, superuser):
     rows = {model: superuser.get(listed(model)).context["cl"].result_count for model in models_about_patients()}
     gate = superuser.get(f"{listed(Patient)}{shut.patient.pk}/change/").url

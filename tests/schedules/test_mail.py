@@ -65,21 +65,33 @@ def read_html(message: EmailMessage) -> _Text:
     return parser
 
 
-@pytest.fixture(params=[(step, language) for step in AFTER for language in LANGUAGES], ids="-".join)
-def arrived(request, clinic, enrol, follow, drain, sink):
-    """One mail as the server got it, with its step and language."""
-    step, language = request.param
+EVERY = pytest.mark.parametrize("which", [(step, lang) for step in AFTER for lang in LANGUAGES], ids="-".join)
+_KEPT: dict[tuple[str, str], EmailMessage] = {}
+
+
+@pytest.fixture
+def arrived(which, clinic, enrol, follow, drain, sink):
+    """One mail as the server got it, with its step and language; its patient and reminder are in the database."""
+    step, language = which
     type(clinic).objects.filter(pk=clinic.pk).update(**CLINIC)
     patient = enrol(clinic, family_name="Keller", language=language, record_number="RN-77123")
     follow(patient, DUE_ON, now=NOON + timedelta(AFTER[step]))
     drain(at=NOON + timedelta(AFTER[step]))
     (message,) = sink.arrived
+    _KEPT[which] = message
     return step, language, message
 
 
-def test_the_mail_tells_nobody_why(arrived):
+@pytest.fixture
+def letter(which, request):
+    """The same for who only reads it: each mail is sent once and read by several tests."""
+    return (*which, _KEPT[which]) if which in _KEPT else request.getfixturevalue("arrived")
+
+
+@EVERY
+def test_the_mail_tells_nobody_why(letter):
     """Not in any header, not in the text, not in the HTML, not in a link."""
-    _step, _language, message = arrived
+    _step, _language, message = letter
     headers = "\n".join(f"{name}: {value}" for name, value in message.items())
     html = message.get_body(("html",)).get_content()
     words = re.sub(r"<style.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)
@@ -89,8 +101,9 @@ def test_the_mail_tells_nobody_why(arrived):
             assert not re.search(rf"(?<!\w){secret}(?!\w)", part)  # as a word: boundaries are random digits
 
 
-def test_the_mail_says_what_to_do_in_the_patients_language(arrived):
-    step, language, message = arrived
+@EVERY
+def test_the_mail_says_what_to_do_in_the_patients_language(letter):
+    step, language, message = letter
     text = message.get_body(("plain",)).get_content()
     said = read_html(message).said
     for needed in (
@@ -112,8 +125,9 @@ def _first_word(step: str, language: str) -> str:
         return WORDINGS[step]("", "").heading.split()[0]
 
 
-def test_text_and_html_say_the_same(arrived):
-    _step, language, message = arrived
+@EVERY
+def test_text_and_html_say_the_same(letter):
+    _step, language, message = letter
     text = " ".join(message.get_body(("plain",)).get_content().split())
     only_in_html = {_first_word(step, language) for step in WORDINGS}  # the heading
     sentences = [line for line in read_html(message).said if line.endswith((".", ",", ":")) and len(line.split()) > 1]
@@ -122,6 +136,7 @@ def test_text_and_html_say_the_same(arrived):
         assert sentence in text or sentence.split()[0] in only_in_html
 
 
+@EVERY
 def test_headers_are_those_of_an_automatic_and_answerable_mail(arrived):
     _step, _language, message = arrived
     assert str(message["From"]) == "Northside Clinic <appointments@clinic.example>"
@@ -138,6 +153,7 @@ def test_headers_are_those_of_an_automatic_and_answerable_mail(arrived):
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
+@EVERY
 def test_the_mail_links_to_the_telephone_and_to_contact_wishes_only_and_loads_nothing(arrived):
     step, _language, message = arrived
     *check, telephone, wishes = read_html(message).links

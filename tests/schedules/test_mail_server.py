@@ -44,7 +44,7 @@ TO_EVERYBODY = {"rcpt": LATER, "data": LATER}
 
 
 @pytest.mark.parametrize("where", [*AT_ONCE, *TO_EVERYBODY])
-@pytest.mark.parametrize("together", [1, 10])
+@pytest.mark.parametrize("together", [1, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pipelining", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_server_that_puts_everybody_off_for_hours_costs_no_attempt(due, drain, sink, where, together, pipelining):
     rows = due(*THREE)
@@ -101,7 +101,7 @@ FOR_GOOD = {
 
 
 @pytest.mark.parametrize("where", FOR_GOOD)
-@pytest.mark.parametrize("together", [1, 2, 10])
+@pytest.mark.parametrize("together", [1, *(pytest.param(many, marks=pytest.mark.slow) for many in (2, 10))])
 def test_a_server_that_refuses_everybody_for_good_costs_no_attempt_and_no_letter(due, drain, sink, where, together):
     rows = due(*THREE, "four.example")
     if where != "mail":
