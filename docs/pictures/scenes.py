@@ -80,7 +80,7 @@ def _refused(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
             if box.is_visible() and box.is_editable():
                 box.fill("1850-01-01" if box.get_attribute("type") == "date" else "")
         button = page.locator("main form button.primary, main form button.danger, main form button[type=submit]")
-        shown = [one for one in button.all() if one.is_visible()]
+        shown = [one for one in button.all() if one.is_visible() and one.is_enabled()]
         if shown:
             shown[-1].click()
             page.wait_for_load_state()
