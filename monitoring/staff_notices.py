@@ -121,7 +121,7 @@ def send_due(channel: Channel | None = None, *, seconds: float = DRAIN_FOR, cloc
     clock = clock or shared_clock()
     recover(now=clock())
     trouble = mail_server.trouble()
-    if trouble is not None and clock() < trouble.ask_again_at:
+    if trouble is not None and mail_server.is_left_alone(trouble, clock()):
         return Tally(unreachable=trouble.said)
     channel, owner = channel or default_channel(), owner_name()
     tally, until = Tally(), clocks.monotonic() + seconds

@@ -103,7 +103,7 @@ def drain(
     """
     clock = clock or _insist(shared_clock)
     trouble = _insist(mail_server.trouble)
-    if trouble is not None and clock() < trouble.ask_again_at:
+    if trouble is not None and mail_server.is_left_alone(trouble, clock()):
         return Tally(unreachable=trouble.said)
     run = Run(channel or default_channel(), owner_name(), together, clock, trouble)
     until = time.monotonic() + seconds

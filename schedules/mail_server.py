@@ -17,6 +17,8 @@ from .answers import Outcome
 from .models import MailServer, Reminder
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 4))  # the last again and again
+SPREAD = (0.8, 1.2)  # of a pause: servers are not asked by all workers at once
+LONGEST_PAUSE = PAUSES[-1] * SPREAD[1]
 MOST_IN_DOUBT = 3  # mails put off in a row; then it is asked whose fault that is
 LEAST_DOMAINS = 2
 EVERY_MAIL = "It puts every mail off"
@@ -70,6 +72,11 @@ def trouble() -> MailServer | None:
     return refusing().first()
 
 
+def is_left_alone(row: MailServer, now: datetime) -> bool:
+    """Whether its pause is not over yet. One longer than any we make is a clock's that was wrong: it holds no mail."""
+    return now < row.ask_again_at <= now + LONGEST_PAUSE
+
+
 def refusing() -> QuerySet[MailServer]:
     """The server's row while it refuses everything."""
     return MailServer.objects.order_by("pk")
@@ -82,7 +89,7 @@ def leave_alone(said: str, *, now: datetime) -> MailServer:
     MailServer.objects.get_or_create(pk=MailServer.ONLY, defaults=fresh)
     row = MailServer.objects.select_for_update().get(pk=MailServer.ONLY)
     row.said, row.tries = said[:200], row.tries + 1
-    row.ask_again_at = now + PAUSES[min(row.tries, len(PAUSES)) - 1] * random.uniform(0.8, 1.2)
+    row.ask_again_at = now + PAUSES[min(row.tries, len(PAUSES)) - 1] * random.uniform(*SPREAD)
     row.save()
     return row
 

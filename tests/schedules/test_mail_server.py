@@ -93,6 +93,18 @@ def test_a_server_that_is_left_alone_is_not_asked_until_its_pause_is_over(due, d
     assert MailServer.objects.get().tries == 6
 
 
+def test_a_pause_noted_while_the_clock_was_hours_ahead_holds_no_mail_once_it_is_right_again(due, drain, sink):
+    due("one.example")
+    sink.answers["mail"] = LATER
+    drain(at=NOON + timedelta(hours=4))
+    assert MailServer.objects.get().ask_again_at > NOON + timedelta(hours=4)
+    sink.answers.clear()
+    rows = due("two.example")
+    assert not drain(at=NOON + timedelta(minutes=5)).unreachable
+    assert how_they_stand(rows) == [("planned", 0), ("sent", 1)]
+    assert not MailServer.objects.exists()
+
+
 FOR_GOOD = {
     "mail": "530 5.7.0 Authentication required",
     "rcpt": "554 5.7.1 Relay access denied",
