@@ -18,7 +18,7 @@ from django.utils.translation import get_language, gettext_lazy, override
 from monitoring import account_mail, secrecy
 from patients.models import User
 
-from . import devices, second_step
+from . import devices, own_language, second_step
 
 RESET_GOOD_FOR = timedelta(hours=1)
 
@@ -43,6 +43,13 @@ class StaffAdapter(DefaultAccountAdapter):
         """With the address of the settings: a forged Host header must not lead the mail's reader elsewhere."""
         path: str = super().get_reset_password_from_key_url(key)
         return f"{settings.PUBLIC_URL}/{path[path.index('account/') :]}"
+
+    def post_login(self, request: HttpRequest, user: Any, **known: Any) -> HttpResponse:
+        """In a browser in which no language was chosen yet, the pages speak the person's own."""
+        answer: HttpResponse = super().post_login(request, user, **known)
+        if not own_language.is_chosen_here(request):
+            own_language.keep_in_browser(answer, user)
+        return answer
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Beside the limits of an address, one for the account, from which a browser is free that was let in before.

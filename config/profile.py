@@ -4,7 +4,6 @@ from typing import Any
 
 from allauth.usersessions.models import UserSession
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -19,7 +18,7 @@ from patients import access
 from patients.models import Clinic, Role, User
 from patients.models.clinic import LANGUAGES
 
-from . import second_step
+from . import own_language, second_step
 
 
 class ProfileForm(forms.Form):
@@ -44,8 +43,7 @@ def page(request: HttpRequest) -> HttpResponse:
         with translation.override(user.language):
             messages.success(request, _("Kept."))
         answer = redirect("profile")
-        name = settings.LANGUAGE_COOKIE_NAME
-        answer.set_cookie(name, user.language, samesite="Lax", httponly=True, secure=settings.LANGUAGE_COOKIE_SECURE)
+        own_language.keep_in_browser(answer, user)
         return answer
     context = {
         "form": form,

@@ -1,9 +1,11 @@
 """One's own account, and what an administrator does for somebody who cannot sign in."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 
@@ -39,6 +41,23 @@ def test_one_changes_ones_own_name_and_language(ada):
     assert (ada.name, ada.language) == ("Ada Obi", "de")
     assert "Mein Konto" in browser.get("/account/").content.decode()
     assert AuditEntry.objects.get(act="change_own_details").before == {"name": "Ada Okoye", "language": "en"}
+
+
+def test_whoever_signs_in_finds_the_pages_in_their_language_unless_the_browser_has_another(ada):
+    ada.language = "de"
+    ada.save()
+    assert 'lang="de"' in enter(ada).get("/account/").content.decode()
+    shared = Client()
+    shared.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+    shared.post("/account/login/", {"login": ada.email, "password": PASSWORD})
+    assert 'lang="en"' in shared.get("/account/").content.decode()
+
+
+def test_the_address_of_an_account_is_the_administrators_to_change(ada):
+    browser = enter(ada)
+    assert browser.get("/account/email/").url == "/account/"
+    browser.post("/account/email/", {"action_add": "", "email": "own@other.example"})
+    assert not EmailAddress.objects.filter(email="own@other.example").exists()
 
 
 def test_an_empty_name_is_refused_at_its_field(ada):
