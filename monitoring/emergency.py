@@ -1,5 +1,6 @@
 """Emergency access and restricted records: opened with a reason, told to the clinic, listed until it is judged."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -137,6 +138,11 @@ def emergencies_for(viewer: Viewer) -> QuerySet[EmergencyAccess]:
     """Those into the clinics whose audit the viewer reads, the ones nobody has judged first."""
     mine = EmergencyAccess.objects.filter(clinic__in=viewer.clinics_where(Permission.AUDIT))
     return mine.select_related("user", "patient", "clinic", "reviewed_by").order_by("-reviewed_at", "-id")
+
+
+def unjudged(clinics: Sequence[int]) -> QuerySet[EmergencyAccess]:
+    """Those into these clinics that nobody has judged."""
+    return EmergencyAccess.objects.filter(clinic__in=clinics, reviewed_at__isnull=True)
 
 
 @transaction.atomic

@@ -22,6 +22,7 @@ from patients.models import Clinic, Patient
 from .. import audit, audit_search
 from ..models import AuditEntry
 from ..spreadsheets import harmless
+from .act_words import ACTS
 from .administration import may_audit, sections_of
 from .confirming import confirmed_reader
 from .entry import signed_in
@@ -77,6 +78,7 @@ def audit_search_page(request: HttpRequest) -> HttpResponse:
         "tabs": sections_of(viewer, "audit_search"),
         "form": form if request.method == "POST" else _shown(form, kept, viewer),
         "narrowed": bool(kept),
+        "only": ACTS.get(kept.get("act", ""), ""),
         "rows": _rows(page, viewer),
         "total": total,
         "counted": min(total, audit_search.COUNTED),

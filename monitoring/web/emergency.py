@@ -85,6 +85,12 @@ def emergency_reviews(request: HttpRequest) -> HttpResponse:
     viewer = access.viewer_of(request)
     if not may_audit(viewer):
         raise PermissionDenied(_("Only administrators and auditors open the audit."))
+    return _reviews(request, viewer)
+
+
+def _reviews(request: HttpRequest, viewer: Viewer, refused: dict[int, JudgementForm] | None = None) -> HttpResponse:
+    """The page; `refused`: a judgement that is not complete, by what it is of."""
+    refused = refused or {}
     before = request.GET.get("page", "")
     first = int(before) * PAGE if before.isdecimal() and len(before) < 6 else 0
     found = emergency.emergencies_for(viewer)
@@ -94,7 +100,7 @@ def emergency_reviews(request: HttpRequest) -> HttpResponse:
     url = reverse("emergency_reviews")
     context = {
         "tabs": sections_of(viewer, "emergency_reviews"),
-        "rows": [_row(one, viewer) for one in page[:PAGE]],
+        "rows": [_row(one, viewer, refused.get(one.pk)) for one in page[:PAGE]],
         "total": found.count(),
         "next_url": f"{url}?page={first // PAGE + 1}" if len(page) > PAGE else "",
         "first_url": url if first else "",
@@ -104,14 +110,14 @@ def emergency_reviews(request: HttpRequest) -> HttpResponse:
         ],
         "gates_url": f"{reverse('audit_search')}?act=pass_gate",
     }
-    return render(request, "monitoring/emergency/reviews.html", context)
+    return render(request, "monitoring/emergency/reviews.html", context, status=422 if refused else 200)
 
 
-def _row(one: Any, viewer: Viewer) -> dict[str, Any]:
+def _row(one: Any, viewer: Viewer, refused: JudgementForm | None) -> dict[str, Any]:
     may = one.reviewed_at is None and one.user_id != viewer.actor.user_id
     judge = may and viewer.may(Permission.ADMINISTER, one.clinic_id)
     looks = f"{reverse('audit_search')}?patient={one.patient_id}"
-    form = JudgementForm(auto_id=f"judge-{one.pk}-%s") if judge else None
+    form = (refused or JudgementForm(auto_id=f"judge-{one.pk}-%s")) if judge else None
     who = identity_of(one.patient, viewer)
     return {"one": one, "who": who, "form": form, "looks_url": looks, "is_open": one.ends_at > timezone.now()}
 
@@ -121,10 +127,10 @@ def _row(one: Any, viewer: Viewer) -> dict[str, Any]:
 def emergency_review(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     get_object_or_404(emergency.emergencies_for(viewer), pk=pk)
-    form = JudgementForm(request.POST)
+    form = JudgementForm(request.POST, auto_id=f"judge-{pk}-%s")
     if not form.is_valid():
-        messages.error(request, _("Say whether it was justified, and write a note."))
-    elif emergency.review(pk, **form.cleaned_data, viewer=viewer, now=timezone.now()):
+        return _reviews(request, viewer, {pk: form})
+    if emergency.review(pk, **form.cleaned_data, viewer=viewer, now=timezone.now()):
         messages.success(request, _("Your judgement is on record."))
     return redirect("emergency_reviews")
 

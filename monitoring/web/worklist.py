@@ -22,7 +22,7 @@ from patients.models import Hip, Patient, User
 from patients.recording import today_at
 from schedules.models import Appointment
 
-from .. import bookings, census, ending_checks, outreach, routes, worklist
+from .. import bookings, census, emergency, ending_checks, outreach, routes, worklist
 from ..models import Census, ContactAttempt
 from ..outreach import WorkRefused
 from . import exports, frame
@@ -47,12 +47,13 @@ _ORDERS = {
 def _around(
     *, clinics: Sequence[int], administered: Sequence[int], user: int, read_before: datetime
 ) -> Sequence[Question]:
-    """What is shown around the rows: colleagues, saved views, each clinic's census, endings that nobody has read."""
+    """What is shown around the rows: colleagues, saved views, each clinic's census, what waits for administrators."""
     return (
         staff_rows(clinics),
         views_of(user),
         census.latest_of(clinics),
         Length(ending_checks.unread_since(read_before, administered)),
+        Length(emergency.unjudged(administered)),
         *frame.questions(clinics),
     )
 
@@ -70,7 +71,7 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     if not viewer.clinic_ids:
         return redirect(_home_of(viewer))
     now = timezone.now()
-    colleagues, saved, taken, unread, *of_frame = _AROUND.read(
+    colleagues, saved, taken, unread, unjudged, *of_frame = _AROUND.read(
         clinics=list(viewer.clinic_ids),
         administered=list(viewer.clinics_where(Permission.ADMINISTER)),
         user=viewer.actor.user_id,
@@ -99,6 +100,7 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
             "first_url": narrowing.url(tab) if after else "",
             "census_alarms": _census_alarms(taken, viewer),
             "endings_unread": unread,
+            "emergencies_unjudged": unjudged,
             "clinicians": staff.clinicians,
             "views": view_menu(saved, tab, narrowing),
         }

@@ -134,10 +134,13 @@ def test_an_administrator_of_that_clinic_judges_it_once_and_nobody_their_own(the
     browser = browser_of(boss)
     assert "She lies in our casualty" in browser.get("/administration/emergencies/").content.decode()
     assert '<option value="" selected>' in browser.get("/administration/emergencies/").content.decode()
-    browser.post(f"/administration/emergencies/{made.pk}/", {"justified": "", "note": "Not decided."})
-    assert EmergencyAccess.objects.get().justified is None
+    assert "waits for your judgement" in browser.get("/").content.decode()
+    refused = browser.post(f"/administration/emergencies/{made.pk}/", {"justified": "", "note": "Not decided."})
+    assert (refused.status_code, EmergencyAccess.objects.get().justified) == (422, None)
+    assert 'value="Not decided."' in refused.content.decode(), "what was typed is kept"
     browser.post(f"/administration/emergencies/{made.pk}/", {"justified": "no", "note": "A call would have done."})
     assert EmergencyAccess.objects.get().justified is False
+    assert "waits for your judgement" not in browser.get("/").content.decode()
     assert not emergency.review(made.pk, justified=True, note="x", viewer=access.viewer_for(boss), now=now)
     assert AuditEntry.objects.get(act="review_break_glass").after == {"justified": False}
 
