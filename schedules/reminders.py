@@ -41,7 +41,7 @@ _MOVE = """
 WITH moved AS (
     UPDATE schedules_reminder
        SET state = %(to)s, reason = %(reason)s, not_before = %(not_before)s,
-           decided_at = CASE WHEN state = 'uncertain' AND %(to)s = 'sent' THEN decided_at ELSE %(at)s END,
+           decided_at = CASE WHEN %(to)s IN ('sent', 'uncertain') THEN decided_at ELSE %(at)s END,
            claimed_by = COALESCE(%(claim)s, claimed_by), lease_until = %(lease_until)s,
            attempts = attempts + %(attempts)s,
            sent_to = COALESCE(%(addressed)s::jsonb -> id::text ->> 'sent_to', sent_to),
@@ -75,9 +75,10 @@ def move(
 ) -> set[int]:
     """Move those of these reminders that are `out_of` these states, tell it in their history, and return their ids.
 
-    A mail that is planned again needs no letter or call in its place; one that turns out to have arrived keeps the
-    moment of the doubt, which is when it went. With `claimed_by` only where that claim still holds. `claim` writes a
-    new one; `attempts` is added to the count.
+    A mail that is planned again needs no letter or call in its place. One that is in doubt, or turns out to have
+    arrived, keeps the moment at which it was taken in hand: on that day the patient was written to, however late that
+    comes to light. With `claimed_by` only where that claim still holds. `claim` writes a new one; `attempts` is added
+    to the count.
     Raises ValueError for a move that the table of transitions does not have.
     """
     if any(to not in Reminder.TRANSITIONS[source] for source in out_of):

@@ -263,6 +263,34 @@ def test_an_expired_lease_becomes_uncertain_and_a_late_answer_still_counts(due, 
     assert due.state == "sent"
 
 
+class KilledWith:
+    """The real channel of a worker that is killed when it has handed a mail over, before it hears what came of it."""
+
+    takes_wire = True
+
+    def __init__(self, real):
+        self.real = real
+
+    def send(self, message):
+        self.real.send(message)
+        raise SystemExit
+
+    def close(self):
+        self.real.close()
+
+
+def test_a_mail_whose_worker_died_counts_for_the_day_on_which_it_was_taken_in_hand(due, channel, drain, sink):
+    """Else the mail of the day on which that comes to light would wait, or be lost where it helps on that day only."""
+    with pytest.raises(SystemExit):
+        delivery.drain(KilledWith(channel), clock=lambda: NOON)
+    tomorrow = NOON + timedelta(days=1)
+    assert delivery.recover_leases(now=tomorrow) == 1
+    due.refresh_from_db()
+    assert (due.state, due.decided_at) == ("uncertain", NOON)
+    assert drain(at=tomorrow).states == {"sent": 1}
+    assert Reminder.objects.get(step="missed").decided_at == tomorrow
+
+
 class MeanwhileChannel:
     """The real channel; while the first mail is on its way, something happens to the patient whose turn is next."""
 

@@ -73,6 +73,7 @@ def test_a_delivery_settles_what_was_in_doubt(sent, state):
     Reminder.objects.filter(pk=sent.pk).update(state=state, reason="?", lease_until=NOON)
     record(sent, Kind.DELIVERED)
     assert (sent.state, sent.reason) == ("sent", "Reported as delivered.")
+    assert sent.decided_at == NOON, "it went when it was taken in hand, whenever that is told"
 
 
 def test_a_bounce_before_the_worker_has_stored_what_came_of_it_stands(sent):
