@@ -76,7 +76,9 @@ def duplicates(request: HttpRequest) -> HttpResponse:
     form = TwoRecordsForm(request.POST or None)
     if form.is_valid():
         pair = [_by_number(viewer, form, name) for name in ("survivor", "merged")]
-        if pair[0] and pair[1]:
+        if pair[0] and pair[0] == pair[1]:
+            form.add_error("merged", _("Both numbers are of this one record."))
+        elif pair[0] and pair[1]:
             return redirect("patient_merge", pk=pair[0].pk, other=pair[1].pk)
     pairs = PossibleDuplicate.objects.filter(
         clinic__in=viewer.clinics_where(Permission.RECORD), dismissed_at__isnull=True

@@ -147,6 +147,8 @@ def test_any_two_records_are_compared_by_their_numbers(two: Any, ada: Any, sign_
     sent = {"survivor": two[0].record_number, "merged": two[1].record_number}
     assert sign_in(ada).post(reverse("duplicates"), sent).url == address(two)
     assert sign_in(ada).post(reverse("duplicates"), {**sent, "merged": "none"}).status_code == 422
+    refused = sign_in(ada).post(reverse("duplicates"), {**sent, "merged": sent["survivor"]})
+    assert refused.status_code == 422 and "of this one record" in refused.content.decode()
 
 
 def test_another_clinics_records_are_not_there(two: Any, other_clinic: Any, make_user: Any, sign_in: Any) -> None:
