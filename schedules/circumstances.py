@@ -14,6 +14,7 @@ from patients.vocabulary import EndReason
 
 from .eligibility import Eligibility
 from .ladder import Rung, steps_of
+from .leases import LEASE
 from .message_plans import Wishes, wishes_of
 from .models import Appointment, Reminder
 
@@ -56,6 +57,7 @@ class Contact:
     at: datetime | None
     cycle_on: date
     appointment_id: int | None
+    on_its_way: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,11 @@ WITH people (id, patient_id) AS MATERIALIZED (
     UNION ALL
     SELECT id, merged_into_id FROM patients_patient WHERE merged_into_id = ANY(%(patients)s::bigint[])
 )
-SELECT people.patient_id, mail.id, mail.decided_at, mail.cycle_on, mail.appointment_id
+SELECT people.patient_id, mail.id, mail.decided_at, mail.cycle_on, mail.appointment_id, mail.state = 'sending'
   FROM people JOIN schedules_reminder mail ON mail.patient_id = people.id
  WHERE mail.state = ANY(%(written)s::text[])
 UNION ALL
-SELECT people.patient_id, mail.id, told.decided_at, mail.cycle_on, mail.appointment_id
+SELECT people.patient_id, mail.id, told.decided_at, mail.cycle_on, mail.appointment_id, false
   FROM people JOIN schedules_substitute told ON told.patient_id = people.id
   JOIN schedules_reminder mail ON mail.id = told.reminder_id
  WHERE told.state = 'done'
@@ -163,7 +165,8 @@ def _case(
     patient, clinic = reminder.patient, reminder.clinic
     window = _window_of(reminder, plans)
     step_ends = _step_ends(reminder, window, wishes.ladder)
-    days = [one.at.astimezone(clinic.zone).date() for one in written if one.at is not None]
+    went = [(one.at.astimezone(clinic.zone).date(), not one.on_its_way) for one in written if one.at is not None]
+    last_written_on, is_known = max(went, default=(None, True))
     case = Eligibility(
         now=now,
         zone=clinic.zone,
@@ -178,7 +181,8 @@ def _case(
         address=patient.email,
         bounced=patient.email_bounced_on is not None,
         sent_in_episode=sum(one.cycle_on == reminder.cycle_on for one in written if one.appointment_id is None),
-        last_written_on=max(days, default=None),
+        last_written_on=last_written_on,
+        known_by=None if is_known else now + LEASE,
         snoozed_until=snoozed_until,
         mail_stopped=clinic.mail_stopped,
         symptoms_known=reminder.step == Reminder.Step.SYMPTOM_CHECK and all(plan.hip_id in known for plan in plans),

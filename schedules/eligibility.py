@@ -69,6 +69,7 @@ class Eligibility:
     back mails that ask to arrange one. `about_appointment`: the mail tells of an appointment, so it goes to whoever has
     one, snoozed or not followed any more; `is_news`: it tells of a change, also on the same day as another mail.
     `symptoms_known`: the mail asks how the patient is, and of every hip that is followed the answer is known.
+    `known_by`: by when it is known what came of the mail of `last_written_on`, where that is still on its way.
     `at_any_hour`: the people are simulated and do not sleep.
     """
 
@@ -95,6 +96,7 @@ class Eligibility:
     purpose_refused: bool = False  # the patient wants no mail of this purpose
     at_any_hour: bool = False
     no_person: bool = False  # the record was merged into another, or both hips stand as entered in error
+    known_by: datetime | None = None
     held: bool = False  # an unusual number of mails waits for a person
     mail_from: time = MAIL_FROM
     mail_until: time = MAIL_UNTIL
@@ -127,7 +129,7 @@ def decide(case: Eligibility) -> Verdict:
 def decide_by_hand(case: Eligibility) -> Verdict:
     """The same decision on a letter or a call in the mail's place: neither asks for an e-mail address, rests on the
     clinic's mail or keeps to its hours."""
-    reachable = replace(case, consent=True, address="by hand", bounced=False)
+    reachable = replace(case, consent=True, address="by hand", bounced=False, known_by=None)
     return decide(replace(reachable, mail_stopped=False, held=False, at_any_hour=True))
 
 
@@ -185,7 +187,7 @@ def _timing(case: Eligibility) -> Verdict:
     if snoozed and not case.about_appointment:
         return Verdict(Action.LATER, Reason.SNOOZED, tomorrow)  # asked each morning: a snooze may end early
     if case.last_written_on == today and not case.is_news:
-        return Verdict(Action.LATER, Reason.WRITTEN_TODAY, tomorrow)
+        return Verdict(Action.LATER, Reason.WRITTEN_TODAY, case.known_by or tomorrow)
     if not case.at_any_hour and not is_daytime(case.now, case.zone, (case.mail_from, case.mail_until)):
         begin = morning(today, case.zone, case.mail_from)
         return Verdict(Action.LATER, Reason.NIGHT, begin if case.now < begin else tomorrow)

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, transaction
 
 from patients import access, recording
-from schedules import answers, channels, claiming, delivery, desk, storing
+from schedules import answers, appointments, channels, claiming, delivery, desk, storing
 from schedules.circumstances import cases_for, snoozes_from
 from schedules.eligibility import Reason
 from schedules.models import Reminder
@@ -349,6 +349,19 @@ def test_what_happens_between_decision_and_claim_counts(happens, clinic, enrol, 
     second.refresh_from_db()
     assert second.state in ("planned", "refused", "cancelled")
     assert second.not_before is None or second.not_before - NOON > claiming.RESERVED, "nothing stays reserved"
+
+
+def test_what_waits_for_a_mail_on_its_way_goes_the_same_day_if_that_is_refused(due, actor, channel, drain, sink):
+    """Two workers: the second decides while the first has not heard yet what the server says."""
+    call = appointments.Wanted(NOON + timedelta(days=1), purpose="telephone")
+    appointments.book(due.patient_id, call, by=actor, now=NOON - timedelta(days=9))
+    sink.answers[due.patient.email] = "554 5.7.1 blocked by policy"
+    meanwhile = MeanwhileChannel(channel, drain)
+    assert delivery.drain(meanwhile, clock=lambda: NOON).states["failed"] == 1
+    sink.answers.clear()
+    other = Reminder.objects.get(patient=due.patient, step="visit_in_1_day")
+    assert (other.state, other.reason, other.not_before) == ("planned", Reason.WRITTEN_TODAY, NOON + delivery.LEASE)
+    assert drain(at=other.not_before).states == {"sent": 1}
 
 
 def test_an_address_that_changes_after_the_decision_is_the_one_written_to(clinic, enrol, follow, channel, sink, actor):

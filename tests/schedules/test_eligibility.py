@@ -53,6 +53,7 @@ CASES = [
     ("snoozed for long: asked again each morning", {"snoozed_until": date(2027, 4, 20)}, "later", Reason.SNOOZED, TOMORROW_AT_8),
     ("comes back today", {"snoozed_until": TODAY}, "send", "", None),
     ("written to today", {"last_written_on": TODAY}, "later", Reason.WRITTEN_TODAY, TOMORROW_AT_8),
+    ("a mail of today is on its way", {"last_written_on": TODAY, "known_by": NOON + timedelta(minutes=15)}, "later", Reason.WRITTEN_TODAY, NOON + timedelta(minutes=15)),
     ("written to yesterday", {"last_written_on": date(2027, 3, 26)}, "send", "", None),
     ("day not come", {"send_on": date(2027, 3, 29), "useful_until": date(2027, 4, 29)}, "later", Reason.NOT_YET, datetime(2027, 3, 29, 8, tzinfo=LONDON)),
     ("07:59", {"now": datetime(2027, 3, 27, 7, 59, tzinfo=UTC)}, "later", Reason.NIGHT, datetime(2027, 3, 27, 8, tzinfo=LONDON)),
