@@ -42,6 +42,8 @@ WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 780}
 A4 = {"width": 718, "height": 1010}  # what a printer has between the margins
 TALL = {"width": 1280, "height": 1080}
 TALLEST = 4000  # a picture of a hundred rows helps nobody
+STAND = """for (const part of document.querySelectorAll('.patient, .form-foot')) part.style.position = 'static';
+    scrollTo(0, 0)"""
 PRINTED = ("worklist-overdue", "patients-one", "patients-one-print", "review-one", "dashboard", "dashboard-course",
            "calendar", "protocol", "messages", "merges-one", "administration-retention-one", "system")  # fmt: skip
 KINDS = ("views", "scenes", "faults", "papers", "documentation")
@@ -92,7 +94,8 @@ def started() -> Iterator[Installation]:
         top = Path(folder)
         top.chmod(0o755)  # as root the database server runs as somebody else
         data, said = top / "var", top / "run.log"
-        environment = {**os.environ, "DATA_DIR": os.fspath(data), "PORT": os.environ.get("PORT", "8300")}
+        os.environ["DATA_DIR"] = os.fspath(data)  # of what scenes start too
+        environment = {**os.environ, "PORT": os.environ.get("PORT", "8300")}
         with said.open("w") as log:
             process = subprocess.Popen([sys.executable, "-m", "config.run"], cwd=PROJECT, env=environment, stdout=log)
         try:
@@ -137,7 +140,12 @@ def code_of(secret: str) -> str:
 
 
 def save(page: Page, target: Path, *, whole: bool = True) -> None:
-    """A picture of the page down to its end, or of what stands in the window."""
+    """A picture of the page down to its end, or of what stands in the window.
+
+    On a whole page what sticks to an edge of the window would lie across the middle: there it stands in its place.
+    """
+    if whole:
+        page.evaluate(STAND)
     height = page.evaluate("document.documentElement.scrollHeight")
     size = page.viewport_size or WIDE
     clip: Any = {"x": 0, "y": 0, "width": size["width"], "height": max(size["height"], min(TALLEST, height))}
@@ -257,7 +265,8 @@ def main() -> int:
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     with installation() as site, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=en-GB"])
+        environment = {**os.environ, "LANGUAGE": "en_GB"}  # by which a field shows a date
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env=environment)
         photographer = Photographer(browser, site.address, site.stage)
         for kind in [asked.kind] if asked.kind else KINDS[:-1]:
             getattr(photographer, f"take_{kind}")(asked.only)

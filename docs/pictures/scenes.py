@@ -12,6 +12,9 @@ from docs.pictures.cast import EVERYTHING, GUESSED, IN_EMERGENCY, STRANGER, TWO_
 OPEN_ALL = "for (const closed of document.querySelectorAll('main details:not(.menu)')) closed.open = true"
 UNCHECKED = "for (const form of document.querySelectorAll('main form')) form.noValidate = true"
 MOST_TRIES = 12
+# Where the first button carries something out that needs no words, and the last one asks for a reason.
+CARRIED_OUT = ("merges-one", "administration-retention-one")
+FILLED = {"text": "", "date": "1850-01-01", "number": "999", "email": "nobody at all", "url": "nowhere"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def _everything_open(page: Any, site: str, stage: dict[str, Any]) -> Iterator[st
 
 
 def _refused(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
-    """Every form sent as it stands, empty or nearly so, and its errors."""
+    """Every form sent empty, or with days of long ago and numbers that cannot be, and its errors."""
     names = (
         "patients-new", "patients-one-edit", "patients-one-contact", "patients-one-death", "patients-one-left-end",
         "patients-one-left-decide-MEASURE_VOLUME", "patients-one-facts-withdraw", "patients-one-appointments-new",
@@ -76,13 +79,15 @@ def _refused(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
     for name in names:
         page.goto(site + _path(stage, name))
         page.evaluate(UNCHECKED)
-        for box in page.locator("main form textarea, main form input[type=text], main form input[type=date]").all():
-            if box.is_visible() and box.is_editable():
-                box.fill("1850-01-01" if box.get_attribute("type") == "date" else "")
-        button = page.locator("main form button.primary, main form button.danger, main form button[type=submit]")
-        shown = [one for one in button.all() if one.is_visible() and one.is_enabled()]
+        for box in page.locator("main form textarea, main form input").all():
+            kind = box.get_attribute("type") or "text"
+            if kind in FILLED and box.is_visible() and box.is_editable():
+                box.fill(FILLED[kind])
+        buttons = page.locator("main form button[type=submit]")
+        shown = [one for one in buttons.all() if one.is_visible() and one.is_enabled()]
+        first = [one for one in shown if name not in CARRIED_OUT and "primary" in (one.get_attribute("class") or "")]
         if shown:
-            shown[-1].click()
+            (first or shown[::-1])[0].click()
             page.wait_for_load_state()
             yield name
 
