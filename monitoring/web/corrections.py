@@ -13,7 +13,6 @@ from patients import access, recording
 from patients.access import Permission
 from patients.models import Fact, Hip, Patient, Score
 from patients.recording import RecordingRefused, today_at
-from patients.vocabulary import Side
 from schedules.guideline.rules import RULES
 
 from ..models import HipEvaluation
@@ -151,7 +150,7 @@ def finding_decide(request: HttpRequest, pk: int, side: str, action: str) -> Htt
         person,
         form,
         "monitoring/correction/decide.html",
-        hip=hip_words(Side(side)),
+        side=side,
         action=ACTIONS.get(action, action),
         rule=rule,
         asks=asked_words(rule.asks),

@@ -251,13 +251,15 @@
   const prepare = (within) => {
     for (const master of all("[data-select-all]", within)) countSelected(scopeOf(master));
     for (const box of all("[data-keys-switch]", within)) box.checked = !keysAreOff();
-    for (const tab of all("[data-tabs] [aria-current]", within)) showTab(tab);
+    showTabs(within);
   };
+  const showTabs = (within) => { for (const tab of all("[data-tabs] [aria-current]", within)) showTab(tab); };
   const showTab = (tab) => {
     const row = tab.closest("[data-tabs]");
     row.scrollLeft = tab.offsetLeft + tab.offsetWidth / 2 - row.clientWidth / 2;
   };
   prepare(document.body);
+  addEventListener("resize", () => showTabs(document.body)); // a telephone was turned
   const shelf = find("#toasts");
   if (shelf) new MutationObserver(() => sayWhatArrived(shelf)).observe(shelf, { childList: true });
   const fault = find(".error-summary, main [data-focus]:not(details)");
