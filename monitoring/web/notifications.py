@@ -95,7 +95,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     contents = staff_notices.part_wanted(digest.contents_of(user, clinic, now=now), wanted)
     context = {
         "clinic": clinic,
-        "clinics": [
+        "tabs": [
             {
                 "name": one.name,
                 "url": reverse("notifications_preview", query={"clinic": one.pk}),
