@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.utils.formats import get_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from patients.models import (
     BmiReading,
@@ -22,7 +23,7 @@ from patients.models import (
 )
 from patients.models.choices import ADJUNCTS, VIEWS
 
-from .finding_words import ACTIONS, day_words
+from .finding_words import ACTIONS, Words, day_words
 
 TAB_OF_KIND: Final = {
     "imaging": "imaging",
@@ -37,6 +38,20 @@ TAB_OF_KIND: Final = {
 }
 _VIEW_WORDS: Final = dict(VIEWS)
 _ADJUNCT_WORDS: Final = dict(ADJUNCTS)
+
+# Sites of pain that are written down in English by imports and the demonstration; others stay as they were typed.
+SITES: Final[dict[str, Words]] = {
+    "groin": gettext_lazy("groin"),
+    "hip": gettext_lazy("hip"),
+    "side of the hip": gettext_lazy("side of the hip"),
+    "buttock": gettext_lazy("buttock"),
+    "thigh": gettext_lazy("thigh"),
+    "knee": gettext_lazy("knee"),
+}
+
+
+def site_words(site: str) -> str:
+    return str(SITES.get(site.strip().lower(), site))
 
 
 def number(value: Decimal | float | int) -> str:
@@ -94,9 +109,9 @@ def volume_words(fact: Imaging) -> str:
     """12 % (5.9 cm³), by which method."""
     sizes = []
     if fact.lesion_volume_percent is not None:
-        sizes.append(f"{number(fact.lesion_volume_percent)} %")
+        sizes.append(f"{number(fact.lesion_volume_percent)}\N{NO-BREAK SPACE}%")
     if fact.lesion_volume_cm3 is not None:
-        sizes.append(f"{number(fact.lesion_volume_cm3)} cm³")
+        sizes.append(f"{number(fact.lesion_volume_cm3)}\N{NO-BREAK SPACE}cm³")
     if not sizes:
         return ""
     size = sizes[0] + (f" ({sizes[1]})" if len(sizes) > 1 else "")
@@ -114,7 +129,7 @@ def _symptom(fact: SymptomReport) -> str:
         [
             whether(fact.symptomatic, _("symptoms"), _("no symptoms")),
             _("pain %(nrs)s of 10") % {"nrs": fact.pain_nrs} if fact.pain_nrs is not None else "",
-            fact.pain_site,
+            site_words(fact.pain_site),
             whether(fact.sudden_worsening, _("suddenly worse"), ""),
             whether(fact.night_pain, _("pain at night"), ""),
             whether(fact.cannot_bear_weight, _("cannot bear weight"), ""),
@@ -170,7 +185,7 @@ def _ending(fact: Ending) -> str:
 
 @words_of.register
 def _bmi(fact: BmiReading) -> str:
-    return f"{number(fact.value)} kg/m²"
+    return f"{number(fact.value)}\N{NO-BREAK SPACE}kg/m²"
 
 
 _NAMES: Final[dict[str, Callable[[Any], str]]] = {

@@ -78,9 +78,12 @@ def summary_of(chart: Chart, side: Side, answer: dict[str, Any], as_of: date) ->
 
 
 def _size(measured: Imaging) -> str:
-    percent = f"{number(measured.lesion_volume_percent)} %" if measured.lesion_volume_percent is not None else ""
-    cm3 = f"({number(measured.lesion_volume_cm3)} cm³)" if measured.lesion_volume_cm3 is not None else ""
-    return f"{percent} {cm3}".strip()
+    percent, cm3 = measured.lesion_volume_percent, measured.lesion_volume_cm3
+    sizes = [
+        f"{number(percent)}\N{NO-BREAK SPACE}%" if percent is not None else "",
+        f"({number(cm3)}\N{NO-BREAK SPACE}cm³)" if cm3 is not None else "",
+    ]
+    return " ".join(size for size in sizes if size)
 
 
 def _latest(chart: Chart, kind: str, side: Side, as_of: date) -> Any:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from patients.access import Permission, Viewer
@@ -16,6 +15,7 @@ from ..audit import MAILS
 from ..models import AuditEntry
 from .act_words import ACTS
 from .chart import MODELS, fact_url
+from .detail_words import name_words, seen_words, value_words
 from .fact_words import name_of, words_of
 from .finding_words import day_words
 from .forms.visit import hip_words
@@ -72,7 +72,7 @@ def history_row(entry: AuditEntry, sides: Mapping[int, Side]) -> HistoryRow:
     """The entry in words; `sides` names the patient's hips by id."""
     what = str(ACTS.get(entry.act, entry.act.replace("_", " ")))
     if entry.act in SEEN and entry.object:
-        what = f"{what}: {_(entry.object)}"
+        what = f"{what}: {seen_words(entry.object)}"
     before, after = entry.before or {}, entry.after or {}
     names = list(dict.fromkeys([*before, *after]))
     changes = tuple(_changed(entry, name, before.get(name), after.get(name), sides) for name in names)
@@ -82,7 +82,7 @@ def history_row(entry: AuditEntry, sides: Mapping[int, Side]) -> HistoryRow:
 def _changed(entry: AuditEntry, name: str, before: Any, after: Any, sides: Mapping[int, Side]) -> Changed:
     kind = name.rpartition("-")[0]
     if kind not in MODELS:
-        return Changed(_field_label(Patient, name), _said(before), _said(after), "")
+        return Changed(name_words(name), value_words(name, before), value_words(name, after), "")
     url = fact_url(entry.patient_id, name) if entry.patient_id else ""
     was, now = _fact(kind, before), _fact(kind, after)
     fact = now or was
@@ -105,20 +105,3 @@ def _fact(kind: str, stored: Any) -> Fact | None:
 
 def _fact_words(fact: Fact | None) -> str:
     return f"{day_words(fact.on)}, {words_of(fact)}" if fact else ""
-
-
-def _field_label(model: type[Any], name: str) -> str:
-    field = next((field for field in model._meta.get_fields() if field.name == name), None)
-    label = str(getattr(field, "verbose_name", name.replace("_", " ")))
-    return label[:1].upper() + label[1:]
-
-
-def _said(value: Any) -> str:
-    """A stored value in words."""
-    if value is None or value == "":
-        return ""
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, list):
-        return ", ".join(str(part) for part in value)
-    return str(value)

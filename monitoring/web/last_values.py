@@ -10,7 +10,7 @@ from patients.models import Fact
 from patients.vocabulary import Side
 
 from .chart import Chart
-from .fact_words import number, views_words
+from .fact_words import number, site_words, views_words
 from .finding_words import day_words
 from .forms.score import DOMAINS, OPTIONS
 
@@ -49,7 +49,14 @@ _MR = ("necrosis", "lesion_volume_percent", "lesion_volume_cm3", "marrow_edema",
 
 # Section of the form -> kind of fact, which of them, and how each field reads.
 _SECTIONS: Final[dict[str, tuple[str, Callable[[Any], bool], dict[str, tuple[str, Show]]]]] = {
-    "symptom": ("symptom", _every, {name: (name, _plain(name)) for name in _SYMPTOM}),
+    "symptom": (
+        "symptom",
+        _every,
+        {
+            **{name: (name, _plain(name)) for name in _SYMPTOM},
+            "pain_site": ("pain_site", lambda fact: site_words(fact.pain_site)),
+        },
+    ),
     "radiograph": (
         "imaging",
         _of_modality("XR"),

@@ -42,6 +42,7 @@ from .. import audit, protocol_drafts, protocol_effect
 from ..protocol_drafts import Act, StepRefused
 from ..protocol_effect import Effect, Moved
 from .confirming import confirmed
+from .detail_words import note_words
 from .entry import signed_in
 from .finding_words import ACTIONS, PATHWAYS, STATUSES, Words, day_words
 from .forms.protocol import ApproveForm, CompareForm, DraftForm, NewDraftForm, ReasonForm
@@ -88,7 +89,7 @@ def versions(request: HttpRequest) -> HttpResponse:
         compared = {"before": before, "after": after, "rows": changes}
     context = {
         "tabs": tabs("protocol_versions"),
-        "rows": [{"version": row, "status": _status(row, standing)} for row in rows],
+        "rows": [{"version": row, "status": _status(row, standing), "note": note_words(row.note)} for row in rows],
         "form": form,
         "compared": compared,
         "may_draft": protocol_drafts.may_draft(access.viewer_of(request)),
@@ -185,6 +186,7 @@ def _show(
     context = {
         "tabs": tabs(""),
         "draft": version,
+        "note": note_words(version.note),
         "status": _status(version, str(standing)),
         "changes": changed_rows(base, protocol) if base else [],
         "form": form if possible[Act.EDITED] else None,

@@ -84,11 +84,11 @@ def _page(
 
 
 def _row(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    events = dict(WebhookEndpoint.Event.choices)
+    events, trouble = dict(WebhookEndpoint.Event.choices), getattr(endpoint, "trouble", None)
     return {
         "endpoint": endpoint,
         "events": [events[event] for event in endpoint.events],
-        "trouble": getattr(endpoint, "trouble", None) if endpoint.ended_at is None else "",
+        "trouble": _(trouble) if trouble and endpoint.ended_at is None else "",
         "given_up_words": _("%(n)s given up") % {"n": getattr(endpoint, "given_up", 0)},
         "dialog": f"end-{endpoint.pk}",
     }

@@ -66,7 +66,7 @@ def test_the_right_hip_stands_on_the_viewers_left(page):
 
 def test_a_hip_says_what_is_known_and_why_it_is_seen_when(page):
     text = page().content.decode()
-    assert "small lesion 12 %" in text and "ARCO I" in text
+    assert "small lesion 12\N{NO-BREAK SPACE}%" in text and "ARCO I" in text
     assert "6-month interval" in text and "10 Jul 2026" in text
 
 
@@ -216,7 +216,7 @@ def test_a_later_lower_stage_does_not_lower_what_was_seen(page, watched, actor):
         stage = Staging(on=date(2026, 2, day), system="ARCO", version="2019", code=code)
         recording.record_facts(watched.pk, [(Side.LEFT, stage)], by=actor)
     text = page().content.decode()
-    assert "small lesion 12 %, ARCO II" in text and "a later reading is lower: ARCO I (2019)" in text
+    assert "small lesion 12\N{NO-BREAK SPACE}%, ARCO II" in text and "a later reading is lower: ARCO I (2019)" in text
 
 
 def test_only_a_clinician_is_offered_a_decision(page, watched, actor):

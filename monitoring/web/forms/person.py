@@ -13,9 +13,10 @@ from patients.models.choices import CONDITIONS
 from patients.models.clinic import PATIENT_LANGUAGES
 from patients.models.patient import Channel, Purpose, Sex
 
+from ..detail_words import how_words
 from .section import day
 
-ID_KINDS = [("", ""), ("nhs", _("NHS number")), ("other", _("Other"))]
+ID_KINDS = [("", _("none")), ("nhs", _("NHS number")), ("other", _("Other"))]
 WISHES = [("yes", _("yes")), ("no", _("no")), ("", _("not asked"))]
 
 
@@ -35,7 +36,9 @@ class PersonForm(forms.Form):
     telephone = PhoneNumberField(label=_("Telephone"), required=False)
     address = forms.CharField(label=_("Postal address"), required=False, widget=forms.Textarea(attrs={"rows": 3}))
     language = forms.ChoiceField(label=_("Language of mail"), choices=PATIENT_LANGUAGES)
-    responsible = forms.ModelChoiceField(label=_("Responsible clinician"), queryset=User.objects.none(), required=False)
+    responsible = forms.ModelChoiceField(
+        label=_("Responsible clinician"), queryset=User.objects.none(), required=False, empty_label=_("nobody")
+    )
     next_of_kin = forms.CharField(label=_("Next of kin"), max_length=200, required=False)
     enrolled_on = day(_("Followed since"), required=True)
 
@@ -126,4 +129,8 @@ def wish_rows(patient: Patient) -> list[dict[str, Any]]:
         **{said.purpose: said for said in Consent.objects.filter(patient=patient)},
     }
     asked = [*Channel.choices, *Purpose.choices]
-    return [{"channel": name, "words": words, "wish": known.get(name)} for name, words in asked]
+    return [
+        {"channel": name, "words": words, "wish": wish, "how": how_words(wish.how) if wish else ""}
+        for name, words in asked
+        for wish in (known.get(name),)
+    ]

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -69,8 +70,8 @@ def _domain(domain: HarrisDomain) -> forms.TypedChoiceField:
     return choice(DOMAINS[domain], options)
 
 
-def _scored(words: Any, points: int) -> str:
-    return f"{words} ({points})"
+def _scored(words: Any, points: int) -> Any:
+    return format_lazy("{words} ({points})", words=words, points=points)
 
 
 class HarrisForm(SectionForm):

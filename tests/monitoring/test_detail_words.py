@@ -1,0 +1,78 @@
+"""What the program itself wrote down in English is read in the language of the page."""
+
+from datetime import date
+
+import pytest
+from django.utils import timezone, translation
+
+from monitoring.imports import columns
+from monitoring.web.detail_words import how_words, name_words, note_words, seen_words, value_words
+from monitoring.web.fact_words import words_of
+from monitoring.web.forms.score import HarrisForm
+from patients.models import SymptomReport
+
+
+@pytest.fixture(autouse=True)
+def _german():
+    with translation.override("de"):
+        yield
+
+
+def test_the_site_of_pain_is_said_in_german_and_free_text_stays():
+    hurts = SymptomReport(on=date(2026, 11, 9), source="clinician", symptomatic=True, pain_nrs=2, pain_site="groin")
+    assert words_of(hurts) == "Beschwerden, Schmerz 2 von 10, Leiste"
+    hurts.pain_site = "beim Treppensteigen"
+    assert words_of(hurts).endswith("beim Treppensteigen")
+
+
+def test_the_options_of_the_harris_hip_score_are_in_german():
+    shown = [str(words) for _code, words in HarrisForm(prefix="right-harris").fields["support"].choices]
+    assert [words.rpartition(" ")[2] for words in shown if words.endswith(")")] == [
+        "(11)", "(7)", "(5)", "(3)", "(2)", "(0)", "(0)",
+    ]  # fmt: skip
+    assert not any("cane" in words or "crutch" in words for words in shown)
+
+
+def test_every_column_of_an_import_is_explained_in_german():
+    with translation.override("en"):
+        english = {name: (holds, says) for name, holds, says, _codes in columns.layout()}
+    same = [name for name, holds, says, _codes in columns.layout() if holds == english[name][0] and holds != "Text"]
+    assert same == []
+    assert [n for n, _h, says, _c in columns.layout() if says and says == english[n][1]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("appointment", "2026-12-04 09:30", "4. Dez 2026, 09:30"),
+        ("state", "booked", "Termin vereinbart"),
+        ("died_on", "2026-12-01", "1. Dez 2026"),
+        ("roles", ["clinician", "admin"], "Ärztin/Arzt, Administration"),
+        ("justified", True, "ja"),
+        ("place", "", ""),
+        ("reason", "as typed", "as typed"),
+    ],
+)
+def test_details_of_the_audit_are_said_in_german(name, value, words):
+    assert value_words(name, value) == words
+
+
+def test_a_moment_with_a_zone_is_shown_by_the_clock_of_the_reader():
+    with timezone.override("Europe/Berlin"):
+        assert value_words("until", "2026-11-30T01:27:35.758754+00:00") == "30. Nov 2026, 02:27"
+
+
+def test_names_and_what_was_seen_are_said_in_german():
+    assert name_words("rows_created") == "Zeilen: neu"
+    assert name_words("born_on") == "Geburtsdatum"
+    assert name_words("never heard of") == "Never heard of"
+    assert seen_words("case-132") == "Fall 132"
+    assert seen_words("effect of onfh-small-lesion/2") == "Wirkung des Protokolls onfh-small-lesion/2"
+    assert seen_words("user-7") == "user-7"
+
+
+def test_what_the_program_noted_is_in_german_and_what_somebody_typed_is_not_touched():
+    assert how_words("unsubscribed by the link in a mail") == "abbestellt über den Link in einer Nachricht"
+    assert how_words("letter") == "letter"
+    assert note_words("Adopted at installation on 2026-12-01.") == "Bei der Einrichtung am 1. Dez 2026 übernommen."
+    assert note_words("Closer since 2026-12-01.") == "Closer since 2026-12-01."
