@@ -214,12 +214,17 @@ def _routes(patterns: Any, before: str = "") -> Iterator[tuple[str, URLPattern]]
 
 def routes() -> dict[str, bool]:
     """Every named route outside the API, and whether it takes arguments."""
+    return {str(pattern.name): bool(re.search(r"<|\(", path)) for path, pattern in _of_pages()}
+
+
+def views() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The same with what answers it."""
+    return ((str(pattern.name), pattern.callback) for _path, pattern in _of_pages())
+
+
+def _of_pages() -> Iterator[tuple[str, URLPattern]]:
     found = _routes(get_resolver().url_patterns)
-    return {
-        str(pattern.name): bool(re.search(r"<|\(", path))
-        for path, pattern in found
-        if not path.startswith("api/v1") and not path.startswith("api/^")
-    }
+    return (one for one in found if not one[0].startswith(("api/v1", "api/^")))
 
 
 def unknown() -> list[str]:

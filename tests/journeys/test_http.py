@@ -54,6 +54,12 @@ def test_every_page_forbids_what_no_page_needs(desk, client, path):
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+def test_no_view_is_excused_from_the_token_but_those_that_no_session_opens():
+    excused = {name for name, view in addresses.views() if getattr(view, "csrf_exempt", False)}
+    assert excused == {*addresses.BY_LINK, "mail_events", "api_schema", "api_schema_yaml"}  # the last two are read
+
+
+@pytest.mark.slow
 def test_no_route_takes_a_form_without_its_token(desk, patient, subtests):
     for name in sorted(addresses.routes().keys() - addresses.BY_LINK):
         with subtests.test(name):

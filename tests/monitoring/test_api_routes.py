@@ -100,7 +100,10 @@ def address(name, painful):
     return "/api/" + route.replace("<slug:key>", painful["key"])
 
 
-@pytest.mark.parametrize("name", routes())
+QUICKLY = {"api_patient", "api_patient_facts", "api_decide", "api_reviews"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICKLY else pytest.mark.slow) for n in routes()])
 def test_who_may_call_what(name, caller, clinic, other_clinic, painful):
     callers = {
         "none": caller(),

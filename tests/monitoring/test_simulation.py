@@ -307,7 +307,7 @@ def last_json(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_the_demonstration_is_set_up_once(small_demo, capsys):
+def test_the_demonstration_is_set_up_once_with_a_diary_and_people_who_can_sign_in(small_demo, capsys, tmp_path):
     call_command("setup_demo")
     first = last_json(capsys)
     call_command("setup_demo")
@@ -317,10 +317,21 @@ def test_the_demonstration_is_set_up_once(small_demo, capsys):
     with access.system_run("test"):
         assert Patient.objects.count() == 13
     assert Clinic.objects.filter(synthetic=True).count() == 2
+    assert len(access.viewer_for(User.objects.get(email="both@demo.example")).clinic_ids) == 2
+    kept = tmp_path / "demo-password"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    person = first["sign_ins"][0]
+    assert person["password"] == kept.read_text().strip()
+    assert User.objects.get(email=person["email"]).check_password(person["password"])
+    the_diary_is_of_working_days_and_filled_once()
+    call_command("registry_summary", "--json")
+    found = last_json(capsys)
+    assert found["hips_evaluated"] == 26
+    assert {"overdue_patients", "reviews_open", "reminders_sent", "reminders_due", "last_sweep"} < set(found)
+    assert len(found["sign_ins"]) == len(demonstration.STAFF)
 
 
-def test_the_demonstration_has_a_diary_of_its_own(small_demo, capsys):
-    call_command("setup_demo")
+def the_diary_is_of_working_days_and_filled_once():
     with access.system_run("test"):
         rows = list(Appointment.objects.select_related("patient__clinic", "clinician"))
         again = diary.fill(Clinic.objects.get(name=demonstration.CLINICS[0].name), 1, timezone.now())
@@ -336,26 +347,11 @@ def test_the_demonstration_has_a_diary_of_its_own(small_demo, capsys):
     assert len(taken) == len(set(taken))
 
 
-def test_demonstration_people_can_sign_in_with_the_kept_password(small_demo, capsys, tmp_path):
-    call_command("setup_demo")
-    kept = tmp_path / "demo-password"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    person = last_json(capsys)["sign_ins"][0]
-    assert person["password"] == kept.read_text().strip()
-    assert User.objects.get(email=person["email"]).check_password(person["password"])
-
-
 def test_the_password_can_be_given(small_demo, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("DEMO_PASSWORD", "a long enough password")
     call_command("setup_demo")
     assert {person["password"] for person in last_json(capsys)["sign_ins"]} == {"a long enough password"}
     assert not (tmp_path / "demo-password").exists()
-
-
-def test_one_person_works_in_both_clinics(small_demo):
-    demonstration.set_up()
-    viewer = access.viewer_for(User.objects.get(email="both@demo.example"))
-    assert len(viewer.clinic_ids) == 2
 
 
 def test_the_demonstration_stays_away_from_other_clinics(small_demo, clinic):
@@ -367,13 +363,3 @@ def test_the_demonstration_refuses_production(small_demo, settings):
     settings.PRODUCTION = True
     with pytest.raises(CommandError, match="production"):
         call_command("setup_demo")
-
-
-def test_the_summary_counts_by_the_lists(small_demo, capsys):
-    call_command("setup_demo")
-    capsys.readouterr()
-    call_command("registry_summary", "--json")
-    found = last_json(capsys)
-    assert found["hips_evaluated"] == 26
-    assert {"overdue_patients", "reviews_open", "reminders_sent", "reminders_due", "last_sweep"} < set(found)
-    assert len(found["sign_ins"]) == len(demonstration.STAFF)
