@@ -31,12 +31,13 @@ def check(wishes: Wishes) -> None:
         least, most = rung_of(step).bounds
         if not least <= choice.days <= most:
             faults[step] = _("Between %(least)s and %(most)s days.") % {"least": least, "most": most}
-    if not EARLIEST_HOUR <= wishes.mail_from < wishes.mail_until <= LATEST_HOUR:
-        faults["mail_until"] = _("Between %(least)s and %(most)s o'clock.") % {
-            "least": EARLIEST_HOUR,
-            "most": LATEST_HOUR,
-        }
-    elif wishes.mail_until - wishes.mail_from < SHORTEST_DAY:
+    hours = {"mail_from": wishes.mail_from, "mail_until": wishes.mail_until}
+    outside = [name for name, hour in hours.items() if not EARLIEST_HOUR <= hour <= LATEST_HOUR]
+    for name in outside:
+        faults[name] = _("Between %(least)s and %(most)s o'clock.") % {"least": EARLIEST_HOUR, "most": LATEST_HOUR}
+    if not outside and wishes.mail_until <= wishes.mail_from:
+        faults["mail_until"] = _("This is not after %(hour)s o'clock, when mail begins.") % {"hour": wishes.mail_from}
+    elif not outside and wishes.mail_until - wishes.mail_from < SHORTEST_DAY:
         faults["mail_until"] = _("Leave at least %(hours)s hours.") % {"hours": SHORTEST_DAY}
     if not MULTIPLES[0] <= wishes.volume_multiple <= MULTIPLES[1]:
         faults["volume_multiple"] = _("Between %(least)s and %(most)s.") % {"least": MULTIPLES[0], "most": MULTIPLES[1]}

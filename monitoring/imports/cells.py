@@ -82,6 +82,11 @@ def read_date(text: str, order: DateOrder) -> date:
     if not (written := _WRITTEN.fullmatch(text)):
         raise CellRefused(_("“%(text)s” is no date; write it like 2025-04-03.") % {"text": text[:40]})
     first, second, year = map(int, written.groups())
+    if order is DateOrder.ISO and max(first, second) > 12:  # no month, so it is read in one way only
+        raise CellRefused(
+            _("“%(text)s” is not written as said of this file; write it like 2025-04-03, or say how it writes dates.")
+            % {"text": text}
+        )
     if order is DateOrder.ISO:
         raise CellRefused(
             _("“%(text)s” can be read in two ways; write it like 2025-04-03, or say how this file writes dates.")

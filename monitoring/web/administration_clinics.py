@@ -76,4 +76,6 @@ def _put(form: ClinicForm, refused: ValidationError) -> None:
         form.add_error(None, refused)
         return
     for name, faults in refused.error_dict.items():
-        form.add_error(name if name in form.fields else None, faults)
+        taken = name == "name" and any(fault.code == "unique" for fault in faults)
+        words = _("There is a clinic of this name already.") if taken else faults
+        form.add_error(name if name in form.fields else None, words)

@@ -18,7 +18,7 @@ from patients import access
 from patients.models import Patient
 from patients.recording import today_at
 
-from .. import audit
+from .. import audit, audit_search
 from ..models import AuditEntry
 from ..spreadsheets import harmless
 from .chart import read_chart, sides_of
@@ -38,7 +38,7 @@ KINDS: Final = {
 _OF_KIND: Final = {
     "": Q(),
     "changes": ~Q(act__in=NO_CHANGE),
-    "looks": Q(act="look"),
+    "looks": Q(act__in=audit_search.LOOKS),
     "exports": Q(act="export"),
     "mails": Q(act__in=audit.MAILS),
 }

@@ -11,6 +11,7 @@ from patients.access import Permission, Viewer
 from patients.models import Fact, Patient
 from patients.vocabulary import Side
 
+from .. import audit_search
 from ..audit import MAILS
 from ..models import AuditEntry
 from .act_words import ACTS
@@ -40,7 +41,7 @@ LOOKS: Final = (
     gettext_noop("patient page, messages"),
     gettext_noop("patient page, history"),
 )
-SEEN: Final = ("look", "export")  # what changes nothing
+SEEN: Final = (*audit_search.LOOKS, "export")  # what changes nothing
 NO_CHANGE: Final = (*SEEN, *MAILS)  # and what changes no record
 
 

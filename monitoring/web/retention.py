@@ -23,6 +23,7 @@ from ..privacy.retention import RetentionRefused
 from .administration import sections_of
 from .entry import signed_in
 from .finding_words import day_words
+from .forms.section import whole
 from .identity import identity_of
 
 SHOWN: Final = 50
@@ -33,13 +34,7 @@ class RuleForm(forms.Form):
 
     use_required_attribute = False
 
-    months = forms.IntegerField(
-        label=gettext_lazy("Months that are kept"),
-        min_value=12,
-        max_value=600,
-        required=False,
-        help_text=gettext_lazy("Empty: for ever."),
-    )
+    months = whole(gettext_lazy("Months that are kept"), 12, 600, help_text=gettext_lazy("Empty: for ever."))
     automatic = forms.BooleanField(label=gettext_lazy("Every night by itself, without asking anybody"), required=False)
 
 

@@ -14,7 +14,7 @@ import pytest
 from django.utils import dates
 
 PROJECT = Path(__file__).resolve().parents[2]
-APPS = ("config", "monitoring", "patients")
+APPS = ("config", "monitoring", "patients", "schedules")
 PLACEHOLDER = re.compile(r"%(?:\([^)]+\))?[sd%]")
 TAG = re.compile(r"</?\w+")
 

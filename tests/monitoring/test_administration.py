@@ -159,6 +159,12 @@ def test_what_a_clinic_cannot_be_is_told_and_changes_nothing(clinic, admin, sign
     assert Clinic.objects.get(pk=clinic.pk).telephone == "+44 20 7946 0000"
 
 
+def test_the_name_of_another_clinic_is_refused_in_words(clinic, other_clinic, admin, sign_in):
+    sent = {**CLINIC, "name": other_clinic.name, "seen": clinics.mark_of(clinic)}
+    answer = sign_in(admin).post(f"/administration/clinics/{clinic.pk}/", sent)
+    assert answer.status_code == 422 and "There is a clinic of this name already." in answer.text
+
+
 def test_only_a_superuser_adds_a_clinic(admin, superuser, sign_in):
     new = {**CLINIC, "name": "Westside"}
     assert sign_in(admin).post("/administration/clinics/new/", new).status_code == 403
@@ -232,6 +238,9 @@ def test_a_patient_is_told_in_their_language_who_has_seen_the_record(clinic, enr
     page = browser.get(f"/patients/{patient.pk}/seen/").content.decode()
     assert "Dr Lindqvist" in page and "Quién ha visto mi historia" in page and "cadera" not in page.lower()
     assert AuditEntry.objects.filter(act="who_has_seen", patient_id=patient.pk).count() == 1
+    made = "Made the report of who has seen the record"
+    assert made not in browser.get(f"/patients/{patient.pk}/history/").text, "it changed nothing"
+    assert made in browser.get(f"/patients/{patient.pk}/audit/?show=looks").text
     assert sign_in(make_user(clinic, "coordinator")).get(f"/patients/{patient.pk}/seen/").status_code == 403
 
 

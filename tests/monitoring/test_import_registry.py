@@ -160,6 +160,7 @@ def test_everything_a_row_can_say(load: Any, clinic: Any) -> None:
     [
         ("1980-02-29", "1981-02-29", "born_on", "no day of the calendar"),
         ("1980-02-29", "03/04/1980", "born_on", "can be read in two ways"),
+        ("1980-02-29", "12.13.1980", "born_on", "not written as said of this file"),
         ("1980-02-29", "03.04.80", "born_on", "four digits"),
         ("1980-02-29", "2080-01-01", "born_on", "future"),
         ("2026-03-01", "2970-03-01", "visit_on", "future"),

@@ -36,10 +36,10 @@ def test_an_administrator_chooses_what_is_mailed(clinic, make_user, sign_in):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"days_booking_prompt": "71"}, "less than or equal to 70"),
+        ({"days_booking_prompt": "71"}, "Enter a whole number from 21 to 70."),
         ({"mail_until": "12"}, "Leave at least 4 hours."),
-        ({"mail_from": "17", "mail_until": "9"}, "Between 6 and 21"),
-        ({"volume_multiple": "1"}, "greater than or equal to 2"),
+        ({"mail_from": "17", "mail_until": "9"}, "This is not after 17 o'clock, when mail begins."),
+        ({"volume_multiple": "1"}, "Enter a whole number from 2 to 20."),
         ({"days_due": "soon"}, "whole number"),
     ],
 )

@@ -386,6 +386,7 @@ def test_a_choice_there_is_not_is_refused(wrong, ada, sign_in):
 def test_the_preview_is_the_mail_that_would_go_out_and_sends_nothing(ada, sign_in, sink):  # noqa: F811
     client = sign_in(ada)
     page = client.get("/notifications/preview/")
+    assert "{&#x27;name&#x27;" not in page.text, "the tabs do not stand in the menu of the person"
     assert page.status_code == 200
     assert "1 mail may or may not have arrived" in page.content.decode()
     assert "1 mail may or may not have arrived" in client.get("/notifications/preview/html/").content.decode()

@@ -10,13 +10,15 @@ from patients.models import Clinic, User
 from schedules.appointments import LENGTHS, Wanted, moment_at
 from schedules.models import Appointment
 
+from .section import whole
+
 
 class AppointmentForm(forms.Form):
     use_required_attribute = False
 
     day = forms.DateField(label=_("Day"), widget=forms.DateInput(attrs={"type": "date"}))
     time = forms.TimeField(label=_("Time"), widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
-    minutes = forms.IntegerField(label=_("Length"), min_value=LENGTHS[0], max_value=LENGTHS[1], initial=30)
+    minutes = whole(_("Length"), *LENGTHS, required=True, initial=30)
     purpose = forms.ChoiceField(label=_("What for"), choices=Appointment.Purpose.choices)
     clinician = forms.ModelChoiceField(
         label=_("With"), queryset=User.objects.none(), required=False, empty_label=_("nobody in particular")

@@ -14,6 +14,8 @@ from schedules.message_plans import Wishes
 from schedules.models import Reminder
 from schedules.models.message_plan import EARLIEST_HOUR, LATEST_HOUR
 
+from .section import whole
+
 EXPLAINED = {
     Reminder.Step.BOOKING_PROMPT: gettext_lazy(
         "Asks to arrange a time. It is left out where it would come within two weeks of the last follow-up."
@@ -38,17 +40,18 @@ class MailSettingsForm(forms.Form):
 
     use_required_attribute = False
 
-    mail_from = forms.IntegerField(label=gettext_lazy("From"), min_value=EARLIEST_HOUR, max_value=LATEST_HOUR)
-    mail_until = forms.IntegerField(
-        label=gettext_lazy("Until"),
-        min_value=EARLIEST_HOUR,
-        max_value=LATEST_HOUR,
+    mail_from = whole(gettext_lazy("From"), EARLIEST_HOUR, LATEST_HOUR, required=True)
+    mail_until = whole(
+        gettext_lazy("Until"),
+        EARLIEST_HOUR,
+        LATEST_HOUR,
+        required=True,
         help_text=gettext_lazy("Full hours of the clinic's clock, from 6 to 21, at least four apart."),
     )
-    volume_multiple = forms.IntegerField(
-        label=gettext_lazy("Times the usual day"),
-        min_value=choosing.MULTIPLES[0],
-        max_value=choosing.MULTIPLES[1],
+    volume_multiple = whole(
+        gettext_lazy("Times the usual day"),
+        *choosing.MULTIPLES,
+        required=True,
         help_text=gettext_lazy("From 2 to 20. The usual day is the middle one of the last 28 with mail, at least 20."),
     )
 
@@ -70,10 +73,11 @@ class MailSettingsForm(forms.Form):
             help_text=str(EXPLAINED.get(rung.step, "")),
         )
         if least != most:
-            self.fields[f"days_{name}"] = forms.IntegerField(
-                label=_("On which day: %(step)s") % {"step": rung.step.label},
-                min_value=least,
-                max_value=most,
+            self.fields[f"days_{name}"] = whole(
+                _("On which day: %(step)s") % {"step": rung.step.label},
+                least,
+                most,
+                required=True,
                 help_text=_("From %(least)s to %(most)s; usually %(days)s.")
                 % {"least": least, "most": most, "days": abs(rung.days)},
             )

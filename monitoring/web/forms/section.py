@@ -94,11 +94,14 @@ def choice(label: Words, choices: Sequence[tuple[Any, Any]], *, help_text: Words
     )
 
 
-def whole(label: Words, low: int, high: int, *, help_text: Words = "") -> forms.IntegerField:
+def whole(
+    label: Words, low: int, high: int, *, help_text: Words = "", required: bool = False, initial: int | None = None
+) -> forms.IntegerField:
     return forms.IntegerField(
+        initial=initial,
         label=label,
         help_text=help_text,
-        required=False,
+        required=required,
         min_value=low,
         max_value=high,
         error_messages=_between(low, high, _("Enter a whole number from %(low)s to %(high)s.")),
