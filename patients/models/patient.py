@@ -9,10 +9,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Concat, Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from phonenumber_field.modelfields import PhoneNumberField
 
 from .clinic import PATIENT_LANGUAGES, Clinic
 from .staff import User
+from .telephone import TelephoneField
 
 
 class Sex(models.TextChoices):
@@ -41,7 +41,7 @@ class Patient(models.Model):
     email = models.EmailField(blank=True)
     email_bounced_on = models.DateField(null=True, blank=True)
     email_bounce_reason = models.CharField(max_length=200, blank=True)
-    telephone = PhoneNumberField(blank=True)
+    telephone = TelephoneField(blank=True)  # type: ignore[no-untyped-call]
     telephone_as_given = models.CharField(max_length=40, blank=True)
     address = models.TextField(blank=True)
     language = models.CharField(max_length=8, choices=PATIENT_LANGUAGES, default="en")
