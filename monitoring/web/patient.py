@@ -34,6 +34,7 @@ from .entry import signed_in
 from .fact_rows import fact_rows
 from .fact_words import name_of, words_of
 from .finding_words import ACTIONS, day_words
+from .forms.section import DayInput
 from .hip_panels import ended_by, hip_panel, url_if_any
 from .history import NO_CHANGE, history_row, may_see_looks
 
@@ -67,7 +68,7 @@ class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not sub
 class WhatIfForm(forms.Form):
     """The day as of which the plan is asked for, and under which version of the protocol."""
 
-    as_of = forms.DateField(label=gettext_lazy("As of"), widget=forms.DateInput(attrs={"type": "date"}))
+    as_of = forms.DateField(label=gettext_lazy("As of"), widget=DayInput())
     protocol = VersionField(
         label=gettext_lazy("Under protocol"),
         queryset=ProtocolVersion.objects.exclude(state=ProtocolVersion.State.WITHDRAWN).order_by("-id"),

@@ -20,6 +20,7 @@ from patients.models.clinic import PATIENT_LANGUAGES
 
 from ..worklist import Filters
 from .finding_words import PATHWAYS, day_words
+from .forms.section import DayInput
 from .sealed_words import opened, seal
 
 NAMES = ("clinic", "clinician", "pathway", "late", "language", "owner", "escalated", "promised", "overdue_from", "q")
@@ -79,7 +80,7 @@ class FilterForm(forms.Form):
     promised = forms.ChoiceField(label=gettext_lazy("Promised for today or before"), required=False)
     overdue_from = forms.DateField(
         label=gettext_lazy("Overdue since, at the earliest"),
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        widget=DayInput(),
         input_formats=["%Y-%m-%d"],
         required=False,
     )

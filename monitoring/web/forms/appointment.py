@@ -10,13 +10,13 @@ from patients.models import Clinic, User
 from schedules.appointments import LENGTHS, Wanted, moment_at
 from schedules.models import Appointment
 
-from .section import whole
+from .section import DayInput, whole
 
 
 class AppointmentForm(forms.Form):
     use_required_attribute = False
 
-    day = forms.DateField(label=_("Day"), widget=forms.DateInput(attrs={"type": "date"}))
+    day = forms.DateField(label=_("Day"), widget=DayInput())
     time = forms.TimeField(label=_("Time"), widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
     minutes = whole(_("Length"), *LENGTHS, required=True, initial=30)
     purpose = forms.ChoiceField(label=_("What for"), choices=Appointment.Purpose.choices)

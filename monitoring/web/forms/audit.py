@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from ...audit_search import Question
+from .section import DayInput
 
 KINDS = [
     ("", _("Everything")),
@@ -26,8 +27,8 @@ class AuditForm(forms.Form):
     )
     kind = forms.ChoiceField(label=_("What"), choices=KINDS, required=False)
     number = forms.CharField(label=_("Record number"), required=False, max_length=40, help_text=_("Of one patient."))
-    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label=_("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.DateField(label=_("From"), required=False, widget=DayInput())
+    until = forms.DateField(label=_("Until"), required=False, widget=DayInput())
     act = forms.CharField(widget=forms.HiddenInput, required=False, max_length=60)
     object = forms.CharField(widget=forms.HiddenInput, required=False, max_length=80)
     patient = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=1, max_value=2**62)

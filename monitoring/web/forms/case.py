@@ -10,6 +10,7 @@ from patients.models import User
 from patients.models.choices import OUTCOMES
 
 from ...review import Verdict
+from .section import DayInput
 
 CONSEQUENCES = {
     "operate": _("Operate on the date given"),
@@ -23,7 +24,7 @@ CONSEQUENCES = {
 
 
 def _day(label: Any, *, required: bool) -> forms.DateField:
-    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    widget = DayInput()
     return forms.DateField(label=label, required=required, widget=widget)
 
 

@@ -11,7 +11,7 @@ from patients.models import Fact
 from patients.models.choices import ADJUNCTS, VIEWS
 
 from ..finding_words import Words
-from .section import day
+from .section import DayInput, day
 from .staging import STAGES
 
 FIELDS: Final[dict[str, list[str]]] = {
@@ -129,7 +129,7 @@ def _field(column: "models.Field[Any, Any]", **kwargs: Any) -> forms.Field | Non
     if isinstance(column, models.BooleanField):
         return forms.NullBooleanField(label=kwargs["label"], required=False, widget=forms.NullBooleanSelect)
     if isinstance(column, models.DateField):
-        kwargs["widget"] = forms.DateInput(attrs={"type": "date"})
+        kwargs["widget"] = DayInput()
     if isinstance(column, models.TextField):
         kwargs["widget"] = forms.Textarea(attrs={"rows": 3})
     return column.formfield(**kwargs)

@@ -8,13 +8,15 @@ from django.utils.translation import gettext_lazy as _
 
 from patients.models import Clinic
 
+from .section import DayInput
+
 
 class EmergencyForm(forms.Form):
     use_required_attribute = False
 
     clinic = forms.ModelChoiceField(label=_("Clinic"), queryset=Clinic.objects.none(), empty_label=None)
     record_number = forms.CharField(label=_("Record number"), max_length=40)
-    born_on = forms.DateField(label=_("Date of birth"), widget=forms.DateInput(attrs={"type": "date"}))
+    born_on = forms.DateField(label=_("Date of birth"), widget=DayInput())
     reason = forms.CharField(
         label=_("Reason"),
         max_length=300,
@@ -46,7 +48,7 @@ class RestrictedForm(forms.Form):
     use_required_attribute = False
 
     record_number = forms.CharField(label=_("Record number"), max_length=40)
-    born_on = forms.DateField(label=_("Date of birth"), widget=forms.DateInput(attrs={"type": "date"}))
+    born_on = forms.DateField(label=_("Date of birth"), widget=DayInput())
     reason = forms.CharField(label=_("Reason"), max_length=300, help_text=_("Stands in the audit and is reviewed."))
 
 

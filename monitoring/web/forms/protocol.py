@@ -23,6 +23,7 @@ from ..parameter_words import (
     visits_of,
     visits_words,
 )
+from .section import DayInput
 
 NOTE = gettext_lazy("What changes and why")
 KINDS = {field.name: field.type for field in fields(Protocol)}
@@ -133,7 +134,7 @@ class ApproveForm(forms.Form):
 
     in_force_from = forms.DateField(
         label=gettext_lazy("In force from"),
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=DayInput(),
         help_text=gettext_lazy("Tomorrow at the earliest. From the start of that day every hip is evaluated by it."),
     )
 

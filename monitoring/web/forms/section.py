@@ -133,10 +133,17 @@ def _between(low: int, high: int, words: Any) -> dict[str, Any]:
     return dict.fromkeys(("invalid", "min_value", "max_value"), _ranged(words, low, high))
 
 
+class DayInput(forms.DateInput):
+    """A day as the browser's own field takes it, 2026-12-01 in every language: it shows nothing of "01.12.2026"."""
+
+    input_type = "date"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, format="%Y-%m-%d")
+
+
 def day(label: Words, *, required: bool = False, help_text: Words = "") -> forms.DateField:
-    return forms.DateField(
-        label=label, help_text=help_text, required=required, widget=forms.DateInput(attrs={"type": "date"})
-    )
+    return forms.DateField(label=label, help_text=help_text, required=required, widget=DayInput())
 
 
 @dataclass
