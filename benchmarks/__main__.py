@@ -64,6 +64,7 @@ def programs(hips: int) -> list[Program]:
         Program("pages", ("--who", "one", "--rounds", rounds)),
         Program("pages", ("--who", "all", "--rounds", rounds, "--only", "worklist")),
         Program("export"),
+        Program("scaling", ("--seconds", "10" if hips >= 2000 else "2")),
         Program(
             "mail",
             ("--mails", str(max(hips // 10, 100)), "--rounds", "3" if hips >= 2000 else "1"),

@@ -151,10 +151,11 @@ class Swept:
     changed: int
     cost: Cost
     megabytes: int
+    workers: int
 
     def __str__(self) -> str:
         return (
-            f"{self.patients} patients, {self.changed} changed, in {self.cost.wall:.1f} s by {WORKERS} workers,"
+            f"{self.patients} patients, {self.changed} changed, in {self.cost.wall:.1f} s by {self.workers} workers,"
             f" {self.patients / self.cost.wall:.0f} patients/s; {self.cost.per(self.patients)} us a patient;"
             f" {self.megabytes} MB a worker"
         )
@@ -171,22 +172,22 @@ def _work(now: datetime, told: "multiprocessing.Queue[tuple[float, float, int]]"
     connections.close_all()
 
 
-def swept_by_workers(now: datetime, *, everything: bool = False) -> Swept:
+def swept_by_workers(now: datetime, *, everything: bool = False, workers: int = WORKERS) -> Swept:
     began = time.perf_counter()
     pipeline.plan_sweep(now, everything=everything)
     connections.close_all()
     told: multiprocessing.Queue[tuple[float, float, int]] = multiprocessing.Queue()
-    workers = [multiprocessing.Process(target=_work, args=(now, told)) for _ in range(WORKERS)]
-    for worker in workers:
+    started = [multiprocessing.Process(target=_work, args=(now, told)) for _ in range(workers)]
+    for worker in started:
         worker.start()
-    ours, database, megabytes = zip(*(told.get() for _ in workers), strict=True)
-    for worker in workers:
+    ours, database, megabytes = zip(*(told.get() for _ in started), strict=True)
+    for worker in started:
         worker.join()
     pipeline.finish_sweeps(now)
     run = EvaluationRun.objects.filter(planned__isnull=False).order_by("-id").first()
     assert run is not None and run.finished_at, "a sweep that did not finish"
     cost = Cost(time.perf_counter() - began, sum(ours), sum(database))
-    return Swept(run.patients, run.changed, cost, max(megabytes))
+    return Swept(run.patients, run.changed, cost, max(megabytes), workers)
 
 
 def measure_today() -> None:
