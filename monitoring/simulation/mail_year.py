@@ -52,9 +52,11 @@ RUN: Final = "mail year"
 DESK: Final = Actor(name="Rehearsal desk")
 YEARS_BEFORE: Final = 3.0
 HOURS: Final = range(0, 24, 4)  # of UTC: every clinic has two or three of them in its daytime
+BETWEEN_TURNS: Final = timedelta(hours=HOURS.step)
 AT_THE_DESK: Final = range(10, 14)  # of the clinic's clock; one turn a day falls into it, also when the clocks change
 OUTAGES: Final = (30, 12, 7, 3, 2, 1, 1, 1)  # days
 KINDS: Final = ("server", "workers", "everything", "closing", "sweep", "server", "workers", "everything")
+WORKERS_OUT: Final = ("workers", "everything")
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC) + 2 * DAY
 WEDNESDAY: Final = 2
 MOST_RUNS: Final = 25  # a minute apart, while the server puts mail off
@@ -136,13 +138,13 @@ class RoughChannel:
         self.inner = year.channel()
 
     def send(self, message: EmailMessage | channels.Wire) -> answers.Outcome:
-        chance = self.year.rng.random()
-        if chance < 0.004:
+        chance, dies = self.year.rng.random(), self.year.chance_to_die(self.at)
+        if chance < dies / 2:
             raise Killed
-        if chance < 0.008:
+        if chance < dies:
             self.inner.send(message)
             raise Killed
-        if chance < 0.03 and not self.alone:
+        if chance < dies + 0.022 and not self.alone:
             self.year.drain(RoughChannel(self.year, self.at, alone=True), self.at)
         outcome = self.inner.send(message)
         if outcome.address_bad:  # known from here on: what a killed worker was told of an address is not
@@ -269,7 +271,7 @@ class Year:
 
     def _mail(self, at: datetime) -> None:
         works, finished = self.out in ("", "sweep"), self.finished
-        if self.out not in ("workers", "everything"):
+        if self.out not in WORKERS_OUT:
             if self.killed:
                 self.killed = delivery.recover_leases(now=at) == 0
             works = self._run_mail(at) and works
@@ -304,6 +306,11 @@ class Year:
         except Killed:
             self.killed = True
             return None
+
+    def chance_to_die(self, at: datetime) -> float:
+        """Of a worker, with each mail: many are killed by what keeps them all away from the next turn on."""
+        soon = at + BETWEEN_TURNS
+        return 0.2 if any(one.kind in WORKERS_OUT and at < one.begin <= soon for one in self.outages) else 0.008
 
     def channel(self) -> channels.BackendChannel:
         port = mail_server.NOBODY_LISTENS if self.out == "server" else self.server.port
