@@ -28,7 +28,7 @@ from . import exports
 from .entry import signed_in
 from .finding_words import day_words
 from .identity import identity_of
-from .worklist import owner_of, tab_of
+from .worklist_acts import owner_of, tab_of
 from .worklist_filters import narrow, staff_for
 
 Told = list[dict[str, Any]]  # {who, step, words, second, done}
