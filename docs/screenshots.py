@@ -68,14 +68,11 @@ class NotRunning(RuntimeError):
 
 
 def staged(data: Path) -> dict[str, Any]:
-    """What that installation lacked is there now, and where every page is."""
-    kept = data / "stage.json"
-    if not kept.exists():
-        command = [sys.executable, "-m", "docs.pictures.staging"]
-        environment = {**os.environ, "DATA_DIR": os.fspath(data)}
-        said = subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE)
-        kept.write_bytes(said.stdout)
-    stage: dict[str, Any] = json.loads(kept.read_text())
+    """What that installation lacked is there now, and where every page is: anew each time, as a link is used once."""
+    command = [sys.executable, "-m", "docs.pictures.staging"]
+    environment = {**os.environ, "DATA_DIR": os.fspath(data)}
+    said = subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE)
+    stage: dict[str, Any] = json.loads(said.stdout)
     return stage
 
 
