@@ -135,8 +135,11 @@ def _symptom_check(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]
     page.locator("main button[type=submit]").last.click()
     yield "wishes-kept"
     page.goto(site + _path(stage, "link-stop"))
-    page.locator("main button[type=submit]").first.click()
-    yield "stopped"
+    stop = page.locator("main button[type=submit]").first
+    if stop.count():  # not where the patient has stopped it in earnest
+        stop.click()
+        yield "stopped"
+        page.locator("main button[name=undo]").click()  # for the next who takes pictures
 
 
 def _mail_down(page: Any, site: str, stage: dict[str, Any]) -> Iterator[str]:
