@@ -1,6 +1,6 @@
 """Screenshots: every page of a running installation with demonstration data, wide and on a phone, light, dark, printed.
 
-Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults|papers|documentation]
+Usage: python docs/screenshots.py [--only WORD] [--kind views|scenes|faults|papers|documentation] [--language de]
 
 The installation of DATA_DIR (var) is meant if it runs, else one is started in a folder of its own and stopped
 afterwards. What the demonstration lacks is written into it first (docs/pictures/staging.py). Pictures go to
@@ -46,6 +46,7 @@ STAND = """for (const part of document.querySelectorAll('.patient, .form-foot'))
     scrollTo(0, 0)"""
 PRINTED = ("worklist-overdue", "patients-one", "patients-one-print", "review-one", "dashboard", "dashboard-course",
            "calendar", "protocol", "messages", "merges-one", "administration-retention-one", "system")  # fmt: skip
+LOCALES = {"en": "en-GB", "de": "de-DE"}
 KINDS = ("views", "scenes", "faults", "papers", "documentation")
 DOCUMENTATION = {  # picture: page, width, colour scheme
     "worklist": ("worklist-overdue", WIDE, "light"),
@@ -150,17 +151,17 @@ def save(page: Page, target: Path, *, whole: bool = True) -> None:
     print(f"{target.relative_to(PROJECT)}  {target.stat().st_size // 1024} kB")
 
 
-def shoot(page: Page, name: str, *, wide_only: bool = False) -> None:
+def shoot(page: Page, folder: Path, name: str) -> None:
     """What stands in the window now, wide and on a phone, light and dark, and some of it printed."""
-    for label, size in (("wide", WIDE),) if wide_only else (("wide", WIDE), ("phone", PHONE)):
+    for label, size in (("wide", WIDE), ("phone", PHONE)):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-            save(page, FOLDER / f"{name}-{label}-{scheme}.png")
+            save(page, folder / f"{name}-{label}-{scheme}.png")
     if name in PRINTED:
         page.set_viewport_size(A4)  # type: ignore[arg-type]
         page.emulate_media(media="print", color_scheme="light")
-        save(page, FOLDER / f"{name}-print.png")
+        save(page, folder / f"{name}-print.png")
         page.emulate_media(media="screen")
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
@@ -176,15 +177,18 @@ def answer_with(html: str) -> Callable[[Route], None]:
 class Photographer:
     """A browser with one session for each person, so that nobody signs in twice."""
 
-    def __init__(self, browser: Browser, site: str, stage: dict[str, Any]) -> None:
-        self.browser, self.site, self.stage = browser, site, stage
+    def __init__(self, browser: Browser, site: str, stage: dict[str, Any], language: str) -> None:
+        self.browser, self.site, self.stage, self.language = browser, site, stage, language
+        self.folder = FOLDER if language == "en" else FOLDER / language
+        self.folder.mkdir(exist_ok=True)
         self.pages: dict[str, Page] = {}
 
     def page_of(self, who: str) -> Page:
         if who not in self.pages:
-            page = self.browser.new_page(viewport=WIDE, locale="en-GB")  # type: ignore[arg-type]
+            page = self.browser.new_page(viewport=WIDE, locale=LOCALES[self.language])  # type: ignore[arg-type]
             if who:
                 sign_in(page, self.site, who, self.stage)
+            page.context.add_cookies([{"name": "django_language", "value": self.language, "url": self.site}])
             self.pages[who] = page
         return self.pages[who]
 
@@ -193,7 +197,7 @@ class Photographer:
             if only in view["name"]:
                 page = self.page_of(view["who"])
                 page.goto(self.site + view["path"])
-                shoot(page, view["name"])
+                shoot(page, self.folder, view["name"])
 
     def take_scenes(self, only: str) -> None:
         for scene in SCENES:
@@ -201,7 +205,7 @@ class Photographer:
                 page = self.page_of(scene.who)
                 page.set_viewport_size(WIDE)  # type: ignore[arg-type]
                 for picture in scene.steps(page, self.site, self.stage):
-                    shoot(page, f"{scene.name}-{picture}")
+                    shoot(page, self.folder, f"{scene.name}-{picture}")
 
     def take_faults(self, only: str) -> None:
         """Pages that nobody sees while nothing is broken: their HTML in the place of another."""
@@ -210,20 +214,20 @@ class Photographer:
             if only in name:
                 page.route("**/nothing/", answer_with(html))
                 page.goto(f"{self.site}/nothing/")
-                shoot(page, name)
+                shoot(page, self.folder, name)
                 page.unroute("**/nothing/")
 
     def take_papers(self, only: str) -> None:
         """The PDFs as they come out: letters to patients, and one to a doctor."""
         page = self.page_of(EVERYTHING)
         if only in "letters":
-            (FOLDER / "letters.pdf").write_bytes(page.request.get(self.site + self.stage["letters"]).body())
+            (self.folder / "letters.pdf").write_bytes(page.request.get(self.site + self.stage["letters"]).body())
         if only in "doctor-letter":
             page.goto(self.site + next(v["path"] for v in self.stage["views"] if v["name"] == "patients-one-letter"))
             page.locator("main [name=to]").fill("Dr Hanna Weiss\nMarket Place 3\nNorthmere ZZ1 8AB")
             with page.expect_download() as download:
                 page.locator("main button.primary").click()
-            download.value.save_as(FOLDER / "doctor-letter.pdf")
+            download.value.save_as(self.folder / "doctor-letter.pdf")
 
     def take_documentation(self, only: str) -> None:
         """The few pictures that the documentation shows: what one sees without scrolling."""
@@ -239,16 +243,16 @@ class Photographer:
             save(page, IMAGES / f"{name}.png", whole=False)
 
 
-def write_gallery() -> Path:
+def write_gallery(folder: Path) -> Path:
     """One page that shows every picture small, each a link to itself."""
-    names = sorted(path.name for path in FOLDER.glob("*.png"))
+    names = sorted(path.name for path in folder.glob("*.png"))
     figures = "".join(
         f'<a href="{name}"><img src="{name}" loading="lazy" alt=""><span>{name.removesuffix(".png")}</span></a>'
         for name in names
     )
     style = "body{font:12px sans-serif;display:flex;flex-wrap:wrap;gap:8px}a{width:300px}"
     style += "img{width:100%;height:300px;object-fit:cover;object-position:top;border:1px solid #999}"
-    gallery = FOLDER / "index.html"
+    gallery = folder / "index.html"
     gallery.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Every page</title><style>{style}</style>{figures}'
     )
@@ -259,16 +263,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="pages with this word in their name")
     parser.add_argument("--kind", choices=KINDS, help="only these; those of docs/images/ are taken only so")
+    parser.add_argument("--language", choices=LOCALES, default="en", help="of the pages; other than en into a folder")
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     with installation() as site, sync_playwright() as playwright:
-        environment = {**os.environ, "LANGUAGE": "en_GB"}  # by which a field shows a date
+        environment = {**os.environ, "LANGUAGE": LOCALES[asked.language].replace("-", "_")}  # how fields show a day
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env=environment)
-        photographer = Photographer(browser, site.address, site.stage)
+        photographer = Photographer(browser, site.address, site.stage, asked.language)
         for kind in [asked.kind] if asked.kind else KINDS[:-1]:
             getattr(photographer, f"take_{kind}")(asked.only)
         browser.close()
-    print(f"{write_gallery().relative_to(PROJECT)} shows them all")
+    print(f"{write_gallery(photographer.folder).relative_to(PROJECT)} shows them all")
     return 0
 
 

@@ -186,7 +186,7 @@ def fault_words(fault: Fault) -> str:
     """What is wrong with a parameter, without its name, in the language of the page."""
     values = dict(fault.values)
     if "other" in values:
-        values["other"] = f"“{PARAMETERS[values['other']].label}”"
+        values["other"] = gettext("“%(name)s”") % {"name": PARAMETERS[values["other"]].label}
     words = gettext(fault.wording) % values
     if len(fault.paths) > 1:
         names = ", ".join(str(PARAMETERS[path].label) for path in fault.paths)
