@@ -267,7 +267,7 @@ def main() -> int:
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     with installation() as site, sync_playwright() as playwright:
-        environment = {**os.environ, "LANGUAGE": LOCALES[asked.language].replace("-", "_")}  # how fields show a day
+        environment = {**os.environ, "LANGUAGE": LOCALES[asked.language].replace("-", "_")}  # where it has them
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env=environment)
         photographer = Photographer(browser, site.address, site.stage, asked.language)
         for kind in [asked.kind] if asked.kind else KINDS[:-1]:

@@ -16,7 +16,7 @@ from ..audit import MAILS
 from ..models import AuditEntry
 from .act_words import ACTS
 from .chart import MODELS, fact_url
-from .detail_words import name_words, seen_words, value_words
+from .detail_words import how_words, name_words, seen_words, value_words
 from .fact_words import name_of, words_of
 from .finding_words import day_words
 from .forms.visit import hip_words
@@ -77,7 +77,7 @@ def history_row(entry: AuditEntry, sides: Mapping[int, Side]) -> HistoryRow:
     before, after = entry.before or {}, entry.after or {}
     names = list(dict.fromkeys([*before, *after]))
     changes = tuple(_changed(entry, name, before.get(name), after.get(name), sides) for name in names)
-    return HistoryRow(entry.at, entry.actor, what, entry.reason, changes)
+    return HistoryRow(entry.at, entry.actor, what, how_words(entry.reason), changes)
 
 
 def _changed(entry: AuditEntry, name: str, before: Any, after: Any, sides: Mapping[int, Side]) -> Changed:

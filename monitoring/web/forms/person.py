@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from phonenumber_field.formfields import PhoneNumberField
 
@@ -16,7 +16,7 @@ from patients.models.patient import Channel, Purpose, Sex
 from ..detail_words import how_words
 from .section import day
 
-ID_KINDS = [("", _("none")), ("nhs", _("NHS number")), ("other", _("Other"))]
+ID_KINDS = [("", pgettext_lazy("national number", "none")), ("nhs", _("NHS number")), ("other", _("Other"))]
 WISHES = [("yes", _("yes")), ("no", _("no")), ("", _("not asked"))]
 
 
