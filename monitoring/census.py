@@ -7,7 +7,8 @@ the lists; if not, administrators are told.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -23,21 +24,31 @@ from . import heartbeats, standings
 from .models import Census
 
 SHOWN = 100
+TOGETHER = 50  # clinics that are counted at once
+MEMORY = "64MB"  # for each sorting and hashing of one night's count
 
-# A fact stands when it is dated up to the day, not withdrawn, and no other such fact of its list supersedes it.
+# A fact stands when it is dated up to the clinic's day, not withdrawn, and no such fact of its list supersedes it;
+# that few facts supersede one is said for the planner.
 _STANDING = """{table} AS (
-    SELECT f.* FROM patients_{table} f
-    WHERE f.clinic_id = %(clinic)s AND f.on <= %(today)s AND f.withdrawn_at IS NULL AND NOT EXISTS (
+    SELECT f.* FROM asked a JOIN patients_{table} f ON f.clinic_id = a.clinic_id
+    WHERE f.on <= a.today AND f.withdrawn_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM patients_{table} s
-        WHERE s.supersedes_id = f.id AND s.hip_id = f.hip_id AND s.on <= %(today)s AND s.withdrawn_at IS NULL))"""
+        WHERE s.supersedes_id IS NOT NULL AND s.supersedes_id = f.id AND s.hip_id = f.hip_id AND s.on <= a.today
+            AND s.withdrawn_at IS NULL))"""
 
 _CENSUS = (  # its only parts are the names of our own tables
-    "WITH "  # noqa: S608
+    "WITH asked AS MATERIALIZED ("  # noqa: S608
+    "SELECT * FROM unnest(%(clinics)s::bigint[], %(todays)s::date[]) AS a (clinic_id, today)),\n"
     + ",\n".join(_STANDING.format(table=table) for table in ("imaging", "staging", "procedure", "ending"))
     + """,
+seen AS (
+    SELECT hip_id, bool_or(diagnostic IS NOT FALSE
+            AND (necrosis OR crescent = 'present' OR depression_mm > 0 OR joint_space_narrowed)) AS diseased,
+        (array_agg(necrosis ORDER BY "on" DESC, id DESC) FILTER (
+            WHERE modality = 'MR' AND diagnostic IS NOT FALSE AND necrosis IS NOT NULL))[1] AS latest_necrosis
+    FROM imaging GROUP BY hip_id),
 diseased AS (
-    SELECT hip_id FROM imaging WHERE diagnostic IS NOT FALSE
-        AND (necrosis OR crescent = 'present' OR depression_mm > 0 OR joint_space_narrowed)
+    SELECT hip_id FROM seen WHERE diseased
     UNION SELECT hip_id FROM staging WHERE NOT (system = 'STEINBERG' AND code = '0')
     UNION SELECT hip_id FROM procedure WHERE procedure = 'CORE_DECOMPRESSION'),
 replaced AS (SELECT DISTINCT hip_id FROM procedure WHERE procedure IN ('THA', 'RESURFACING_HEMI')),
@@ -45,58 +56,93 @@ ended AS (
     SELECT DISTINCT ON (hip_id) hip_id, reason FROM ending
     WHERE reason <> 'reopened' ORDER BY hip_id, "on" DESC, id DESC),
 mistaken AS (SELECT DISTINCT hip_id FROM ending WHERE reason = 'entered_in_error'),
-latest_mr AS (
-    SELECT DISTINCT ON (hip_id) hip_id, necrosis FROM imaging
-    WHERE modality = 'MR' AND diagnostic IS NOT FALSE AND necrosis IS NOT NULL ORDER BY hip_id, "on" DESC, id DESC),
 hip AS (
-    SELECT h.id, h.patient_id, p.died_on, p.enrolled_on, p.merged_into_id, e.reason,
+    SELECT h.id, h.patient_id, h.clinic_id, a.today, p.died_on, p.enrolled_on, p.merged_into_id, e.reason,
         d.hip_id IS NOT NULL AS diseased, r.hip_id IS NOT NULL AS replaced,
         (d.hip_id IS NOT NULL OR r.hip_id IS NOT NULL) AND x.hip_id IS NULL AS affected,
-        m.necrosis IS FALSE AS clear
-    FROM patients_hip h JOIN patients_patient p ON p.id = h.patient_id
+        i.latest_necrosis IS FALSE AS clear
+    FROM asked a JOIN patients_hip h ON h.clinic_id = a.clinic_id JOIN patients_patient p ON p.id = h.patient_id
     LEFT JOIN diseased d ON d.hip_id = h.id LEFT JOIN replaced r ON r.hip_id = h.id LEFT JOIN ended e ON e.hip_id = h.id
-    LEFT JOIN mistaken x ON x.hip_id = h.id LEFT JOIN latest_mr m ON m.hip_id = h.id
-    WHERE h.clinic_id = %(clinic)s)
-SELECT hip.id, CASE
-        WHEN hip.died_on <= %(today)s THEN 'deceased'
-        WHEN hip.enrolled_on > %(today)s THEN 'not_enrolled'
-        WHEN hip.merged_into_id IS NOT NULL THEN 'ended: merged'
-        WHEN hip.reason IS NOT NULL THEN 'ended: ' || hip.reason
-        WHEN hip.replaced THEN 'replaced'
-        WHEN NOT hip.diseased AND other.affected THEN 'contralateral_watch'
-        WHEN NOT hip.diseased AND hip.clear THEN 'not_affected'
-        WHEN plan.id IS NULL THEN 'lost'
-        WHEN %(today)s >= plan.gap_on THEN 'gap'
-        WHEN %(today)s >= plan.overdue_on THEN 'overdue'
-        WHEN %(today)s >= plan.due_on THEN 'due'
-        WHEN %(today)s >= plan.opens_on THEN 'open'
-        ELSE 'upcoming' END AS bucket,
-    coalesce(listed.status, listed.pathway) AS listed
-FROM hip
-LEFT JOIN hip other ON other.patient_id = hip.patient_id AND other.id <> hip.id
-LEFT JOIN schedules_plan plan ON plan.hip_id = hip.id AND plan.state = 'current'
-LEFT JOIN monitoring_hipevaluation listed ON listed.hip_id = hip.id"""
+    LEFT JOIN mistaken x ON x.hip_id = h.id LEFT JOIN seen i ON i.hip_id = h.id),
+placed AS (
+    SELECT hip.id, hip.clinic_id, CASE
+            WHEN hip.died_on <= hip.today THEN 'deceased'
+            WHEN hip.enrolled_on > hip.today THEN 'not_enrolled'
+            WHEN hip.merged_into_id IS NOT NULL THEN 'ended: merged'
+            WHEN hip.reason IS NOT NULL THEN 'ended: ' || hip.reason
+            WHEN hip.replaced THEN 'replaced'
+            WHEN NOT hip.diseased AND other.affected THEN 'contralateral_watch'
+            WHEN NOT hip.diseased AND hip.clear THEN 'not_affected'
+            WHEN plan.id IS NULL THEN 'lost'
+            WHEN hip.today >= plan.gap_on THEN 'gap'
+            WHEN hip.today >= plan.overdue_on THEN 'overdue'
+            WHEN hip.today >= plan.due_on THEN 'due'
+            WHEN hip.today >= plan.opens_on THEN 'open'
+            ELSE 'upcoming' END AS bucket,
+        coalesce(listed.status, listed.pathway) AS listed
+    FROM hip
+    LEFT JOIN hip other ON other.patient_id = hip.patient_id AND other.id <> hip.id
+    LEFT JOIN schedules_plan plan ON plan.hip_id = hip.id AND plan.state = 'current'
+    LEFT JOIN monitoring_hipevaluation listed ON listed.hip_id = hip.id)
+SELECT clinic_id, bucket, listed, count(*),
+    (array_agg(id ORDER BY id) FILTER (WHERE listed IS DISTINCT FROM split_part(bucket, ':', 1)))[:%(shown)s]
+FROM placed GROUP BY clinic_id, bucket, listed ORDER BY clinic_id, bucket, listed"""
 )
 
 
-def count_hips(clinic: Clinic, today: date) -> tuple[Counter[str], list[dict[str, Any]]]:
-    """Hips by bucket, and those that the lists put elsewhere."""
-    buckets: Counter[str] = Counter()
-    disagreements: list[dict[str, Any]] = []
+@dataclass
+class Counted:
+    """A clinic's hips by bucket, and some of those that the lists put elsewhere."""
+
+    buckets: Counter[str] = field(default_factory=Counter)
+    disagreements: list[dict[str, Any]] = field(default_factory=list)
+
+
+def count_together(todays: Mapping[int, date]) -> dict[int, Counted]:
+    """The hips of these clinics, each as of its day: one statement, since one clinic's facts cost half of everybody's.
+
+    The caller's transaction sees the clinics.
+    """
+    counted = {clinic: Counted() for clinic in todays}
     with connection.cursor() as cursor:
-        cursor.execute(_CENSUS, {"clinic": clinic.pk, "today": today})
-        for hip_id, bucket, listed in cursor:
-            buckets[bucket] += 1
-            if listed != bucket.split(":")[0]:
-                disagreements.append({"hip": hip_id, "census": bucket, "lists": listed})
-    return buckets, disagreements
+        cursor.execute("SELECT set_config('work_mem', %s, true)", [MEMORY])
+        asked: dict[str, Any] = {"clinics": list(todays), "todays": list(todays.values()), "shown": SHOWN}
+        cursor.execute(_CENSUS, asked)
+        for clinic, bucket, listed, hips, elsewhere in cursor:
+            counted[clinic].buckets[bucket] += hips
+            counted[clinic].disagreements += [
+                {"hip": hip, "census": bucket, "lists": listed} for hip in elsewhere or ()
+            ]
+        cursor.execute("SET LOCAL work_mem TO DEFAULT")
+    return counted
+
+
+def count_hips(clinic: Clinic, today: date) -> tuple[Counter[str], list[dict[str, Any]]]:
+    """Hips by bucket, and some of those that the lists put elsewhere."""
+    counted = count_together({clinic.pk: today})[clinic.pk]
+    return counted.buckets, counted.disagreements
 
 
 def take_census(clinic: Clinic, now: datetime) -> Census:
     """Count this clinic's hips as of its today and store the result. The caller's transaction sees the clinic."""
     today = today_at(clinic, now)
-    buckets, disagreements = count_hips(clinic, today)
-    disagreements += _listed_wrongly(clinic)
+    return _keep(clinic, today, now, _count({clinic.pk: today})[clinic.pk])
+
+
+def _count(todays: Mapping[int, date]) -> dict[int, Counted]:
+    """The same with the patients whose kept standing was not what follows from the facts: mended at once, and told."""
+    counted = count_together(todays)
+    for clinic, astray in standings.differing(list(todays)).items():
+        standings.refresh(astray)
+        hips = Hip.objects.filter(clinic=clinic, patient__in=astray).order_by("id").values_list("id", flat=True)
+        counted[clinic].disagreements += [
+            {"hip": pk, "census": "as the facts say", "lists": "kept otherwise, now mended"} for pk in hips
+        ]
+    return counted
+
+
+def _keep(clinic: Clinic, today: date, now: datetime, counted: Counted) -> Census:
+    buckets, disagreements = counted.buckets, counted.disagreements
     enrolled = Hip.objects.filter(clinic=clinic).count()
     return Census.objects.create(
         clinic=clinic,
@@ -109,32 +155,24 @@ def take_census(clinic: Clinic, now: datetime) -> Census:
     )
 
 
-def _listed_wrongly(clinic: Clinic) -> list[dict[str, Any]]:
-    """The hips of patients whose kept standing was not what follows from the facts. It is mended at once, and told."""
-    astray = standings.differing(clinic.pk)
-    if not astray:
-        return []
-    standings.refresh(astray)
-    hips = Hip.objects.filter(clinic=clinic, patient__in=astray).order_by("id").values_list("id", flat=True)
-    return [{"hip": pk, "census": "as the facts say", "lists": "kept otherwise, now mended"} for pk in hips]
-
-
 def take_census_where_due(now: datetime) -> int:
     """Count every clinic that has no census of its today yet, from 02:00 on. Returns how many."""
-    taken = 0
     with access.system_run("census") as viewer:
         clinics = list(access.clinics_for(viewer).order_by("id"))
-    for clinic in clinics:
-        local = now.astimezone(clinic.zone)
-        with access.system_run("census", [clinic.pk]):
-            if local.hour < 2 or Census.objects.filter(clinic=clinic, on=local.date()).exists():
-                continue
-            take_census(clinic, now)
-            taken += 1
+        local = {clinic.pk: now.astimezone(clinic.zone) for clinic in clinics}
+        days = {at.date() for at in local.values()}
+        taken = set(Census.objects.filter(clinic__in=clinics, on__in=days).values_list("clinic_id", "on"))
+    due = [one for one in clinics if local[one.pk].hour >= 2 and (one.pk, local[one.pk].date()) not in taken]
+    for start in range(0, len(due), TOGETHER):
+        some = due[start : start + TOGETHER]
+        with access.system_run("census", [clinic.pk for clinic in some]):
+            counted = _count({clinic.pk: local[clinic.pk].date() for clinic in some})
+            for clinic in some:
+                _keep(clinic, local[clinic.pk].date(), now, counted[clinic.pk])
     with access.system_run("census") as viewer:
         wrong = len(clinics_that_do_not_add_up(viewer.clinic_ids))
         heartbeats.finished("census", timezone.now(), behind=wrong)
-    return taken
+    return len(due)
 
 
 def latest_census(clinic: Clinic) -> Census | None:

@@ -66,18 +66,21 @@ def _first_keys(standings: QuerySet[Standing], clinics: Sequence[int], order: st
         return [row[0] for row in cursor.fetchall()]
 
 
-def differing(clinic_id: int) -> list[int]:
-    """The clinic's patients whose kept standing is not what follows from the facts; there should be none."""
+def differing(clinic_ids: Sequence[int]) -> dict[int, list[int]]:
+    """By clinic, the patients whose kept standing is not what follows from the facts; there should be none."""
     columns = ", ".join(COLUMNS)
     kept, follows = (
-        f"SELECT {columns} FROM {table} WHERE clinic_id = %(clinic)s"  # noqa: S608 - names of our own
+        f"SELECT {columns} FROM {table} WHERE clinic_id = ANY(%(clinics)s)"  # noqa: S608 - names of our own
         for table in ("monitoring_standing", "monitoring_standing_now")
     )
     differ = f"({kept} EXCEPT {follows}) UNION ALL ({follows} EXCEPT {kept})"
-    statement = f"SELECT DISTINCT patient_id FROM ({differ}) d ORDER BY 1"  # noqa: S608
+    statement = f"SELECT DISTINCT clinic_id, patient_id FROM ({differ}) d ORDER BY 1, 2"  # noqa: S608
+    found: dict[int, list[int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"clinic": clinic_id})
-        return [row[0] for row in cursor.fetchall()]
+        cursor.execute(statement, {"clinics": list(clinic_ids)})
+        for clinic, patient in cursor.fetchall():
+            found.setdefault(clinic, []).append(patient)
+    return found
 
 
 def refresh(patient_ids: Sequence[int]) -> None:

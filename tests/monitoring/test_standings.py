@@ -26,7 +26,7 @@ def people(watch, on_day):  # noqa: F811
     on_day(DAY)
     made = [watch(), watch(*pain(date(2026, 8, 13))), watch(email="")]
     yield made
-    assert standings.differing(made[0].clinic_id) == []
+    assert standings.differing([made[0].clinic_id]) == {}
 
 
 def of(patient):
@@ -36,7 +36,7 @@ def of(patient):
 def test_what_is_enrolled_stands_somewhere_at_once(enrol, clinic, on_day):  # noqa: F811
     on_day(DAY)
     patient = enrol(clinic)
-    assert of(patient).clinic_id == clinic.pk and standings.differing(clinic.pk) == []
+    assert of(patient).clinic_id == clinic.pk and standings.differing([clinic.pk]) == {}
 
 
 def test_the_order_is_that_of_risk_and_then_of_days(people):
