@@ -181,8 +181,8 @@ def make_clinic(mails: int) -> Any:
     )
     today = today_at(clinic, timezone.now())
     fixed = {"clinic": clinic, "cycle_on": today - timedelta(days=182), "due_on": today}
-    with access.system_run("benchmark"):
-        for start in range(0, mails, 2000):
+    for start in range(0, mails, 2000):
+        with access.system_run("benchmark"):
             people = Patient.objects.bulk_create(
                 Patient(
                     clinic=clinic,
@@ -220,6 +220,8 @@ def make_clinic(mails: int) -> Any:
             Reminder.objects.bulk_create(
                 Reminder(patient=one, step=Reminder.Step.DUE, send_on=today, **fixed) for one in people
             )
+        if not start:
+            tidy_up()  # what is planned for empty tables would read them from end to end for each of the others
     release(clinic, mails)
     return clinic
 
