@@ -224,7 +224,7 @@ MAY_NAME = {  # what names a patient without asking `identity_of`, each behind t
     "templates/monitoring/emergency/restriction.html", "templates/monitoring/enrol/enrol.html",
     "templates/monitoring/patient/_notices.html", "templates/monitoring/patient/seen.html",
     "web/banner.py", "web/doctor_letter.py", "web/appointments.py", "web/ending_checks.py", "web/enrolment.py",
-    "web/forms/person.py", "web/mail_templates.py", "web/review.py", "web/worklist.py",
+    "web/forms/person.py", "web/mail_templates.py", "web/review.py", "web/worklist_acts.py",
     "web/identity.py", "web/exports.py", "web/merging.py", "web/patients_list.py",  # ask who may read it
     "web/detail_words.py",  # says what a detail is called, of nobody
 }  # fmt: skip

@@ -93,7 +93,7 @@ def test_one_clinic_chooses_for_itself(clinic, other_clinic, actor):
         (Wishes({"due": Choice(True, -8)}), "due"),
         (Wishes({"booking_prompt": Choice(True, -71)}), "booking_prompt"),
         (Wishes({"second_missed": Choice(False, 6)}), "second_missed"),
-        (Wishes(mail_from=5), "mail_until"),
+        (Wishes(mail_from=5), "mail_from"),
         (Wishes(mail_until=22), "mail_until"),
         (Wishes(mail_from=10, mail_until=13), "mail_until"),
         (Wishes(volume_multiple=1), "volume_multiple"),
