@@ -168,6 +168,6 @@ def _moment(found: re.Match[str]) -> str:
     """A moment as people read it; one without a zone is the clinic's own clock already."""
     try:
         moment = datetime.fromisoformat(found[0])
-    except ValueError:
+        return date_format(timezone.localtime(moment) if moment.tzinfo else moment, "DATETIME_FORMAT")
+    except (ValueError, OverflowError):  # typed by somebody, or at the end of all years
         return found[0]
-    return date_format(timezone.localtime(moment) if moment.tzinfo else moment, "DATETIME_FORMAT")

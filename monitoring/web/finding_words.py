@@ -113,6 +113,14 @@ def _day_words(day: date, language: str | None) -> str:
     return date_format(day, "DATE_FORMAT")
 
 
+def _as_day(found: re.Match[str]) -> str:
+    """The day in words; figures that are none, as somebody may have typed them, stay."""
+    try:
+        return day_words(date.fromisoformat(found[0]))
+    except ValueError:
+        return found[0]
+
+
 def with_dates(sentence: str) -> str:
     """The guideline's sentence with its dates as people read them."""
-    return _ISO_DATE.sub(lambda found: day_words(date(*map(int, found.groups()))), sentence)
+    return _ISO_DATE.sub(_as_day, sentence)

@@ -76,3 +76,8 @@ def test_what_the_program_noted_is_in_german_and_what_somebody_typed_is_not_touc
     assert how_words("letter") == "letter"
     assert note_words("Adopted at installation on 2026-12-01.") == "Bei der Einrichtung am 1. Dez 2026 übernommen."
     assert note_words("Closer since 2026-12-01.") == "Closer since 2026-12-01."
+
+
+@pytest.mark.parametrize("typed", ["2026-02-31", "9999-12-31T23:59:59-12:00", "2026-13-01T25:61"])
+def test_figures_that_are_no_day_and_no_moment_stay_as_they_were_typed(typed):
+    assert typed[:10] in value_words("reason", f"since {typed}")
