@@ -46,7 +46,9 @@ class StaffAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: Any, **known: Any) -> HttpResponse:
         """In a browser in which no language was chosen yet, the pages speak the person's own."""
-        answer: HttpResponse = super().post_login(request, user, **known)
+        language = (get_language() if own_language.is_chosen_here(request) else user.language) or user.language
+        with override(language):  # it greets
+            answer: HttpResponse = super().post_login(request, user, **known)
         if not own_language.is_chosen_here(request):
             own_language.keep_in_browser(answer, user)
         return answer

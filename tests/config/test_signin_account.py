@@ -46,7 +46,8 @@ def test_one_changes_ones_own_name_and_language(ada):
 def test_whoever_signs_in_finds_the_pages_in_their_language_unless_the_browser_has_another(ada):
     ada.language = "de"
     ada.save()
-    assert 'lang="de"' in enter(ada).get("/account/").content.decode()
+    page = enter(ada).get("/account/").content.decode()
+    assert 'lang="de"' in page and "angemeldet" in page and "Successfully" not in page
     shared = Client()
     shared.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
     shared.post("/account/login/", {"login": ada.email, "password": PASSWORD})
