@@ -41,7 +41,7 @@ table { border-collapse: collapse; width: 100% } caption { text-align: left; pad
 th, td { border-bottom: 1px solid #8a95a1; padding: .4rem .6rem .4rem 0; text-align: left; vertical-align: top }
 iframe { border: 1px solid #8a95a1; background: #fff; width: 100%; height: 32rem }
 pre { border: 1px solid #8a95a1; padding: .8rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere }
-a { overflow-wrap: anywhere } a:focus-visible, summary:focus-visible { outline: 3px solid #b45309 }
+a, td { overflow-wrap: anywhere } a:focus-visible, summary:focus-visible { outline: 3px solid #b45309 }
 """
 
 
