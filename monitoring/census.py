@@ -86,14 +86,18 @@ placed AS (
     LEFT JOIN monitoring_hipevaluation listed ON listed.hip_id = hip.id)
 SELECT clinic_id, bucket, listed, count(*),
     (array_agg(id ORDER BY id) FILTER (WHERE listed IS DISTINCT FROM split_part(bucket, ':', 1)))[:%(shown)s]
-FROM placed GROUP BY clinic_id, bucket, listed ORDER BY clinic_id, bucket, listed"""
+FROM placed GROUP BY clinic_id, bucket, listed
+UNION ALL SELECT clinic_id, NULL, NULL, count(*), NULL FROM patients_hip
+    WHERE clinic_id = ANY(%(clinics)s) GROUP BY clinic_id
+ORDER BY 1, 2, 3"""
 )
 
 
 @dataclass
 class Counted:
-    """A clinic's hips by bucket, and some of those that the lists put elsewhere."""
+    """A clinic's enrolled hips, the same by bucket as of one moment, and some of those that the lists put elsewhere."""
 
+    enrolled: int = 0
     buckets: Counter[str] = field(default_factory=Counter)
     disagreements: list[dict[str, Any]] = field(default_factory=list)
 
@@ -109,6 +113,9 @@ def count_together(todays: Mapping[int, date]) -> dict[int, Counted]:
         asked: dict[str, Any] = {"clinics": list(todays), "todays": list(todays.values()), "shown": SHOWN}
         cursor.execute(_CENSUS, asked)
         for clinic, bucket, listed, hips, elsewhere in cursor:
+            if bucket is None:
+                counted[clinic].enrolled = hips
+                continue
             counted[clinic].buckets[bucket] += hips
             counted[clinic].disagreements += [
                 {"hip": hip, "census": bucket, "lists": listed} for hip in elsewhere or ()
@@ -142,8 +149,7 @@ def _count(todays: Mapping[int, date]) -> dict[int, Counted]:
 
 
 def _keep(clinic: Clinic, today: date, now: datetime, counted: Counted) -> Census:
-    buckets, disagreements = counted.buckets, counted.disagreements
-    enrolled = Hip.objects.filter(clinic=clinic).count()
+    enrolled, buckets, disagreements = counted.enrolled, counted.buckets, counted.disagreements
     return Census.objects.create(
         clinic=clinic,
         on=today,

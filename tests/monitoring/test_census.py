@@ -4,10 +4,11 @@ from datetime import UTC, date, datetime
 
 import pytest
 import time_machine
+from django.db import connection
 
 from monitoring import census, pipeline
-from monitoring.models import HipEvaluation
-from patients import recording
+from monitoring.models import Census, HipEvaluation
+from patients import access, recording
 from patients.models import Imaging, Procedure, SymptomReport
 from patients.vocabulary import EndReason, Side
 from schedules.models import Plan
@@ -74,6 +75,28 @@ def test_the_census_is_taken_once_a_day_and_leaves_a_heartbeat(registry):
     with time_machine.travel(NOON, tick=False):
         assert census.take_census_where_due(NOON) == 1
         assert census.take_census_where_due(NOON) == 0
+
+
+def test_clinics_that_are_counted_together_are_told_apart(registry, other_clinic, enrol):
+    with time_machine.travel(NOON, tick=False):
+        enrol(other_clinic)
+    assert census.take_census_where_due(NOON) == 2
+    access.bind_clinics([registry.pk, other_clinic.pk])
+    assert dict(Census.objects.values_list("clinic", "enrolled_hips")) == {registry.pk: 10, other_clinic.pk: 2}
+    assert all(Census.objects.values_list("adds_up", flat=True))
+
+
+def test_who_is_enrolled_right_after_the_count_does_not_make_it_wrong(registry, enrol):
+    came = []
+
+    def meanwhile(execute, sql, params, many, context):
+        if "monitoring_standing_now" in sql and not came:  # the next statement of a census
+            came.append(enrol(registry))
+        return execute(sql, params, many, context)
+
+    with time_machine.travel(NOON, tick=False), connection.execute_wrapper(meanwhile):
+        taken = census.take_census(registry, NOON)
+    assert came and taken.adds_up and taken.enrolled_hips == 10
 
 
 def test_pain_alone_leaves_a_hip_counted_as_unknown(clinic, enrol, actor):
