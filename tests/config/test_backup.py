@@ -1,6 +1,7 @@
 """Backup: what is saved is what comes back, table by table; what is damaged, or would be overwritten, is refused."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -18,6 +19,8 @@ from patients.vocabulary import Side
 
 pytestmark = pytest.mark.slow  # dumps and restores whole databases
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+RESTORED = f"hipwatch_test_restored_{os.getpid()}"  # two workers may restore at the same time
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def registry(committed_database, make_clinic, enrol, actor):
 @pytest.fixture
 def empty(services) -> Iterator[str]:
     """The address of a database that does not exist yet; whatever is made under its name goes afterwards."""
-    name = "hipwatch_test_restored"
+    name = RESTORED
     yield services.admin_url_of(name)
     with psycopg.connect(services.admin_url, autocommit=True) as admin:
         for (found,) in admin.execute(
@@ -78,13 +81,13 @@ def test_a_backup_restores_into_an_empty_database_with_every_row_the_census_and_
     put = backup.restore(tmp_path / made.file, url=empty)
     assert contents(empty) | {"monitoring_heartbeat": ""} == saved
     assert put.rows["monitoring_auditentry"] >= 6 and put.rows["patients_patient"] == 3
-    with connected_to("hipwatch_test_restored"):
+    with connected_to(RESTORED):
         assert census_now() == counted != []
 
 
 def test_row_level_security_and_grants_come_back_as_well(registry, empty, tmp_path, services):
     backup.restore(tmp_path / backup.save(tmp_path, url=registry).file, url=empty)
-    with psycopg.connect(services.app_url("hipwatch_test_restored")) as app:
+    with psycopg.connect(services.app_url(RESTORED)) as app:
         app.execute("SELECT set_config('app.clinic_ids', '{}', true)")
         assert app.execute("SELECT count(*) FROM patients_patient").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -121,7 +124,7 @@ def test_with_replace_the_former_database_is_kept_under_another_name(registry, e
     backup.restore(file, url=empty)
     backup.restore(file, url=empty, replace=True)
     with psycopg.connect(services.admin_url) as admin:
-        names = admin.execute("SELECT datname FROM pg_database WHERE datname LIKE 'hipwatch_test_restored%'").fetchall()
+        names = admin.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{RESTORED}%"]).fetchall()
     assert len(names) == 2
 
 
@@ -134,7 +137,7 @@ def test_what_was_restored_is_compared_with_what_was_saved(registry, empty, tmp_
     with pytest.raises(backup.BackupError, match="patients_patient has 3 rows of 4"):
         backup.restore(file, url=empty)
     with psycopg.connect(services.admin_url) as admin:
-        left = admin.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'hipwatch_test_restored%'").fetchone()
+        left = admin.execute("SELECT count(*) FROM pg_database WHERE datname LIKE %s", [f"{RESTORED}%"]).fetchone()
     assert left == (0,)
 
 
