@@ -1,4 +1,7 @@
-"""Gate: the one place where a page is refused to whoever may not open it, by the table of `monitoring.routes`."""
+"""Gate: the one place where a page is refused to whoever may not open it, by the tables of `monitoring.routes`.
+
+It is also where somebody is asked to prove again who they are before a dangerous act.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,9 +15,11 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from monitoring import routes
+from monitoring.web.confirming import proved_first
 from monitoring.web.entry import sent_to_sign_in
 from monitoring.web.keeping import page_of
 from patients import access
+from patients.models import User
 
 
 class Gate:
@@ -45,6 +50,8 @@ class Gate:
             access.viewer_of(request), needed, signed_in=True, builds_pages=bool(getattr(user, "is_staff", False))
         ):
             raise PermissionDenied(_("Your role does not allow this."))
+        if routes.asks_for_proof(name, str(request.method)) and isinstance(user, User):
+            return proved_first(request, user)
         return None
 
     def process_exception(self, request: HttpRequest, fault: Exception) -> HttpResponseBase | None:

@@ -104,6 +104,18 @@ CALLS: Final[dict[str, Row]] = {
     "api_assess": Row((ANYONE,), (ANYONE,)),  # keeps and shows nothing of anybody
 }
 
+# What is sent here gives rights or data away, or cannot be undone by one person in a minute: whoever sends it proves
+# again who they are, unless they have just done so. Emergency access is not here: it must not wait, and is loud.
+PROVED: Final = frozenset(
+    {
+        *("staff_new", "staff_person", "staff_sign_in", "staff_invitation", "clinic_edit", "clinic_new", "tokens"),
+        *("webhooks", "webhook_act", "mail_switch", "mail_settings", "protocol_step", "import_undo"),
+        *("patient_restriction", "patient_everything", "retention", "retention_run", "research"),
+        *("patient_merge", "merge"),
+    }
+)
+PROVED_TO_READ: Final = frozenset({"audit_file"})  # and the worklist of everybody as a file, which its page decides
+
 # Packages whose routes decide by themselves whom they answer: signing in, second steps, sessions, Django's admin.
 THEIR_OWN: Final = ("account_", "mfa_", "usersessions_", "admin:")
 
@@ -113,6 +125,11 @@ def row_of(name: str) -> Row | None:
     if name.startswith(THEIR_OWN):
         return Row((ANYONE,), (ANYONE,))
     return PAGES.get(name)
+
+
+def asks_for_proof(name: str, method: str) -> bool:
+    """Whether somebody who has not lately signed in proves first who they are; what is sent is kept meanwhile."""
+    return name in PROVED_TO_READ or (method == "POST" and name in PROVED)
 
 
 def opens(viewer: Viewer, name: str) -> bool:

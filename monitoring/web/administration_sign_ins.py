@@ -12,12 +12,10 @@ from patients.access import Permission
 from patients.models import User
 
 from .. import sign_ins
-from .confirming import confirmed
 from .entry import signed_in
 
 
 @signed_in
-@confirmed
 @require_POST
 def staff_sign_in(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     viewer = access.viewer_of(request)

@@ -22,7 +22,6 @@ from patients.models import Clinic, Membership, Role, User
 
 from .. import invitations, staff_roles
 from .administration import administrator, sections_of
-from .confirming import confirmed
 from .entry import signed_in
 from .forms.staff import ReasonForm, RolesForm, StaffForm
 from .worklist_filters import with_query
@@ -146,7 +145,6 @@ def _factors_of(users: list[User]) -> dict[int, str]:
 
 
 @signed_in
-@confirmed
 @require_http_methods(["GET", "HEAD", "POST"])
 def staff_new(request: HttpRequest) -> HttpResponse:
     """Invite somebody into a clinic by mail; they hold the roles once they accept."""
@@ -186,7 +184,6 @@ def invitation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @signed_in
-@confirmed
 @require_http_methods(["GET", "HEAD", "POST"])
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     """One person's account and roles, each clinic's a form of its own."""

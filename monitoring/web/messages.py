@@ -24,7 +24,6 @@ from schedules.models import DeliveryEvent, Reminder, Substitute
 from .. import heartbeats, mailing, worklist
 from ..models import Heartbeat
 from . import frame
-from .confirming import confirmed
 from .entry import signed_in, typed
 from .identity import identity_of
 from .paging import Counted
@@ -189,7 +188,6 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @signed_in
-@confirmed
 @require_POST
 def switch(request: HttpRequest, clinic_id: int) -> HttpResponse:
     """Stop one clinic's mail, and nothing else, or let it go on."""

@@ -41,7 +41,6 @@ from schedules.models import ProtocolVersion
 from .. import audit, protocol_drafts, protocol_effect
 from ..protocol_drafts import Act, StepRefused
 from ..protocol_effect import Effect, Moved
-from .confirming import confirmed
 from .detail_words import note_words
 from .entry import signed_in
 from .finding_words import ACTIONS, PATHWAYS, STATUSES, Words, day_words
@@ -235,7 +234,6 @@ STEPS: Final[dict[str, tuple[type[forms.Form] | None, str, Taken]]] = {
 
 
 @signed_in
-@confirmed
 @require_POST
 def step(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     """Take one step with a version; what it lacks is said on its page, and what was typed stays."""

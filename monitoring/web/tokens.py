@@ -18,7 +18,6 @@ from patients.models import Clinic
 from ..api import tokens
 from ..models import ApiToken
 from .administration import sections_of
-from .confirming import confirmed
 from .entry import signed_in
 from .forms.token import TokenForm
 
@@ -31,7 +30,6 @@ def _administrator(request: HttpRequest) -> Viewer:
 
 
 @signed_in
-@confirmed
 @require_http_methods(["GET", "HEAD", "POST"])
 def token_list(request: HttpRequest) -> HttpResponse:
     """All tokens of the administrator's clinics; a new one's secret is on the answer to its making, and never again."""

@@ -20,7 +20,6 @@ from .. import webhooks
 from ..models import WebhookDelivery, WebhookEndpoint
 from ..webhooks import EndpointRefused
 from .administration import sections_of
-from .confirming import confirmed
 from .entry import signed_in
 from .forms.webhook import WebhookForm
 
@@ -37,7 +36,6 @@ def _administrator(request: HttpRequest) -> Viewer:
 
 
 @signed_in
-@confirmed
 @require_http_methods(["GET", "HEAD", "POST"])
 def webhook_list(request: HttpRequest) -> HttpResponse:
     """The endpoints of the administrator's clinics; a new secret is on the answer to its making, and never again."""
@@ -95,7 +93,6 @@ def _row(endpoint: WebhookEndpoint) -> dict[str, Any]:
 
 
 @signed_in
-@confirmed
 @require_POST
 def act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     """Rotate the secret, end it, or send again what was given up."""
