@@ -14,6 +14,7 @@ from monitoring import emergency
 from monitoring.models import AccountMail, AuditEntry
 from patients import access
 from patients.models import Clinic, EmergencyAccess
+from tests.conftest import as_signed_in
 
 pytestmark = pytest.mark.django_db
 REASON = "She lies in our casualty department with new pain."
@@ -35,9 +36,7 @@ def theirs(other_clinic, enrol):
 
 
 def browser_of(user):
-    browser = Client()
-    browser.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
-    return browser
+    return as_signed_in(Client(), user)
 
 
 def see_all():
