@@ -43,7 +43,10 @@ def to_print(request: HttpRequest) -> HttpResponse:
     page = Counted(rows, counts["letters"]).get_page(request.GET.get("page"))
     found = list(page.object_list)
     hindered = substitutes.hindrances(found, now)
-    printable = ripe - held
+    not_today = [
+        row for row in found if row.pk in hindered and row.clinic_id in mine and row.patient_id not in viewer.shut
+    ]
+    printable = ripe - held - len(not_today)  # those of other pages are found when they are printed
     context: dict[str, Any] = {
         "tabs": tabs_for("letters", clinic, counts),
         "clinic": clinic,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -25,6 +25,7 @@ from .. import heartbeats, mailing, worklist
 from ..models import Heartbeat
 from . import frame
 from .entry import signed_in, typed
+from .finding_words import Words
 from .identity import identity_of
 from .paging import Counted
 
@@ -162,6 +163,14 @@ def _reminder(viewer: Viewer, pk: int) -> Reminder:
     return found
 
 
+DONE: Final[dict[str, Words]] = {
+    "arrived": gettext_lazy("%(name)s: this message counts as arrived."),
+    "lost": gettext_lazy("%(name)s: this message is sent once more, as soon as it may be."),
+    "again": gettext_lazy("%(name)s: this message is sent once more, as soon as it may be."),
+    "withhold": gettext_lazy("%(name)s: this message is not sent. It stands under “Not sent”."),
+}
+
+
 @signed_in
 @require_POST
 def resolve(request: HttpRequest, pk: int) -> HttpResponse:
@@ -169,19 +178,19 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     reminder = _reminder(viewer, pk)
     act = request.POST.get("act", "")
+    if act not in DONE:
+        raise Http404("No such act.")
     try:
         if act in {"arrived", "lost"}:
             desk.resolve_uncertain(reminder.pk, arrived=act == "arrived", by=viewer.actor)
         elif act == "again":
             desk.send_again(reminder.pk, by=viewer.actor)
-        elif act == "withhold":
-            desk.cancel(reminder.pk, by=viewer.actor, reason=typed(request, "reason")[:120])
         else:
-            raise Http404("No such act.")
+            desk.cancel(reminder.pk, by=viewer.actor, reason=typed(request, "reason")[:120])
     except desk.NotPossible as problem:
         messages.error(request, _("This message has moved on meanwhile: %(state)s.") % {"state": problem.state})
     else:
-        messages.success(request, _("Noted."))
+        messages.success(request, DONE[act] % {"name": identity_of(reminder.patient, viewer).name})
     back = request.POST.get("back", "")
     # nosemgrep: redirect-to-what-was-sent - a tab of ours
     return redirect("messages_tab", tab=back if back in TABS else "upcoming")

@@ -121,6 +121,15 @@ def test_a_letter_that_is_not_printed_now_says_why(staff, waits):
     assert Substitute.objects.get().state == "dropped"
 
 
+def test_the_button_counts_what_it_would_print_today(staff, waits):
+    waits()
+    assert "Print 1 letter" in staff.get("/messages/letters/").content.decode()
+    Patient.objects.filter(pk=waits().pk).update(died_on=TODAY, death_source="relatives")
+    assert "Print 1 letter<" in staff.get("/messages/letters/").content.decode()
+    Patient.objects.update(died_on=TODAY, death_source="relatives")
+    assert "letters/print/" not in staff.get("/messages/letters/").content.decode()
+
+
 @pytest.mark.parametrize("number", [1, 12])
 def test_the_page_takes_a_fixed_number_of_queries(staff, waits, number, django_assert_max_num_queries):
     for _ in range(number):

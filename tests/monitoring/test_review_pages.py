@@ -122,7 +122,8 @@ def test_messages_show_what_goes_out_and_what_did_not_and_why(painful, clinic, m
 def test_a_person_settles_an_uncertain_message(painful, clinic, make_user, sign_in):
     row = reminder(painful, state="uncertain", reason="silence", sent_to="a@mail.example")
     client = sign_in(make_user(clinic, "coordinator"))
-    client.post(f"/messages/{row.pk}/resolve/", {"act": "arrived", "back": "uncertain"})
+    said = client.post(f"/messages/{row.pk}/resolve/", {"act": "arrived", "back": "uncertain"}, follow=True)
+    assert f"{painful.display_name}: this message counts as arrived." in said.content.decode()
     row.refresh_from_db()
     assert row.state == "sent"
     assert client.post(f"/messages/{row.pk}/resolve/", {"act": "arrived"}).status_code == 302  # told, not broken
