@@ -1,7 +1,7 @@
 """Appointment pages: book, move, cancel, and say whether the patient came."""
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
@@ -35,6 +35,9 @@ from .worklist_rows import suggested_next
 def clinicians_of(clinic_id: int) -> QuerySet[User]:
     members = Membership.objects.filter(clinic=clinic_id, role=Role.CLINICIAN).values("user")
     return User.objects.filter(id__in=members, is_active=True).order_by("name", "id")
+
+
+BY_DAY: Final = range(6, 22)  # hours of the clinic's clock at which nobody wonders about an appointment
 
 
 def time_words(appointment: Appointment) -> str:
@@ -200,15 +203,15 @@ def _appointment_page(
 
 
 def _told(request: HttpRequest, row: Appointment, patient: Patient, window: Plan | None, words: str) -> None:
-    """Say what was done, and where the day lies in the follow-up window."""
+    """Say what was done, where the day lies in the follow-up window, and what looks like a slip of the pen."""
     row.patient = patient
-    said = words % {"what": row.get_purpose_display(), "when": time_words(row)}
-    place = appointments.fit(row.starts_at.astimezone(patient.clinic.zone).date(), window)
-    day = row.starts_at.astimezone(patient.clinic.zone).date()
-    if place in (Fit.EARLY, Fit.LATE):
-        messages.warning(request, f"{said} {window_words(window, day)}")
-    else:
-        messages.success(request, said)
+    there = row.starts_at.astimezone(patient.clinic.zone)
+    said = [words % {"what": row.get_purpose_display(), "when": time_words(row)}]
+    if appointments.fit(there.date(), window) in (Fit.EARLY, Fit.LATE):
+        said.append(window_words(window, there.date()))
+    if there.hour not in BY_DAY:
+        said.append(_("This is at night: if it is a slip, move it."))
+    (messages.warning if len(said) > 1 else messages.success)(request, " ".join(said))
 
 
 def _changed(request: HttpRequest, patient: Patient, state: str) -> HttpResponse:

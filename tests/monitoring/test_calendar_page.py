@@ -73,6 +73,12 @@ def test_a_patient_is_booked_from_their_page_and_shown_there(desk, patient, tomo
     assert reverse("appointment_move", args=[row.pk]) in answer.text
 
 
+def test_an_appointment_at_night_is_wondered_at(desk, patient, tomorrow):
+    url = reverse("appointment_book", args=[patient.pk])
+    assert "This is at night" in desk.post(url, typed(tomorrow, time="03:00"), follow=True).text
+    assert "This is at night" not in desk.post(url, typed(tomorrow, time="06:00"), follow=True).text
+
+
 def test_the_page_says_where_the_day_lies_in_the_follow_up_window(desk, patient, tomorrow):
     due(patient, tomorrow + timedelta(300))
     page = desk.get(reverse("appointment_book", args=[patient.pk]))

@@ -64,6 +64,7 @@ class MailSettingsForm(forms.Form):
         super().__init__(*args, **{"initial": known, **kwargs})
         for rung in LADDER:
             self._add(rung)
+        self.order_fields([name for name in self.fields if name not in self.base_fields])  # as on the page
 
     def _add(self, rung: Rung) -> None:
         name, (least, most) = rung.step.value, sorted(abs(day) for day in rung.bounds)
