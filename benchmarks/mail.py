@@ -72,13 +72,19 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took. CPU of the senders and of the database, in ms a mail."""
+    """What one run took. CPU in ms a mail: of the senders, of the database, and of the whole machine, the receiving
+    server and whatever else ran meanwhile among it.
+    """
 
     way: str
     mails_per_s: float
     cpu_ms: float
     database_cpu_ms: float
+    machine_cpu_ms: float
     load: float
+
+
+CPU = ("cpu_ms", "database_cpu_ms", "machine_cpu_ms")
 
 
 # ---- Servers
@@ -302,6 +308,12 @@ def cpu_of_children(parent: int) -> float:
     return sum(_cpu(fields) for pid, fields in _processes() if int(fields[1]) == parent or pid == parent)
 
 
+def cpu_of_machine() -> float:
+    """CPU seconds of all processes and of the kernel since the machine came up; idling and waiting left out."""
+    fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    return sum(int(fields[n]) for n in (0, 1, 2, 5, 6)) / TICKS  # user, nice, system, interrupts hard and soft
+
+
 def _cpu(fields: Sequence[str]) -> float:
     return sum(int(field) for field in fields[11:15]) / TICKS
 
@@ -355,12 +367,13 @@ class Bench:
     def run(self, key: str) -> Run:
         way = WAYS[key]
         load = os.getloadavg()[0]
-        seconds, cpu, database = self.send_by_peer(way) if way.peer else self.send_by_workers(way)
+        seconds, *spent = self.send_by_peer(way) if way.peer else self.send_by_workers(way)
         check_arrivals(self.sink, self.expected)
         count = self.expected.total()
-        return Run(key, count / seconds, 1000 * cpu / count, 1000 * database / count, load)
+        return Run(key, count / seconds, *(1000 * cpu / count for cpu in spent), load)
 
-    def send_by_peer(self, way: Way) -> tuple[float, float, float]:
+    def send_by_peer(self, way: Way) -> tuple[float, float, float, float]:
+        """Seconds by the clock, then of CPU as in `Run`."""
         command = peer_command(way.peer, os.fspath(self.mails), str(way.processes))
         with subprocess.Popen(
             command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -369,13 +382,14 @@ class Bench:
             if peer.stdout.readline() != "ready\n":
                 sys.exit(f"{way.title} did not start.")
             tidy_up()
-            before = cpu_of_children(self.postmaster)
+            before, machine = cpu_of_children(self.postmaster), cpu_of_machine()
             peer.stdin.write("go\n")
             peer.stdin.close()
             told = json.loads(peer.stdout.read().splitlines()[-1])
-        return told["seconds"], told["cpu"], cpu_of_children(self.postmaster) - before
+        machine = cpu_of_machine() - machine
+        return told["seconds"], told["cpu"], cpu_of_children(self.postmaster) - before, machine
 
-    def send_by_workers(self, way: Way) -> tuple[float, float, float]:
+    def send_by_workers(self, way: Way) -> tuple[float, float, float, float]:
         with contextlib.ExitStack() as running:
             workers = [running.enter_context(self.worker(number)) for number in range(way.processes)]
             plan_anew(only=WARM_UP * way.processes)
@@ -385,7 +399,7 @@ class Bench:
             plan_anew()
             self.sink.ask("take")
             before = [cpu_of_session(worker) for worker in workers]
-            database = cpu_of_children(self.postmaster)
+            database, machine = cpu_of_children(self.postmaster), cpu_of_machine()
             began = time.monotonic()
             self.ask_workers(way)
             many = self.expected.total()
@@ -394,8 +408,9 @@ class Bench:
             seconds = time.monotonic() - began
             cpu = sum(cpu_of_session(worker) for worker in workers) - sum(before)
             database = cpu_of_children(self.postmaster) - database
+            machine = cpu_of_machine() - machine
         check_states(many)
-        return seconds, cpu, database
+        return seconds, cpu, database, machine
 
     def healthy(self) -> bool:
         """True; raises SystemExit when a worker's log tells of a failure."""
@@ -496,14 +511,14 @@ def one_round(bench: Bench, number: int, ways: Sequence[str], keep: Path | None)
 
 
 def mean_of(one: Run, other: Run) -> Run:
-    names = ("mails_per_s", "cpu_ms", "database_cpu_ms", "load")
+    names = ("mails_per_s", *CPU, "load")
     return Run(one.way, **{name: (getattr(one, name) + getattr(other, name)) / 2 for name in names})
 
 
 def describe(run: Run) -> str:
     return (
         f"{WAYS[run.way].title:38} {run.mails_per_s:7.0f} mails/s, {run.cpu_ms:5.2f} ms CPU a mail "
-        f"(database {run.database_cpu_ms:.2f}), load {run.load:.1f}"
+        f"(database {run.database_cpu_ms:.2f}, whole machine {run.machine_cpu_ms:.2f}), load {run.load:.1f}"
     )
 
 
@@ -513,24 +528,23 @@ def describe(run: Run) -> str:
 def table(rounds: Sequence[dict[str, Run]]) -> str:
     """One row a way: medians over the rounds, and ratios taken within each round with their spread."""
     lines = [
-        "| way | mails/s | CPU ms a mail | database ms | of raw | of post_office | of mailer |",
-        "|---|---|---|---|---|---|---|",
+        "| way | mails/s | CPU ms a mail, senders | and database | of the whole machine | and of raw's "
+        "| mails/s of raw | of post_office | of mailer |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for key in rounds[0]:
-        speed, cpu, database = (
-            statistics.median(getattr(one[key], name) for one in rounds)
-            for name in ("mails_per_s", "cpu_ms", "database_cpu_ms")
-        )
+        speed = statistics.median(one[key].mails_per_s for one in rounds)
+        spent = [f"{statistics.median(getattr(one[key], name) for one in rounds):.2f}" for name in CPU]
         against = [ratio(rounds, key, baseline) for baseline in ("raw", "post_office", "mailer")]
-        row = [WAYS[key].title, f"{speed:,.0f}", f"{cpu:.2f}", f"{database:.2f}", *against]
+        row = [WAYS[key].title, f"{speed:,.0f}", *spent, ratio(rounds, key, "raw", "machine_cpu_ms"), *against]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
 
-def ratio(rounds: Sequence[dict[str, Run]], key: str, baseline: str) -> str:
+def ratio(rounds: Sequence[dict[str, Run]], key: str, baseline: str, of: str = "mails_per_s") -> str:
     if baseline not in rounds[0]:
         return "-"
-    found = sorted(one[key].mails_per_s / one[baseline].mails_per_s for one in rounds)
+    found = sorted(getattr(one[key], of) / getattr(one[baseline], of) for one in rounds)
     spread = f" [{found[0]:.2f}-{found[-1]:.2f}]" if len(found) > 1 else ""
     return f"{statistics.median(found):.2f}{spread}"
 
