@@ -64,6 +64,7 @@ WAYS = {
     "k1x2": Way("Hipwatch, k=1", together=1, processes=2),
     "k10": Way("Hipwatch, k=10", together=10),
     "k10x2": Way("Hipwatch, k=10", together=10, processes=2),
+    "k10x3": Way("Hipwatch, k=10", together=10, processes=3),
     "post_office": Way("django-post-office", "post_office"),
     "post_officex2": Way("django-post-office", "post_office", processes=2),
     "mailer": Way("django-mailer", "mailer"),
