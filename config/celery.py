@@ -107,6 +107,11 @@ app.conf.update(
             "schedule": crontab(minute=50, hour=3),  # only what an administrator has switched on
             "options": {"expires": 3000},
         },
+        "make the parts of coming months": {
+            "task": "monitoring.tasks.keep_months",
+            "schedule": 6 * 3600.0,  # there are parts for three months; what finds a table in use tries again
+            "options": {"expires": 3600},
+        },
         "take the census": {
             "task": "monitoring.tasks.take_census",
             "schedule": 600.0,  # whichever clinic has none of its day yet

@@ -93,6 +93,7 @@ class State:
         yield _gauge("hipwatch_database_connections_most", "Connections it allows.", database.most_connections)
         seconds = database.oldest_transaction.total_seconds()
         yield _gauge("hipwatch_database_oldest_transaction_seconds", "Age of its oldest transaction.", seconds)
+        yield from _tables(state)
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:
@@ -122,6 +123,20 @@ def _sweep(state: status.Status) -> Iterator[Metric]:
         if sweep.seconds_a_patient is not None:
             yield _gauge("hipwatch_evaluation_seconds", "Its time for each patient.", sweep.seconds_a_patient)
     yield _gauge("hipwatch_patients_not_evaluated", "Patients whose evaluation failed.", state.not_evaluated)
+
+
+def _tables(state: status.Status) -> Iterator[Metric]:
+    size = _labelled("hipwatch_table_bytes", "The largest tables with their indexes.", "table")
+    dead = _labelled("hipwatch_table_dead_rows", "Rows of them that VACUUM has still to clean away.", "table")
+    behind = _labelled("hipwatch_table_wants_vacuum", "1 where VACUUM does not come after.", "table")
+    swollen = _labelled("hipwatch_table_index_swollen", "1 where indexes take twice what they took for a row.", "table")
+    for table in state.tables:
+        size.add_metric([table.name], table.bytes)
+        dead.add_metric([table.name], table.dead)
+        behind.add_metric([table.name], int(table.wants_vacuum))
+        swollen.add_metric([table.name], int(table.is_swollen))
+    yield from (size, dead, behind, swollen)
+    yield _gauge("hipwatch_months_ahead", "Months for which tables divided by month have parts.", state.months_ahead)
 
 
 def _mail(state: status.Status) -> Iterator[Metric]:

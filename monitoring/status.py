@@ -18,9 +18,10 @@ from patients import access
 from schedules import delivery, mail_server
 from schedules.models import Reminder, Substitute
 
-from . import heartbeats
+from . import heartbeats, tables
 from .heartbeats import Beat
 from .models import EvaluationRun, ImportBatch, PatientEvaluation, StaffNotice, SystemFigure
+from .tables import Table
 
 RUN = "status"
 WEEK = timedelta(days=7)
@@ -90,6 +91,8 @@ class Status:
     oldest_import: timedelta
     queues: dict[str, int] | None  # messages in the broker; None when it does not answer
     database: Database
+    tables: tuple[Table, ...]  # the largest
+    months_ahead: int  # of the tables that are divided by month
 
 
 def status(now: datetime) -> Status:
@@ -109,6 +112,8 @@ def status(now: datetime) -> Status:
             oldest_import=now - imports["first"] if imports["first"] else timedelta(),
             queues=_queues(),
             database=_database(now),
+            tables=tuple(tables.largest(now)),
+            months_ahead=tables.months_ahead(now.date()),
         )
 
 

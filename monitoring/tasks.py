@@ -20,6 +20,7 @@ from . import (
     pipeline,
     staff_notices,
     status,
+    tables,
     webhook_delivery,
 )
 from .imports import waiting
@@ -45,6 +46,12 @@ def sweep() -> None:
 def take_census() -> None:
     census.take_census_where_due(shared_now())
     status.keep_size(shared_now())
+    tables.keep_figures(shared_now())
+
+
+@shared_task(name="monitoring.tasks.keep_months")
+def keep_months() -> None:
+    tables.keep_months(shared_now().date())
 
 
 @shared_task(name="monitoring.tasks.drop_forgotten_drafts")

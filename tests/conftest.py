@@ -45,7 +45,7 @@ hypothesis_settings.load_profile("suite")
 def _fingerprint() -> str:
     digest = hashlib.sha256(" ".join(settings.INSTALLED_APPS).encode())  # packages bring tables, too
     used = (path for app in ("patients", "schedules", "monitoring") for path in (PROJECT / app).rglob("*_sql.py"))
-    others = (PROJECT / "patients/row_security.py", PROJECT / "requirements.txt")
+    others = [PROJECT / name for name in ("patients/row_security.py", "patients/partitions.py", "requirements.txt")]
     for path in sorted([*PROJECT.glob("*/migrations/*.py"), *used, *others]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -16,7 +16,8 @@ from patients.access import Permission
 from schedules.models import Reminder
 
 from ..heartbeats import LATE_AFTER, Beat
-from ..status import Database, Mail, Status, Sweep, UnderWay, status
+from ..status import Mail, Status, Sweep, UnderWay, status
+from ..tables import Table
 from .administration import sections_of
 from .entry import signed_in
 
@@ -45,7 +46,8 @@ def system(request: HttpRequest) -> HttpResponse:
         "at": state.at,
         "mail": _mail_rows(state.mail),
         "work": _work_rows(state),
-        "database": _database_rows(state.database),
+        "database": _database_rows(state),
+        "tables": [_table_row(table) for table in state.tables],
     }
     return render(request, "monitoring/system.html", context)
 
@@ -66,6 +68,14 @@ def _alarms(state: Status) -> list[str]:
             "%(n)s patient could not be evaluated", "%(n)s patients could not be evaluated", state.not_evaluated
         )
         found.append(words % {"n": state.not_evaluated})
+    found += [
+        _("VACUUM does not come after in %(table)s") % {"table": one.name} for one in state.tables if one.wants_vacuum
+    ]
+    found += [
+        _("The indexes of %(table)s have swollen") % {"table": one.name} for one in state.tables if one.is_swollen
+    ]
+    if state.months_ahead < 1:
+        found.append(_("Tables that are divided by month have no part for the next one"))
     if state.queues is None:
         found.append(_("The broker does not answer"))
     return found
@@ -130,7 +140,8 @@ def _under_way_rows(sweep: UnderWay | None) -> list[tuple[str, str]]:
     return [(_("Patients that the sweep under way has evaluated"), _("%(n)s of %(most)s") % done)]
 
 
-def _database_rows(database: Database) -> list[tuple[str, str]]:
+def _database_rows(state: Status) -> list[tuple[str, str]]:
+    database = state.database
     growth = _("not known yet") if database.growth is None else _megabytes(database.growth)
     connections = _("%(n)s of %(most)s")
     return [
@@ -138,7 +149,21 @@ def _database_rows(database: Database) -> list[tuple[str, str]]:
         (_("Grown in 30 days"), growth),
         (_("Connections"), connections % {"n": database.connections, "most": database.most_connections}),
         (_("Oldest transaction"), _duration(database.oldest_transaction)),
+        (_("Months for which there are parts already"), _number(state.months_ahead)),
     ]
+
+
+def _table_row(table: Table) -> dict[str, str]:
+    a_row = table.index_bytes_a_row
+    return {
+        "name": table.name,
+        "parts": _number(table.parts),
+        "size": _megabytes(table.bytes),
+        "rows": _number(table.rows),
+        "dead": _("%(n)s %%") % {"n": _number(100 * table.share_dead, 0 if table.share_dead < 0.001 else 1)},
+        "index": _("%(n)s bytes a row") % {"n": _number(a_row)} if a_row else "",
+        "vacuumed": date_format(timezone.localtime(table.vacuumed_at), "DATETIME_FORMAT") if table.vacuumed_at else "",
+    }
 
 
 def _number(value: float, places: int = 0) -> str:
