@@ -165,7 +165,7 @@ def _copy(
     table = model._meta.db_table
     columns = {f.column: _expression(model, f, tables, step) for f in model._meta.concrete_fields}
     indexes = database.execute(
-        "SELECT format('DROP INDEX %%I', c.relname), pg_get_indexdef(c.oid)"
+        "SELECT format('DROP INDEX %%I', c.relname), replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ')"
         " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
         " WHERE i.indrelid = %s::regclass AND NOT i.indisunique",
         [table],
