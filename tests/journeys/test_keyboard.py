@@ -119,3 +119,12 @@ def test_brand_menu_and_person_stand_in_one_line_on_the_narrowest_screen(page):
     page.set_viewport_size({"width": 320, "height": 640})
     boxes = [page.locator(f".top {part}").bounding_box() for part in (".brand", ".nav-open", ".user-menu > summary")]
     assert max(box["y"] for box in boxes) < min(box["y"] + box["height"] for box in boxes)
+
+
+def test_the_menu_of_a_narrow_screen_closes_when_the_screen_is_turned(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("button", name="Menu").click()
+    expect(page.locator(".nav:popover-open")).to_have_count(1)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(page.locator(".nav:popover-open")).to_have_count(0)
+    expect(page.locator(".nav a").first).to_be_visible()

@@ -21,6 +21,12 @@
   const isShown = (element) => element.getClientRects().length > 0;
   const fields = "input:not([type=hidden]):not([disabled]), select:not([disabled]), textarea:not([disabled])";
 
+  /* ---- The menu of a narrow screen: on a wide one it is a row, which nothing may leave open over the page ------------- */
+  matchMedia("(min-width: 68.01rem)").addEventListener("change", () => {
+    const menu = find(".nav:popover-open");
+    if (menu) menu.hidePopover();
+  });
+
   /* ---- Announcements: one polite region --------------------------------------------------------------------------- */
   const waiting = new Set();
   const say = (text) => {
