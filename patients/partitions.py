@@ -43,6 +43,9 @@ CREATE FUNCTION keep_partitions(today date, ahead integer) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE whole text; part text; month date; last date; held boolean;
 BEGIN
+    IF ahead NOT BETWEEN 1 AND 24 OR today > current_date + 1100 THEN
+        RAISE EXCEPTION 'parts are made for 24 months ahead of a day within three years at most';
+    END IF;
     PERFORM set_config('lock_timeout', '2s', true);
     FOR whole IN SELECT relname FROM pg_class
                   WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace ORDER BY 1 LOOP

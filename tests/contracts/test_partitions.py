@@ -16,7 +16,7 @@ from patients.changes import Actor
 from patients.partitions import AHEAD
 
 DIVIDED = ("monitoring_auditentry", "monitoring_evaluationreceipt", "schedules_reminderevent")
-FAR = datetime(2091, 5, 17, 12, tzinfo=UTC)
+FAR = datetime.now(UTC) + timedelta(days=500)
 
 
 def asked(statement, *params):
@@ -104,6 +104,12 @@ def test_the_application_makes_no_part_but_of_a_month(db):
             connection.cursor() as cursor,
         ):
             cursor.execute(f"SELECT {call}")
+
+
+@pytest.mark.parametrize("call", ["current_date, 25", "current_date, 0", "current_date + 1101, 1"])
+def test_the_application_makes_no_thousand_parts(db, call):
+    with pytest.raises(DatabaseError, match="at most"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT keep_partitions({call})")
 
 
 def test_the_owner_does_not_change_the_audit_by_a_parts_name(services, made_part):
