@@ -1,6 +1,7 @@
 """Tables: how large the largest are, what of them is dead, how lean their indexes are, and the months kept ahead."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -97,15 +98,19 @@ def keep_months(today: date, *, ahead: int = AHEAD) -> list[str]:
     return made
 
 
-def keep_figures(now: datetime) -> None:
-    """Once a day, how lean the indexes of the largest tables are, in bytes of index for a thousand rows."""
+def keep_figures(found: Iterable[Table], now: datetime) -> None:
+    """Once a day, how lean the indexes of these tables are, in bytes of index for a thousand rows."""
     with access.system_run(RUN, []):
-        figures = [
-            SystemFigure(name=_name(table.name), on=now.date(), value=round(1000 * table.index_bytes_a_row))
-            for table in largest(now)
-            if table.index_bytes_a_row
-        ]
-        SystemFigure.objects.bulk_create(figures, ignore_conflicts=True)
+        if SystemFigure.objects.filter(name__startswith=_name(""), on=now.date()).exists():
+            return
+        SystemFigure.objects.bulk_create(
+            [
+                SystemFigure(name=_name(table.name), on=now.date(), value=round(1000 * table.index_bytes_a_row))
+                for table in found
+                if table.index_bytes_a_row
+            ],
+            ignore_conflicts=True,
+        )
 
 
 def _figures(at: datetime) -> dict[str, float]:

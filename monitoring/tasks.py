@@ -46,7 +46,7 @@ def sweep() -> None:
 def take_census() -> None:
     census.take_census_where_due(shared_now())
     status.keep_size(shared_now())
-    tables.keep_figures(shared_now())
+    tables.keep_figures(tables.largest(shared_now()), shared_now())
 
 
 @shared_task(name="monitoring.tasks.keep_months")

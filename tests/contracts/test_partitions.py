@@ -204,6 +204,11 @@ def test_the_bytes_a_row_of_a_month_ago_are_compared_with(db):
     SystemFigure.objects.create(name="index monitoring_auditentry", on=date(2020, 1, 1), value=1)
     found = {table.name: table for table in tables.largest(now, many=200)}
     assert found["monitoring_auditentry"].index_bytes_a_row_before == 12.5
-    tables.keep_figures(now)
-    tables.keep_figures(now)
-    assert SystemFigure.objects.filter(on=now.date()).count() <= tables.SHOWN
+
+
+def test_once_a_day_the_bytes_a_row_are_kept(db):
+    now = timezone.now()
+    tables.keep_figures([table(), table(rows=500)], now)
+    tables.keep_figures([table(index_bytes=1)], now)
+    kept = SystemFigure.objects.filter(name__startswith="index ")
+    assert list(kept.values_list("name", "on", "value")) == [("index patients_hip", now.date(), 40_000)]
