@@ -4,8 +4,9 @@
 
 Needs a registry made by benchmarks/copies.py. Requests go through the whole of Django in this process, middleware and
 transactions too, and what is read is audited as it would be. The baselines run between the pages, in the same process:
-a view without middleware that renders the words of the same 50 rows from a list, and a view of Django REST framework
-that answers the same payload from a list.
+a view without middleware that renders the words of the same 50 rows from a list, and two views of Django REST framework
+without token, limits or audit: one answers the same payload from a list, one reads as many rows of the same table and
+answers every column by a serializer.
 """
 
 import argparse
@@ -32,22 +33,25 @@ import logging  # noqa: E402
 
 from django.conf import settings  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
+from django.db.models import Model  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
 from django.template import engines  # noqa: E402
 from django.test import Client, RequestFactory  # noqa: E402
 from django.urls import reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
+from rest_framework.serializers import ModelSerializer  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 
 from benchmarks.figures import note  # noqa: E402
 from monitoring import standings, worklist  # noqa: E402
 from monitoring.api import tokens  # noqa: E402
-from monitoring.models import ReviewCase  # noqa: E402
+from monitoring.models import Flag, ReviewCase  # noqa: E402
 from monitoring.web.worklist_rows import words_for  # noqa: E402
 from patients import access  # noqa: E402
 from patients.changes import Actor  # noqa: E402
-from patients.models import Clinic, Hip, User, Visit  # noqa: E402
+from patients.models import Clinic, Hip, Patient, User, Visit  # noqa: E402
+from schedules.models import Plan, Reminder  # noqa: E402
 
 # The cells of a worklist row and no more: what any view that lists these rows has to write.
 BARE = """<!doctype html><title>Rows</title><table>{% for row in rows %}<tr id="{{ row.id }}">
@@ -146,20 +150,24 @@ def main() -> None:
         if asked.only in name:
             tell(done, measure(name, call, asked.rounds), bare)
     tell(done, measure("bare view of 50 rows, again", bare_view(viewer), asked.rounds), bare)
-    for name, call, plain in api(viewer):
+    for name, call, plain, by_serializer in api(viewer):
         if asked.only in name:
-            peer = measure(f"bare DRF view, {name}", plain, asked.rounds)
-            tell(done, peer, None)
-            tell(done, measure(name, call, asked.rounds), peer)
+            ours = measure(name, call, asked.rounds)
+            for whose, other in (("bare DRF view", plain), ("DRF serializer", by_serializer)):
+                peer = measure(f"{whose}, {name}", other, asked.rounds)
+                tell(done, peer, None)
+                tell(done, ours, peer, whose)
     if asked.json:
         asked.json.write_text(json.dumps([one.__dict__ for one, _peer in done], indent=1))
 
 
-def tell(done: list[tuple[Measured, Measured | None]], found: Measured, peer: Measured | None) -> None:
+def tell(
+    done: list[tuple[Measured, Measured | None]], found: Measured, peer: Measured | None, whose: str = "bare view"
+) -> None:
     done.append((found, peer))
     if peer:
         times = [1000 * one for one in sorted(found.times)]
-        bare, whose = peer.at(0.5), "bare DRF view" if found.name.startswith("API") else "bare view"
+        bare = peer.at(0.5)
         note("pages", found.name, "ms", found.at(0.5), baseline=bare, against=whose, of=times)
     print(found.line(peer), flush=True)
 
@@ -264,7 +272,11 @@ def open_case(viewer: access.Viewer) -> int:
         return ReviewCase.objects.filter(state="open").order_by("id")[0].pk
 
 
-def api(viewer: access.Viewer) -> Iterator[tuple[str, Callable[[], HttpResponse], Callable[[], HttpResponse]]]:
+Call = Callable[[], HttpResponse]
+
+
+def api(viewer: access.Viewer) -> Iterator[tuple[str, Call, Call, Call]]:
+    """Each call of the API, and the two baselines beside it."""
     with seen(viewer):
         clinic = Clinic.objects.get(pk=viewer.clinic_ids[0])
         _token, secret = tokens.issue(
@@ -274,40 +286,61 @@ def api(viewer: access.Viewer) -> Iterator[tuple[str, Callable[[], HttpResponse]
     with seen(viewer):
         one = access.patients_for(viewer).filter(clinic=clinic).order_by("id")[0].pk
     settings.API_CALLS_A_MINUTE = 1_000_000
-    for path in (
-        "patients/",
-        "hips/",
-        "hips/?status=overdue",
-        "plans/?state=current",
-        "flags/",
-        "reviews/",
-        "reminders/",
-    ):
-        yield f"API {path}", _caller(client, f"/api/v1/{path}"), _peer(client, f"/api/v1/{path}")
-    yield "API patient", _caller(client, f"/api/v1/patients/{one}/"), _peer(client, f"/api/v1/patients/{one}/")
+    lists: dict[str, type[Model]] = {
+        "patients/": Patient,
+        "hips/": Hip,
+        "hips/?status=overdue": Hip,
+        "plans/?state=current": Plan,
+        "flags/": Flag,
+        "reviews/": ReviewCase,
+        "reminders/": Reminder,
+        f"patients/{one}/": Patient,
+    }
+    for path, model in lists.items():
+        address, name = f"/api/v1/{path}", "API patient" if str(one) in path else f"API {path}"
+        payload = json.loads(client.get(address).content)
+        many = len(payload["results"]) if "results" in payload else 1
+        yield name, _caller(client, address), _plain(payload), _by_serializer(viewer, model, many)
 
 
 def _caller(client: Client, address: str) -> Callable[[], HttpResponse]:
     return lambda: client.get(address)  # type: ignore[return-value]
 
 
-def _peer(client: Client, address: str) -> Callable[[], HttpResponse]:
+def _plain(payload: Any) -> Call:
     """DRF with its default classes, answering the same payload from a list."""
-    answer = client.get(address)
-    payload = json.loads(answer.content)
+    return _view(lambda: payload)
 
-    class Plain(APIView):
+
+def _by_serializer(viewer: access.Viewer, model: type[Model], many: int) -> Call:
+    """The same, with as many rows of the table and all their columns by a serializer."""
+
+    class Whole(ModelSerializer):  # type: ignore[type-arg]
+        class Meta:
+            pass
+
+    Whole.Meta.model, Whole.Meta.fields = model, "__all__"  # type: ignore[attr-defined]
+
+    def answer() -> Any:
+        with seen(viewer):
+            return Whole(model._default_manager.order_by("pk")[:many], many=True).data
+
+    return _view(answer)
+
+
+def _view(answer: Callable[[], Any]) -> Call:
+    class Bare(APIView):
         authentication_classes = ()
         permission_classes = ()
         throttle_classes = ()
 
         def get(self, request: Any) -> Response:
-            return Response(payload)
+            return Response(answer())
 
-    view, factory = Plain.as_view(), RequestFactory()
+    view, factory = Bare.as_view(), RequestFactory()
 
     def call() -> HttpResponse:
-        response = view(factory.get(address))
+        response = view(factory.get("/"))
         response.render()
         return response
 
