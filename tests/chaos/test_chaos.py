@@ -108,6 +108,7 @@ def test_a_short_storm_loses_and_doubles_nothing(due_mails, system, services, pr
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_nothing_is_lost_or_doubled_while_everything_breaks(tmp_path):
     told = tmp_path / "figures.json"
     command = [
