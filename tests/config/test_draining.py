@@ -23,6 +23,7 @@ from tests.conftest import PROJECT, as_signed_in
 from tests.schedules.conftest import wait_for
 
 THREADS = 4
+WEB = "web under test"  # as PostgreSQL knows its connections, beside those that another test's processes left behind
 pytestmark = pytest.mark.slow
 
 
@@ -34,7 +35,8 @@ def web(process_environment: dict[str, str]) -> Iterator[tuple[str, "subprocess.
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "--config", "python:config.serving", "config.wsgi:application"]
     command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "--log-level", "warning"]
-    process = subprocess.Popen(command, cwd=PROJECT, env={**process_environment, "HIPWATCH_PROCESS": "web"})
+    environment = {**process_environment, "HIPWATCH_PROCESS": "web", "PGAPPNAME": WEB}
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment)
     address = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:
@@ -78,10 +80,10 @@ def call_noted(address: str, patient: int, cookies: dict[str, str], note: str, a
 
 
 def at_work(services: Any, database: str, waiting: bool = False) -> int:
-    """Connections of the application to this database; those that wait for a lock."""
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usename = 'hipwatch_app'"
+    """Connections of the web to this database; those that wait for a lock."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = %s"
     with closing(psycopg.connect(services.admin_url)) as admin:
-        row = admin.execute(asked + (" AND wait_event_type = 'Lock'" if waiting else ""), [database]).fetchone()
+        row = admin.execute(asked + (" AND wait_event_type = 'Lock'" if waiting else ""), [database, WEB]).fetchone()
     return int(row[0]) if row else 0
 
 
