@@ -7,12 +7,13 @@ being late. A snoozed patient leaves the tabs of lateness until the day promised
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Coalesce
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from patients import access
@@ -89,14 +90,17 @@ def _not_snoozed(today: date) -> Q:
     return Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today)
 
 
-def belonging_to(tab: str, today: date) -> Q:
-    """Whom the tab holds, said of standings. Raises KeyError for a tab that does not exist."""
+def belonging_to(tab: str, today: date, morning: datetime | None = None) -> Q:
+    """Whom the tab holds, said of standings. `morning` is when today began in the current time zone, where that is not
+    to be reckoned here. Raises KeyError for a tab that does not exist.
+    """
     TABS[tab]
     here = _not_snoozed(today)
+    booked_before = morning or morning_of(today)
     return {
         "reviews": Q(review_rank__isnull=False),
         "overdue": Q(late=True) & here,
-        "due": Q(open=True, late=False) & here & (Q(booked_at__isnull=True) | Q(booked_at__date__lt=today)),
+        "due": Q(open=True, late=False) & here & (Q(booked_at__isnull=True) | Q(booked_at__lt=booked_before)),
         "never_started": Q(never_started=True) & here,
         "incomplete": Q(incomplete=True) & here,
         "calls": Q(call_from__lte=today),
@@ -104,6 +108,11 @@ def belonging_to(tab: str, today: date) -> Q:
         "snoozed": Q(snoozed_until__gt=today),
         "all": Q(),
     }[tab]
+
+
+def morning_of(today: date) -> datetime:
+    """When the day begins in the current time zone."""
+    return timezone.make_aware(datetime.combine(today, time.min))
 
 
 def order_of(tab: str) -> str:
@@ -198,9 +207,22 @@ def _with_promise_kept_open(patients: QuerySet[Patient], user_id: int, today: da
 
 def counts(viewer: Viewer, filters: Filters, today: date) -> dict[str, int]:
     """Length of each tab's list, in one query that reads each standing once."""
-    lengths = {tab: Count("pk", filter=belonging_to(tab, today)) for tab in TABS if tab != "all"}
-    found: dict[str, int] = _filtered(viewer, filters, today).aggregate(**lengths, all=Count("pk"))
-    return {tab: found[tab] for tab in TABS}
+    return counted(_lengths(_filtered(viewer, filters, today), today, morning_of(today)))
+
+
+def lengths_of(clinics: Sequence[int], today: date, morning: datetime) -> QuerySet[Any]:
+    """The same of whole clinics, as a question for `counted`."""
+    return _lengths(Standing.objects.filter(clinic__in=clinics), today, morning)
+
+
+def _lengths(standings: QuerySet[Standing], today: date, morning: datetime) -> QuerySet[Any]:
+    lengths = {tab: Count("pk", filter=belonging_to(tab, today, morning)) for tab in TABS}
+    return standings.order_by().values(_=Value(1)).annotate(**lengths).values_list(*TABS)
+
+
+def counted(lengths: Iterable[Sequence[int]]) -> dict[str, int]:
+    """By tab, from the one row that was read; there is none where nobody is."""
+    return dict(zip(TABS, next(iter(lengths), (0,) * len(TABS)), strict=True))
 
 
 @dataclass(slots=True)
@@ -250,11 +272,20 @@ def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: s
     standings = _narrowed(
         Standing.objects.filter(belonging_to(tab, today), beyond(order, after)), viewer, filters, today
     )
-    found = first_of(standings, clinics, order, size + 1)
-    more = len(found) > size
-    found = found[:size]
-    patients = [standing.patient for standing in found]
-    return Page(rows_for(patients, today), after=mark_of(order, found[-1]) if more else "")
+    return page_from(tab, first_of(standings, clinics, order, size + 1), today, size=size)
+
+
+def first_of_clinic(tab: str, clinic: int, today: date, morning: datetime) -> QuerySet[Standing]:
+    """The first page of a tab of one clinic, without filters, as a question for `page_from`."""
+    standings = Standing.objects.filter(belonging_to(tab, today, morning), clinic=clinic)
+    return standings.select_related("patient").order_by(order_of(tab), "patient_id")[: PAGE + 1]
+
+
+def page_from(tab: str, found: Sequence[Standing], today: date, *, size: int = PAGE) -> Page:
+    """The page that begins with these standings, of which one more than its size tells that it is not the last."""
+    shown, more = found[:size], len(found) > size
+    patients = [standing.patient for standing in shown]
+    return Page(rows_for(patients, today), after=mark_of(order_of(tab), shown[-1]) if more else "")
 
 
 def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> list[tuple[int, int]]:

@@ -2,12 +2,13 @@
 
 A page that shows eight short lists would otherwise wait for eight answers, and each statement has a price however
 little it finds. A list travels as JSON and comes out as its queryset would have given it: the same rows, in the same
-order, of the same types. Lists that are asked for again and again are `Kept`: the ORM compiles them once a process.
+order, of the same types. Lists that are asked for again and again are `Kept`: the ORM compiles them once a process,
+PostgreSQL plans them once a connection.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -19,6 +20,8 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
+
+from . import prepared
 
 # By the kind of a column: how its text becomes what the column holds. What is not named here JSON has as it is.
 _READ: Final[dict[str, Callable[[str], Any]]] = {
@@ -45,7 +48,12 @@ Question = QuerySet[Any] | Length
 def read_at_once(*asked: Question) -> list[Any]:
     """For each of these its rows as a list, or its length. What must be empty is not asked for."""
     parts = [_part_of(one) for one in asked]
-    return _told(parts, [value for part in parts for value in part.values])
+    sent = [part.sql for part in parts if part.sql]
+    if not sent:
+        return _told(parts, ())
+    with connection.cursor() as cursor:
+        cursor.execute(_together(sent), [value for part in parts for value in part.values])
+        return _told(parts, cursor.fetchone() or ())
 
 
 class Kept:
@@ -69,14 +77,12 @@ class Kept:
         return self.forms[empty].read(given)
 
 
-def _told(parts: "Sequence[_Part]", values: Sequence[Any]) -> list[Any]:
-    sent = [part.sql for part in parts if part.sql]
-    answers: Iterator[Any] = iter(())
-    if sent:
-        statement = f"SELECT {', '.join(sent)}"  # each as Django has compiled it
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            answers = iter(cursor.fetchone() or ())
+def _together(sent: Sequence[str]) -> str:
+    return f"SELECT {', '.join(sent)}"  # each as Django has compiled it
+
+
+def _told(parts: "Sequence[_Part]", answered: Sequence[Any]) -> list[Any]:
+    answers = iter(answered)
     return [part.told(next(answers) if part.sql else None) for part in parts]
 
 
@@ -175,12 +181,24 @@ class _Form:
             found = [slot_of.get(value, "") if isinstance(value, int | date) else "" for value in part.values]
             self.values += zip(found, part.values, strict=True)
             part.sql = _with_arrays(part.sql, [slots.get(name) is list for name in found])
+        sent = [part.sql for part in self.parts if part.sql]
+        self.statement = _together(sent) if sent else ""
         missing = set(slots) - {slot for slot, _value in self.values}
         if missing and not empty:  # what is not asked may be where it stands
             raise ValueError(f"No question has {', '.join(sorted(missing))} in it as it is given.")
 
     def read(self, given: Mapping[str, Any]) -> list[Any]:
-        return _told(self.parts, [given[slot] if slot else value for slot, value in self.values])
+        if not self.statement:
+            return _told(self.parts, ())
+        values = [_as_text(given[slot]) if slot else value for slot, value in self.values]
+        return _told(self.parts, prepared.rows_of(self.statement, values)[0])
+
+
+def _as_text(value: Any) -> Any:
+    """Keys as text: psycopg tells small numbers from large ones, and a statement would be prepared for each kind."""
+    if isinstance(value, list):
+        return f"{{{','.join(map(str, value))}}}"
+    return str(value) if isinstance(value, int) else value
 
 
 def _with_arrays(sql: str, listed: Sequence[bool]) -> str:

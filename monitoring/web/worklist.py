@@ -1,7 +1,9 @@
 """Worklist pages: the tabs with their filters and rows, and the same as files."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -18,7 +20,7 @@ from patients.at_once import Kept, Length, Question
 from patients.models import Hip
 
 from .. import census, emergency, ending_checks, routes, worklist
-from ..models import Census
+from ..models import Census, Standing
 from . import exports, frame
 from .confirming import ask_to_confirm, is_confirmed
 from .entry import signed_in
@@ -50,7 +52,23 @@ def _around(
     )
 
 
-_AROUND = Kept(_around, clinics=list, administered=list, user=int, read_before=datetime)
+_SLOTS = {"clinics": list, "administered": list, "user": int, "read_before": datetime}
+_AROUND = Kept(_around, **_SLOTS)
+
+
+@cache
+def _opening(tab: str, *, of_one_clinic: bool) -> Kept:
+    """A tab as it is opened, without filters: all lengths, of one clinic the first page, and what stands around."""
+
+    def lengths(*, clinics: Sequence[int], today: date, morning: datetime, **around: Any) -> Sequence[Question]:
+        return worklist.lengths_of(clinics, today, morning), *_around(clinics=clinics, **around)
+
+    def first_too(*, clinic: int, today: date, morning: datetime, **around: Any) -> Sequence[Question]:
+        first = worklist.first_of_clinic(tab, clinic, today, morning)
+        return first, *lengths(today=today, morning=morning, **around)
+
+    slots = {**_SLOTS, "today": date, "morning": datetime}
+    return Kept(first_too, **slots, clinic=int) if of_one_clinic else Kept(lengths, **slots)
 
 
 @signed_in
@@ -63,19 +81,19 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     if not viewer.clinic_ids:
         return redirect(_home_of(viewer))
     now = timezone.now()
-    colleagues, saved, taken, unread, unjudged, *of_frame = _AROUND.read(
-        clinics=list(viewer.clinic_ids),
-        administered=list(viewer.clinics_where(Permission.ADMINISTER)),
-        user=viewer.actor.user_id,
-        read_before=now - ending_checks.AFTER,
-    )
+    is_narrowed = not set(request.GET) <= {"acted"}
+    known = _Known(_AROUND.read(**_where(viewer, now))) if is_narrowed else _opened(tab, viewer, now)
+    colleagues, saved, taken, unread, unjudged, *of_frame = known.around
     frame.hand_over(request, *of_frame)
     staff = staff_of(colleagues)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
     today = worklist.today_for(viewer, now, narrowing.filters.clinic)
-    counts = worklist.counts(viewer, narrowing.filters, today)
+    counts = known.counts or worklist.counts(viewer, narrowing.filters, today)
     after = request.GET.get("after", "")
-    page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
+    if known.first is not None:
+        page = worklist.page_from(tab, known.first, today)
+    else:
+        page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
     acted = request.GET.get("acted", "")
     look = look_of(viewer, tab, narrowing)
     rows = [
@@ -98,6 +116,34 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
         }
     )
     return render(request, "monitoring/worklist/page.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read in one statement, at the beginning."""
+
+    around: Sequence[Any]
+    counts: dict[str, int] = field(default_factory=dict)
+    first: Sequence[Standing] | None = None  # the first page
+
+
+def _where(viewer: Viewer, now: datetime) -> dict[str, Any]:
+    return {
+        "clinics": list(viewer.clinic_ids),
+        "administered": list(viewer.clinics_where(Permission.ADMINISTER)),
+        "user": viewer.actor.user_id,
+        "read_before": now - ending_checks.AFTER,
+    }
+
+
+def _opened(tab: str, viewer: Viewer, now: datetime) -> _Known:
+    today = worklist.today_for(viewer, now)
+    asked = _where(viewer, now) | {"today": today, "morning": worklist.morning_of(today)}
+    if len(viewer.clinic_ids) > 1:
+        lengths, *around = _opening(tab, of_one_clinic=False).read(**asked)
+        return _Known(around, worklist.counted(lengths))
+    first, lengths, *around = _opening(tab, of_one_clinic=True).read(**asked, clinic=viewer.clinic_ids[0])
+    return _Known(around, worklist.counted(lengths), first)
 
 
 def _home_of(viewer: Viewer) -> str:
