@@ -24,6 +24,7 @@ from . import census, ending_checks, heartbeats, mailing, review, worklist
 from .escalation import Rung, Team, step_for, steps_of, teams_of
 from .models import ReviewCase, Snooze, StaffNotice
 from .worklist import Filters
+from .worklist_row import Row
 
 MORNING = time(7)
 MOST_ITEMS = 8  # lines of one group; the rest is a number with the address of the list
@@ -191,7 +192,7 @@ def _groups(reader: _Reader) -> Iterator[Group]:
 
 # ---- Patients
 
-Describe = Callable[[_Reader, worklist.Row], Item]
+Describe = Callable[[_Reader, Row], Item]
 
 
 def _patients(
@@ -216,24 +217,24 @@ def _patients(
     return Group(section, kind, count, path, items, instead_of)
 
 
-def _record(row: worklist.Row) -> tuple[int, str]:
+def _record(row: Row) -> tuple[int, str]:
     return row.patient.pk, reverse("patient", args=[row.patient.pk])
 
 
-def _overdue(_reader: _Reader, row: worklist.Row) -> Item:
+def _overdue(_reader: _Reader, row: Row) -> Item:
     return Item(
         *_record(row), Reason.OVERDUE, min((h.overdue_on for h in row.late_hips() if h.overdue_on), default=None)
     )
 
 
-def _escalated_to(reader: _Reader, row: worklist.Row) -> Item:
+def _escalated_to(reader: _Reader, row: Row) -> Item:
     step = step_for(reader.user_id, reader.team, steps_of(row.late_hips(), reader.day))
     if step is None:
         return _overdue(reader, row)
     return Item(*_record(row), Reason(step.why.value), step.since, step.days, step.rung)
 
 
-def _promised(reader: _Reader, row: worklist.Row) -> Item:
+def _promised(reader: _Reader, row: Row) -> Item:
     """The day that was agreed, or on which the snooze ended."""
     ended = Snooze.objects.filter(patient=row.patient, ended_at__isnull=True, until__lte=reader.day)
     days = [row.contact.next_on if row.contact else None, ended.values_list("until", flat=True).first()]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -46,25 +47,34 @@ class Step:
     days: int = 0  # after the due date
 
 
-def steps_of(hips: Iterable[HipEvaluation], today: date) -> list[Step]:
-    """Every rung that late hips, with their `window`, have come to: the highest first, and on it the longest."""
+class LateHip(Protocol):
+    """The days of a window by which a follow-up that nothing ends goes higher."""
+
+    @property
+    def due_on(self) -> date | None: ...
+    @property
+    def overdue_on(self) -> date | None: ...
+    @property
+    def escalate_on(self) -> date | None: ...
+    @property
+    def trace_on(self) -> date | None: ...
+    @property
+    def gap_on(self) -> date | None: ...
+
+
+def steps_of(hips: Iterable[LateHip], today: date) -> list[Step]:
+    """Every rung that late hips have come to: the highest first, and on it the longest."""
     found = []
     for hip in hips:
-        window: dict[str, str] = getattr(hip, "window", None) or {}
-        escalate_on, trace_on = (_day(window.get(name)) for name in ("escalate_on", "trace_on"))
         for rung, day, why in (
             (Rung.COORDINATOR, hip.overdue_on, Why.OVERDUE),
-            (Rung.CLINICIAN, escalate_on, Why.DUE_LONG_AGO),
-            (Rung.ADMIN, trace_on, Why.DUE_LONG_AGO),
+            (Rung.CLINICIAN, hip.escalate_on, Why.DUE_LONG_AGO),
+            (Rung.ADMIN, hip.trace_on, Why.DUE_LONG_AGO),
             (Rung.ADMIN, hip.gap_on, Why.GAP),
         ):
             if day and day <= today:
                 found.append(Step(rung, day, why, (day - hip.due_on).days if hip.due_on else 0))
     return sorted(found, key=lambda step: (-HEIGHT[step.rung], step.since, step.why))
-
-
-def _day(written: str | None) -> date | None:
-    return date.fromisoformat(written) if written else None
 
 
 def has_come_to(rung: Rung, today: date) -> Q:

@@ -1,34 +1,29 @@
-"""Worklist: who needs something, and everything that the list says of them, in a fixed number of queries.
+"""Worklist: who needs something, as tabs with filters, in a fixed number of queries.
 
 A tab is a query; its count is the length of the same query. Lists are ordered, never shortened: nobody is hidden for
 being late. A snoozed patient leaves the tabs of lateness until the day promised, but never the reviews.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from patients import access
 from patients.access import Viewer
-from patients.at_once import Kept, Question
-from patients.models import Clinic, ContactWish, Patient, User
-from patients.models.patient import Channel
-from patients.vocabulary import Action
-from schedules.models import Appointment, Substitute
-from schedules.substitutes import ripe_on
+from patients.models import Patient
 
 from .escalation import LATE, escalated_to
-from .models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze, Standing
+from .models import ContactAttempt, HipEvaluation, ReviewCase, Snooze, Standing
 from .patient_search import search_patients
 from .standings import beyond, first_of, mark_of
+from .worklist_row import OPEN, Row, rows_for
 
 TABS = {
     "reviews": _("New symptoms and reviews"),
@@ -41,20 +36,6 @@ TABS = {
     "snoozed": _("Snoozed"),
     "all": _("All"),
 }
-# As in standing_sql.INCOMPLETE, by which the tab is kept.
-INCOMPLETE_ACTIONS = (
-    Action.ASSESS_CONTRALATERAL_HIP,
-    Action.BASELINE_MRI,
-    Action.BASELINE_RADIOGRAPH,
-    Action.CHECK_VOLUME,
-    Action.MEASURE_VOLUME,
-    Action.RECORD_CLINICAL_REVIEW,
-    Action.REPEAT_VIEWS,
-    Action.SECOND_READING,
-)
-OPEN = ("open", "due")
-ESCALATED = "R28"  # the rule that brings an undecided case before administrators
-MISSED_SHOWN = timedelta(days=120)
 PAGE = 50
 
 
@@ -225,38 +206,6 @@ def counted(lengths: Iterable[Sequence[int]]) -> dict[str, int]:
     return dict(zip(TABS, next(iter(lengths), (0,) * len(TABS)), strict=True))
 
 
-@dataclass(slots=True)
-class Row:
-    """One patient on the worklist, with what there is to say."""
-
-    patient: Patient
-    cases: list[ReviewCase] = field(default_factory=list)  # open, the nearest deadline first
-    hips: dict[str, HipEvaluation] = field(default_factory=dict)  # by side; their `window` is that of the answer
-    flags: list[Flag] = field(default_factory=list)  # open
-    contact: ContactAttempt | None = None
-    appointment: Appointment | None = None  # the next that stands, else the latest if that was missed
-    unanswered: int = 0  # attempts without an answer since the patient was last reached
-    snooze: Snooze | None = None
-    calls: list[Substitute] = field(default_factory=list)  # in the place of mails, the most pressing first
-    no_mail: str = ""  # why e-mail cannot reach the patient: no_address, bounced, no_consent, declined
-
-    def late_hips(self) -> list[HipEvaluation]:
-        """The longest late first."""
-        return self.due_hips(*LATE)
-
-    def due_hips(self, *statuses: str) -> list[HipEvaluation]:
-        hips = [hip for hip in self.hips.values() if hip.status in statuses]
-        return sorted(hips, key=lambda hip: (hip.due_on or date.max, hip.pk))
-
-    def incomplete(self) -> list[Flag]:
-        return [flag for flag in self.flags if flag.action in INCOMPLETE_ACTIONS]
-
-    def days_late(self, today: date) -> int:
-        """Days since the hip that is due first was due; 0 when none is."""
-        due = [hip.due_on for hip in self.hips.values() if hip.due_on and hip.status in (*LATE, "due")]
-        return max((today - day).days for day in due) if due else 0
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     rows: list[Row]
@@ -297,163 +246,6 @@ def rows_of(viewer: Viewer, patient_ids: Sequence[int], today: date) -> list[Row
     """What the worklist says of these patients, in their order; nothing of those whom the viewer does not see."""
     found = access.patients_for(viewer).select_related("standing").in_bulk(patient_ids)
     return rows_for([found[pk] for pk in patient_ids if pk in found], today)
-
-
-def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
-    """What the worklist says of these patients, in their order: all in one query.
-
-    The standing, which is to be loaded with the patients, says of whom there are reviews, findings, snoozes, calls and
-    wishes, so that only those are asked for.
-    """
-    rows = {patient.pk: Row(patient) for patient in patients}
-    if not rows:
-        return []
-    unwritten = _where(rows, lambda standing: standing.no_mail)
-    clinics, clinicians, hips, cases, flags, attempts, booked, snoozes, calls, refused = _SAID.read(
-        clinics=list({patient.clinic_id for patient in patients}),
-        clinicians=list({patient.responsible_id for patient in patients if patient.responsible_id}),
-        ids=list(rows),
-        in_review=_where(rows, lambda standing: standing.review_rank is not None),
-        incomplete=_where(rows, lambda standing: standing.incomplete),
-        put_off=_where(rows, lambda standing: standing.snoozed_until and standing.snoozed_until > today),
-        to_call=_where(rows, lambda standing: standing.call_from and standing.call_from <= today),
-        unasked=[pk for pk in unwritten if rows[pk].patient.email and not rows[pk].patient.email_bounced_on],
-        today=today,
-    )
-    _add_people(rows, clinics, clinicians)
-    _add_findings(rows, hips, cases, flags)
-    _add_contacts(rows, attempts)
-    _add_appointments(rows, booked, today)
-    for snooze in snoozes:
-        rows[snooze.patient_id].snooze = snooze
-    for call in calls:
-        rows[call.patient_id].calls.append(call)
-    for pk in unwritten:
-        rows[pk].no_mail = _why_no_mail(rows[pk].patient, declined=pk in refused)
-    return list(rows.values())
-
-
-Rows = Mapping[int, Row]
-Keys = Sequence[int]
-
-
-def _where(rows: Rows, holds: Any) -> list[int]:
-    return [pk for pk, row in rows.items() if holds(row.patient.standing)]
-
-
-def _questions(
-    *,
-    clinics: Keys,
-    clinicians: Keys,
-    ids: Keys,
-    in_review: Keys,
-    incomplete: Keys,
-    put_off: Keys,
-    to_call: Keys,
-    unasked: Keys,
-    today: date,
-) -> Sequence[Question]:
-    """What is asked of these patients, and more of those of whom their standing says that there is more."""
-    return (
-        Clinic.objects.filter(pk__in=clinics),
-        User.objects.filter(pk__in=clinicians).only("name", "email"),
-        HipEvaluation.objects.filter(patient__in=ids)
-        .select_related("hip")
-        .defer("answer")
-        .annotate(window=F("answer__window")),
-        ReviewCase.objects.filter(patient__in=in_review, state=ReviewCase.State.OPEN)
-        .select_related("assigned_to")
-        .order_by(F("act_by").asc(nulls_last=True), "id"),
-        # Where something is missing; and of those in review what says since when a case is with administrators.
-        Flag.objects.filter(
-            Q(patient__in=incomplete) | Q(patient__in=in_review, rule=ESCALATED), closed_at__isnull=True
-        ),
-        ContactAttempt.objects.filter(patient__in=ids, undone_at__isnull=True)
-        .select_related("owner")
-        .order_by("patient_id", "-at", "-id"),
-        Appointment.objects.filter(patient__in=ids).exclude(state="cancelled").order_by("starts_at", "id"),
-        Snooze.objects.filter(patient__in=put_off, ended_at__isnull=True, until__gt=today).select_related("owner"),
-        # Calls in the place of mails that nothing holds back today.
-        Substitute.objects.filter(ripe_on(today), patient__in=to_call, channel=Substitute.Way.CALL, state="open")
-        .select_related("reminder")
-        .order_by("until", "id"),
-        ContactWish.objects.filter(patient__in=unasked, channel=Channel.EMAIL, allowed=False).values_list(
-            "patient", flat=True
-        ),
-    )
-
-
-_SAID = Kept(
-    _questions,
-    clinics=list,
-    clinicians=list,
-    ids=list,
-    in_review=list,
-    incomplete=list,
-    put_off=list,
-    to_call=list,
-    unasked=list,
-    today=date,
-)
-
-
-def _add_people(rows: Rows, clinics: Iterable[Clinic], clinicians: Iterable[User]) -> None:
-    """Clinic and clinician of each patient: each is one object, however many patients are theirs."""
-    known, people = {clinic.pk: clinic for clinic in clinics}, {user.pk: user for user in clinicians}
-    for row in rows.values():
-        row.patient.clinic = known[row.patient.clinic_id]
-        if row.patient.responsible_id is not None:
-            row.patient.responsible = people[row.patient.responsible_id]
-
-
-def _add_findings(
-    rows: Rows, hips: Iterable[HipEvaluation], cases: Iterable[ReviewCase], flags: Iterable[Flag]
-) -> None:
-    known = {}
-    for evaluated in hips:
-        known[evaluated.hip_id] = evaluated.hip
-        rows[evaluated.patient_id].hips[evaluated.hip.side] = evaluated
-    for case in cases:
-        case.hip = known[case.hip_id]
-        rows[case.patient_id].cases.append(case)
-    for flag in flags:
-        flag.hip = known[flag.hip_id]
-        rows[flag.patient_id].flags.append(flag)
-
-
-def _add_contacts(rows: Rows, attempts: Iterable[ContactAttempt]) -> None:
-    """Of each patient the latest, and how many since the last that reached them did not."""
-    by_patient: dict[int, list[ContactAttempt]] = defaultdict(list)
-    for attempt in attempts:
-        by_patient[attempt.patient_id].append(attempt)
-    unanswered = {ContactAttempt.Outcome.NO_ANSWER, ContactAttempt.Outcome.MESSAGE_LEFT}
-    for pk, found in by_patient.items():
-        rows[pk].contact = found[0]
-        for attempt in found:
-            if attempt.outcome not in unanswered:
-                break
-            rows[pk].unanswered += 1
-
-
-def _add_appointments(rows: Rows, booked: Iterable[Appointment], today: date) -> None:
-    """The earliest of those to come wins; without one the latest, if that was not kept."""
-    for row in booked:
-        known = rows[row.patient_id].appointment
-        settled = known is None or not (known.is_standing and known.starts_at.date() >= today)
-        if settled:
-            rows[row.patient_id].appointment = row
-    for one in rows.values():
-        last = one.appointment
-        if last and (last.state == Appointment.State.ATTENDED or last.starts_at.date() < today - MISSED_SHOWN):
-            one.appointment = None
-
-
-def _why_no_mail(patient: Patient, *, declined: bool) -> str:
-    if not patient.email:
-        return "no_address"
-    if patient.email_bounced_on:
-        return "bounced"
-    return "declined" if declined else "no_consent"
 
 
 def today_for(viewer: Viewer, now: datetime, clinic: int | None = None) -> date:

@@ -23,7 +23,7 @@ from patients.access import Viewer
 
 from .. import audit, worklist
 from ..spreadsheets import harmless
-from ..worklist import Row
+from ..worklist_row import Row
 from .finding_words import PATHWAYS
 from .identity import gate_address
 from .worklist_rows import RowWords, row_words

@@ -21,6 +21,7 @@ from patients.models import Hip
 
 from .. import census, emergency, ending_checks, routes, worklist
 from ..models import Census, Standing
+from ..worklist_row import Row
 from . import exports, frame
 from .confirming import ask_to_confirm, is_confirmed
 from .entry import signed_in
@@ -290,7 +291,7 @@ def _differences(wrong: Census, viewer: Viewer) -> list[dict[str, Any]]:
     ]
 
 
-def _undoable(row: worklist.Row, viewer: Viewer) -> dict[str, Any]:
+def _undoable(row: Row, viewer: Viewer) -> dict[str, Any]:
     """What this viewer did last to the row, with the way to take it back."""
     if row.contact is None or row.contact.by_id != viewer.actor.user_id:
         return {}

@@ -15,9 +15,9 @@ from patients.access import Viewer
 from patients.models import Patient
 
 from ..escalation import Rung, steps_of
-from ..models import ContactAttempt, HipEvaluation, ReviewCase
+from ..models import ContactAttempt, ReviewCase
 from ..outreach import longest_snooze
-from ..worklist import ESCALATED, OPEN, Row
+from ..worklist_row import ESCALATED, OPEN, CaseSaid, ContactSaid, HipSaid, Row
 from .badges import status_badge, urgency_badge
 from .finding_words import ACTIONS, PATHWAYS, day_words
 from .guideline_words import because_words
@@ -223,16 +223,16 @@ def _review(row: Row, today: date) -> Why:
     if case.act_by:
         words = _("%(finding)s; review by %(day)s") % {"finding": words, "day": day_words(case.act_by)}
     asked = [_question(other) for other in row.cases]
-    sides = frozenset(other.hip.side for other in row.cases)
+    sides = frozenset(other.side for other in row.cases)
     return Why(words, "; ".join(asked), urgency=case.urgency, clock=_clock(row.cases, today), sides=sides)
 
 
-def _question(case: ReviewCase) -> str:
-    side = _("right hip") if case.hip.side == "right" else _("left hip")
+def _question(case: CaseSaid) -> str:
+    side = _("right hip") if case.side == "right" else _("left hip")
     return f"{ACTIONS.get(case.action, case.action)}, {side}"
 
 
-def _clock(cases: Iterable[ReviewCase], today: date) -> SymptomClock | None:
+def _clock(cases: Iterable[CaseSaid], today: date) -> SymptomClock | None:
     """Of the hip that began to hurt first."""
     began = [case.since for case in cases if case.action in SYMPTOM_ACTIONS]
     return symptom_clock(min(began), today) if began else None
@@ -246,23 +246,23 @@ def _due(row: Row, today: date) -> Why:
     return _window(row.due_hips(*OPEN))
 
 
-def _window(hips: list[HipEvaluation]) -> Why:
+def _window(hips: list[HipSaid]) -> Why:
     first = hips[0]
     due = _("Due %(day)s") % {"day": day_words(first.due_on)} if first.due_on else _("Due")
-    return Why(due, reason_words(hips), status=first.status or "", sides=frozenset(hip.hip.side for hip in hips))
+    return Why(due, reason_words(hips), status=first.status or "", sides=frozenset(hip.side for hip in hips))
 
 
-def reason_words(hips: list[HipEvaluation]) -> str:
+def reason_words(hips: list[HipSaid]) -> str:
     """The reasons for the interval of each hip, said once where they are the same."""
-    reasons = {hip.hip.side: because_words(hip.because) for hip in sorted(hips, key=_right_first)}
+    reasons = {hip.side: because_words(hip.because) for hip in sorted(hips, key=_right_first)}
     if len(set(reasons.values())) == 1:
         return next(iter(reasons.values()))
     return " ".join(f"{side_words([side]).capitalize()}: {reason}" for side, reason in reasons.items())
 
 
-def _right_first(hip: HipEvaluation) -> bool:
+def _right_first(hip: HipSaid) -> bool:
     """As on a radiograph."""
-    return hip.hip.side == "left"
+    return hip.side == "left"
 
 
 def _never_started(row: Row, today: date) -> Why:
@@ -271,7 +271,7 @@ def _never_started(row: Row, today: date) -> Why:
     enrolled = day_words(row.patient.enrolled_on)
     words = _("No complete follow-up since enrolment on %(day)s") % {"day": enrolled}
     second = _("First due %(day)s") % {"day": day_words(first)} if first else ""
-    return Why(words, second, status="never_started", sides=frozenset(hip.hip.side for hip in hips))
+    return Why(words, second, status="never_started", sides=frozenset(hip.side for hip in hips))
 
 
 def _incomplete(row: Row, today: date) -> Why:
@@ -279,7 +279,7 @@ def _incomplete(row: Row, today: date) -> Why:
     others = [str(ACTIONS.get(flag.action, flag.action)) for flag in flags[1:]]
     second = _("Also: %(what)s") % {"what": ", ".join(dict.fromkeys(others))} if others else ""
     words = because_words(flags[0].because)
-    return Why(words, second, status="incomplete", sides=frozenset(flag.hip.side for flag in flags))
+    return Why(words, second, status="incomplete", sides=frozenset(flag.side for flag in flags))
 
 
 def _call(row: Row, today: date) -> Why:
@@ -319,7 +319,7 @@ def _standing(row: Row, today: date) -> Why:
     hips = row.due_hips("upcoming", *OPEN)
     if hips and hips[0].due_on:
         words = _("Next due %(day)s") % {"day": day_words(hips[0].due_on)}
-        return Why(words, reason_words(hips), status="upcoming", sides=frozenset(hip.hip.side for hip in hips))
+        return Why(words, reason_words(hips), status="upcoming", sides=frozenset(hip.side for hip in hips))
     if not row.hips:
         return Why(_("Not evaluated yet"))
     pathways = {hip.pathway for hip in row.hips.values()}
@@ -353,7 +353,7 @@ def _next(row: Row, tab: str, today: date) -> tuple[str, str]:
     if tab == "reviews":
         return _decider(row)
     if tab == "snoozed" and row.snooze:
-        return row.snooze.owner.name, _until(row.snooze.until)
+        return row.snooze.owner, _until(row.snooze.until)
     if tab == "calls" and row.calls:
         return _("Coordinator"), _since(row.calls[0].opened_at.astimezone(row.patient.clinic.zone).date())
     if late := row.late_hips():
@@ -375,11 +375,10 @@ def _decider(row: Row) -> tuple[str, str]:
     if case.level == ReviewCase.Level.ADMIN:
         escalated = [flag.since for flag in row.flags if flag.rule == ESCALATED]
         return _("Administrator"), _since(min(escalated, default=case.since))
-    who = case.assigned_to.name if case.assigned_to else _("Clinician, unassigned")
-    return who, _since(case.since)
+    return case.assigned_to or _("Clinician, unassigned"), _since(case.since)
 
 
-def _ladder(row: Row, late: list[HipEvaluation], today: date) -> tuple[str, str]:
+def _ladder(row: Row, late: list[HipSaid], today: date) -> tuple[str, str]:
     """Coordinator from the day it was overdue, clinician from escalation, administrator from tracing or a gap."""
     steps = steps_of(late, today)
     if not steps:
@@ -424,8 +423,8 @@ def _arranged(row: Row) -> str:
     return _("Did not attend on %(day)s") % day
 
 
-def _agreed(contact: ContactAttempt) -> str:
-    who = contact.owner.name if contact.owner else ""
+def _agreed(contact: ContactSaid) -> str:
+    who = contact.owner or ""
     if contact.next_on is None:
         return who
     day = day_words(contact.next_on)

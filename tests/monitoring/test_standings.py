@@ -10,10 +10,12 @@ from django.db.models import Exists, OuterRef, Q
 from monitoring import census, outreach, standing_sql, standings, worklist
 from monitoring.models import Flag, HipEvaluation, ReviewCase, Snooze, Standing
 from monitoring.worklist import Filters, page_of
+from monitoring.worklist_row import INCOMPLETE_ACTIONS
 from patients import access, recording
 from patients.models import ContactWish, Patient
 from schedules.guideline.pathways import Pathway
 from schedules.models import Appointment, Substitute
+from schedules.substitutes import ripe_on
 from tests.monitoring.test_worklist import evaluate_all, on_day, pain, viewer, watch  # noqa: F401 - fixtures
 
 DAY = date(2026, 8, 20)
@@ -113,8 +115,8 @@ def old_definition(tab, today):
         "overdue": late & here,
         "due": having(HipEvaluation, status__in=("open", "due")) & ~late & here & ~booked,
         "never_started": having(HipEvaluation, status__isnull=False, anchor_on__isnull=True) & here,
-        "incomplete": having(Flag, closed_at__isnull=True, action__in=worklist.INCOMPLETE_ACTIONS) & here,
-        "calls": Q(Exists(ripe.filter(worklist.ripe_on(today)))),
+        "incomplete": having(Flag, closed_at__isnull=True, action__in=INCOMPLETE_ACTIONS) & here,
+        "calls": Q(Exists(ripe.filter(ripe_on(today)))),
         "unreachable": unwritten & having(HipEvaluation, status__isnull=False) & here,
         "snoozed": ~here,
         "all": Q(),
@@ -133,7 +135,7 @@ def test_every_tab_holds_whom_the_facts_put_there(day, people, enrol, clinic, vi
 
 
 def test_what_is_said_in_sql_is_what_python_says():
-    assert tuple(str(action) for action in worklist.INCOMPLETE_ACTIONS) == standing_sql.INCOMPLETE
+    assert tuple(str(action) for action in INCOMPLETE_ACTIONS) == standing_sql.INCOMPLETE
     assert set(standing_sql.RISK) <= {str(pathway) for pathway in Pathway}
 
 
