@@ -4,7 +4,7 @@
 a clinic's rows is an error, with an empty list it finds nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
+from .at_once import Kept
 from .changes import Actor
 from .models import Clinic, EmergencyAccess, Hip, Membership, Patient, Restriction, Role, User
 
@@ -102,8 +103,8 @@ class Viewer:
     @cached_property
     def clinics(self) -> tuple[Clinic, ...]:
         """These clinics, read once for as long as this viewer lasts, each with the restricted records in it."""
-        standing = Restriction.objects.filter(clinic=OuterRef("pk"), lifted_at__isnull=True).order_by("id")
-        return tuple(clinics_for(self).annotate(**{_RESTRICTED: ArraySubquery(standing.values("patient_id"))}))
+        (found,) = _CLINICS.read(clinics=list(self.clinic_ids))
+        return tuple(found)
 
     @cached_property
     def shut(self) -> frozenset[int]:
@@ -139,6 +140,13 @@ class Viewer:
         return tuple(clinic for clinic in known if self.may(permission, clinic))
 
 
+def _with_restricted(clinics: Sequence[int]) -> tuple[QuerySet[Clinic]]:
+    standing = Restriction.objects.filter(clinic=OuterRef("pk"), lifted_at__isnull=True).order_by("id")
+    known = Clinic.objects.filter(pk__in=clinics)
+    return (known.annotate(**{_RESTRICTED: ArraySubquery(standing.values("patient_id"))}),)
+
+
+_CLINICS = Kept(_with_restricted, clinics=list)
 NOBODY = Viewer(actor=Actor(name="nobody"), roles=())
 
 

@@ -4,21 +4,22 @@ from functools import lru_cache
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 
 from schedules.models import Appointment
 
+from .phrases import language
+
 
 def status_badge(status: str) -> SafeString:
-    return _rendered("status", status, get_language())
+    return _rendered("status", status, language())
 
 
 def urgency_badge(urgency: str) -> SafeString:
-    return _rendered("urgency", urgency, get_language())
+    return _rendered("urgency", urgency, language())
 
 
 def appointment_badge(state: str) -> SafeString:
-    return _of_appointment(state, get_language())
+    return _of_appointment(state, language())
 
 
 @lru_cache(maxsize=64)

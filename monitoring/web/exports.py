@@ -26,7 +26,7 @@ from ..spreadsheets import harmless
 from ..worklist_row import Row
 from .finding_words import PATHWAYS
 from .identity import gate_address
-from .worklist_rows import RowWords, row_words
+from .worklist_rows import RowWords, words_for
 
 Cell = str | int | date | None
 TOGETHER: Final = 500  # rows that are read at once
@@ -63,7 +63,7 @@ def _cells_of(viewer: Viewer, ids: Sequence[int], tab: str, today: date) -> Iter
             access.bind_clinics(viewer.clinic_ids)
             rows = worklist.rows_of(viewer, ids[first : first + TOGETHER], today)
             gates = replace(viewer)  # asks anew which records are shut: a long file outlasts a restriction
-            cells = [_cells(row, row_words(row, tab, today, gates)) for row in rows]
+            cells = [_cells(row, words) for row, words in zip(rows, words_for(rows, tab, today, gates), strict=True)]
         yield from cells
 
 

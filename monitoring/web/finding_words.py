@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.utils.formats import date_format
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from patients.vocabulary import Action
@@ -16,6 +15,8 @@ from schedules.guideline.pathways import Pathway
 from schedules.guideline.rules import Grade
 from schedules.guideline.stages import Phase
 from schedules.guideline.windows import Status
+
+from .phrases import language
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -104,7 +105,7 @@ def day_words(day: date) -> str:
     """A date as this language writes it: 27 Mar 2026."""
     if isinstance(day, datetime):  # equal moments are different days elsewhere
         return date_format(day, "DATE_FORMAT")
-    return _day_words(day, get_language())
+    return _day_words(day, language())
 
 
 @lru_cache(maxsize=8192)

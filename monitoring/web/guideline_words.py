@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import Final
 
 from django.utils.formats import number_format
-from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from patients.models.choices import END_REASONS
 
 from .finding_words import day_words, with_dates
+from .phrases import language
 
 ASKED: Final = (
     _("No day is known with an anteroposterior and a frog lateral radiograph, and the first follow-up is due."),
@@ -129,7 +130,7 @@ def asked_words(sentence: str) -> str:
 
 def because_words(sentence: str) -> str:
     """Why, as the guideline has said it."""
-    return _because(sentence, get_language())
+    return _because(sentence, language())
 
 
 @lru_cache(maxsize=8192)

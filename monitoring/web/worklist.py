@@ -170,6 +170,7 @@ def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[s
         "total": counts[tab],
         "chips": narrowing.chips(tab),
         "filter_form": narrowing.form,
+        "filter_fields": narrowing.fields,
         "clear_url": reverse("worklist_tab", args=[tab]),
         "list_path": reverse("worklist_tab", args=[tab]),
         "header_actions": actions,

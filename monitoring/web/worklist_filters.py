@@ -2,17 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from patients.access import Viewer
 from patients.models import Membership, Role
@@ -112,6 +115,14 @@ class Narrowing:
     form: FilterForm
     filters: Filters
     kept: dict[str, str]  # of the address, those that hold
+    staff: Staff
+
+    @property
+    def fields(self) -> SafeString:
+        """The fields of the form as HTML; most pages have the same, so each content is written once."""
+        typed = tuple(self.form.data.get(name, "") for name in self.form.fields)
+        people = (self.staff.clinics, self.staff.clinicians, tuple(self.staff.people))
+        return _fields(_Content(self.form, get_language(), people, typed))
 
     def url(self, tab: str, **more: Any) -> str:
         path = reverse("worklist") if tab == "reviews" else reverse("worklist_tab", args=[tab])
@@ -155,7 +166,22 @@ def narrow(query: QueryDict, *, viewer: Viewer, staff: Staff) -> Narrowing:
         overdue_from=known.get("overdue_from"),
         search=words,
     )
-    return Narrowing(form, filters, kept)
+    return Narrowing(form, filters, kept, staff)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Everything on which the fields of a form depend."""
+
+    form: FilterForm = field(compare=False)
+    language: str | None
+    people: tuple[tuple[tuple[int, str], ...], ...]
+    typed: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def _fields(content: _Content) -> SafeString:
+    return render_to_string("components/fields.html", {"form": content.form, "hide_optional": True})
 
 
 def _as_typed(query: QueryDict) -> QueryDict:

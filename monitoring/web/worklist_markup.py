@@ -11,10 +11,10 @@ from typing import Final
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from .finding_words import day_words
+from .phrases import language
 from .symptom_clock import SymptomClock
 from .worklist_rows import RowWords
 
@@ -97,7 +97,7 @@ def cells(row: RowWords, look: Look) -> SafeString:
         badge=row.badge,
         why=why.words,
         why_second=_second(why.second),
-        clock=clock(why.clock, get_language()) if why.clock else "",
+        clock=clock(why.clock, language()) if why.clock else "",
         snoozed=_second(_snoozed(row, look.tab)),
         not_late="" if row.late else "none",
         head_late=heads.late,

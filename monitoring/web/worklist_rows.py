@@ -22,6 +22,7 @@ from .badges import status_badge, urgency_badge
 from .finding_words import ACTIONS, PATHWAYS, day_words
 from .guideline_words import because_words
 from .identity import identity_of
+from .phrases import one_language
 from .phrases import said as _
 from .symptom_clock import SymptomClock, symptom_clock
 
@@ -114,7 +115,8 @@ _OUTCOMES = {outcome.value: outcome.label for outcome in ContactAttempt.Outcome}
 
 
 def words_for(rows: Iterable[Row], tab: str, today: date, viewer: Viewer) -> list[RowWords]:
-    return [row_words(row, tab, today, viewer) for row in rows]
+    with one_language():
+        return [row_words(row, tab, today, viewer) for row in rows]
 
 
 def row_words(row: Row, tab: str, today: date, viewer: Viewer) -> RowWords:
