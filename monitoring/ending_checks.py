@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 
 from patients import recording
 from patients.access import Permission, Viewer
-from patients.models import Ending
+from patients.models import Ending, Patient
 from patients.vocabulary import EndReason
 
 from . import audit
@@ -45,10 +45,10 @@ def unread_since(before: datetime, clinics: Sequence[int]) -> QuerySet[Ending]:
     return Ending.objects.filter(
         ~Exists(taken_back),
         ~Exists(lately),
+        ~Exists(Patient.objects.filter(pk=OuterRef("patient"), died_on__isnull=False)),
         clinic__in=clinics,
         recorded_at__lte=before,
         withdrawn_at__isnull=True,
-        patient__died_on__isnull=True,
     ).exclude(reason=EndReason.REOPENED.value)
 
 

@@ -140,12 +140,18 @@ class Viewer:
         return tuple(clinic for clinic in known if self.may(permission, clinic))
 
 
+def _roles(user: int) -> tuple[QuerySet[Membership, tuple[int, str, str]]]:
+    memberships = Membership.objects.filter(user_id=user).order_by("clinic_id", "role")
+    return (memberships.values_list("clinic_id", "role", "clinic__time_zone"),)
+
+
 def _with_restricted(clinics: Sequence[int]) -> tuple[QuerySet[Clinic]]:
     standing = Restriction.objects.filter(clinic=OuterRef("pk"), lifted_at__isnull=True).order_by("id")
     known = Clinic.objects.filter(pk__in=clinics)
     return (known.annotate(**{_RESTRICTED: ArraySubquery(standing.values("patient_id"))}),)
 
 
+_ROLES = Kept(_roles, user=int)
 _CLINICS = Kept(_with_restricted, clinics=list)
 NOBODY = Viewer(actor=Actor(name="nobody"), roles=())
 
@@ -154,8 +160,7 @@ def viewer_for(user: "User | AnonymousUser", request_id: str = "") -> Viewer:
     """The viewer for a signed-in user, with today's roles; NOBODY for anyone else."""
     if not isinstance(user, User):
         return NOBODY
-    memberships = Membership.objects.filter(user_id=user.pk).order_by("clinic_id", "role")
-    roles = list(memberships.values_list("clinic_id", "role", "clinic__time_zone"))
+    (roles,) = _ROLES.read(user=user.pk)
     return Viewer(
         actor=Actor(name=user.name or user.email, user_id=user.pk, request_id=request_id),
         roles=tuple((clinic, Role(role)) for clinic, role, _zone in roles),

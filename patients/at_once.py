@@ -19,7 +19,9 @@ from uuid import UUID
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.query import ValuesListIterable
 from django.db.models.sql.compiler import SQLCompiler
+from psycopg import sql
 
 from . import prepared
 
@@ -124,6 +126,9 @@ class _RowsPart(_Part):
         if len(kinds) > _MOST_COLUMNS:
             raise ValueError(f"{self.rows.model.__name__} with {len(kinds)} columns: name those that are wanted.")
         self.readers = [(at, _READ[kind]) for at, kind in enumerate(kinds) if kind in _READ]
+        columns = [column for column, _sql, _alias in self.compiler.select]
+        is_list = self.rows._iterable_class is ValuesListIterable
+        self.is_plain = is_list and not self.compiler.get_converters(columns)  # nothing is left to Django
         names = [f"c{at}" for at in range(len(kinds))]
         told = ", ".join(f"{name}::text" if kind in _AS_TEXT else name for name, kind in zip(names, kinds, strict=True))
         self.sql = f"(SELECT json_agg(json_build_array({told}))::text FROM ({inner}) q ({', '.join(names)}))"  # noqa: S608
@@ -137,6 +142,8 @@ class _RowsPart(_Part):
             for at, read in self.readers:
                 if row[at] is not None:
                     row[at] = read(row[at])
+        if self.is_plain:
+            return list(map(tuple, found))
         compiler, rows = copy(self.compiler), self.rows.all()
         compiler.answer = found
         rows.query.get_compiler = lambda *_args, **_named: compiler  # type: ignore[method-assign]
@@ -147,6 +154,13 @@ class _Answered(SQLCompiler):
     """A compiler whose statement has been answered already."""
 
     answer: list[list[Any]]
+    converters: Any = None
+
+    def get_converters(self, expressions: Any) -> Any:
+        """Django asks each time; they are always those of the same columns."""
+        if self.converters is None:
+            self.converters = super().get_converters(expressions)
+        return self.converters
 
     def execute_sql(self, *_args: Any, **_named: Any) -> Any:
         return [self.answer]
@@ -174,23 +188,26 @@ class _Form:
         asked = questions(**{name: [] if name in empty else value for name, value in stand_ins.items()})
         self.parts = [_part_of(one) for one in asked]
         slot_of = {value[0] if isinstance(value, list) else value: name for name, value in stand_ins.items()}
-        self.values: list[tuple[str, Any]] = []  # the slot, or none and the value itself
+        self.names: list[str] = []  # of the slots, in the order of their places
         for part in self.parts:
             if "AT TIME ZONE" in part.sql:
                 raise ValueError("A question that rests on the current time zone cannot be kept.")
             found = [slot_of.get(value, "") if isinstance(value, int | date) else "" for value in part.values]
-            self.values += zip(found, part.values, strict=True)
-            part.sql = _with_arrays(part.sql, [slots.get(name) is list for name in found])
+            self.names += filter(None, found)
+            places = [
+                _place(slots[name]) if name else _literal(one) for name, one in zip(found, part.values, strict=True)
+            ]
+            part.sql = _with_places(part.sql, places)
         sent = [part.sql for part in self.parts if part.sql]
         self.statement = _together(sent) if sent else ""
-        missing = set(slots) - {slot for slot, _value in self.values}
+        missing = set(slots) - set(self.names)
         if missing and not empty:  # what is not asked may be where it stands
             raise ValueError(f"No question has {', '.join(sorted(missing))} in it as it is given.")
 
     def read(self, given: Mapping[str, Any]) -> list[Any]:
         if not self.statement:
             return _told(self.parts, ())
-        values = [_as_text(given[slot]) if slot else value for slot, value in self.values]
+        values = [_as_text(given[name]) for name in self.names]
         return _told(self.parts, prepared.rows_of(self.statement, values)[0])
 
 
@@ -201,8 +218,18 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
-def _with_arrays(sql: str, listed: Sequence[bool]) -> str:
+def _place(kind: type) -> str:
+    return "%s::bigint[]" if kind is list else "%s"
+
+
+def _literal(value: Any) -> str:
+    """What never varies stands in the statement itself, so that PostgreSQL plans with it."""
+    connection.ensure_connection()
+    return sql.Literal(value).as_string(connection.connection).replace("%", "%%")
+
+
+def _with_places(statement: str, places: Sequence[str]) -> str:
     """Where a list of one key was compared, any number of them is, as one array."""
-    marks = iter(listed)
-    marked = _MARK.sub(lambda mark: "%s::bigint[]" if mark.group() == "%s" and next(marks) else mark.group(), sql)
+    following = iter(places)
+    marked = _MARK.sub(lambda mark: next(following) if mark.group() == "%s" else mark.group(), statement)
     return marked.replace("IN (%s::bigint[])", "= ANY(%s::bigint[])")

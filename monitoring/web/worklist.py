@@ -66,10 +66,13 @@ def _opening(tab: str, *, of_one_clinic: bool) -> Kept:
 
     def first_too(*, clinic: int, today: date, morning: datetime, **around: Any) -> Sequence[Question]:
         first = worklist.first_of_clinic(tab, clinic, today, morning)
-        return first, *lengths(today=today, morning=morning, **around)
+        return first, *lengths(clinics=[clinic], today=today, morning=morning, **around)
 
     slots = {**_SLOTS, "today": date, "morning": datetime}
-    return Kept(first_too, **slots, clinic=int) if of_one_clinic else Kept(lengths, **slots)
+    if not of_one_clinic:
+        return Kept(lengths, **slots)
+    del slots["clinics"]
+    return Kept(first_too, **slots, clinic=int)
 
 
 @signed_in
@@ -143,7 +146,8 @@ def _opened(tab: str, viewer: Viewer, now: datetime) -> _Known:
     if len(viewer.clinic_ids) > 1:
         lengths, *around = _opening(tab, of_one_clinic=False).read(**asked)
         return _Known(around, worklist.counted(lengths))
-    first, lengths, *around = _opening(tab, of_one_clinic=True).read(**asked, clinic=viewer.clinic_ids[0])
+    (asked["clinic"],) = asked.pop("clinics")
+    first, lengths, *around = _opening(tab, of_one_clinic=True).read(**asked)
     return _Known(around, worklist.counted(lengths), first)
 
 

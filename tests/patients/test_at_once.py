@@ -101,7 +101,7 @@ def test_kept_questions_take_new_values_each_time(known: list[Patient]) -> None:
     assert OF_PATIENTS.read(ids=[], one=berg, since=date(2026, 1, 1), before=later) == [[], [], 1]
 
 
-def test_a_slot_from_which_something_is_reckoned_is_refused() -> None:
+def test_a_slot_from_which_something_is_reckoned_is_refused(db: None) -> None:
     wrong = Kept(lambda key: (Patient.objects.filter(pk=key + 1),), key=int)
     with pytest.raises(ValueError, match="key"):
         wrong.read(key=1)
