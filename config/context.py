@@ -42,9 +42,9 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         common["emergencies"] = open_words(viewer)
     if not viewer.clinic_ids:
         return common
+    swept, cases = facts_of(request)
     clinics = viewer.clinics
     section = _section(request)
-    swept, cases = facts_of(request)
     counts = {"reviews": cases}
     return common | {
         "viewer": viewer,

@@ -106,6 +106,10 @@ class Viewer:
         (found,) = _CLINICS.read(clinics=list(self.clinic_ids))
         return tuple(found)
 
+    def know_clinics(self, found: Iterable[Clinic]) -> None:
+        """They were read with others, by `clinics_with_restricted`."""
+        vars(self)["clinics"] = tuple(found)
+
     @cached_property
     def shut(self) -> frozenset[int]:
         """The restricted records of these clinics that are not open to the viewer: on lists they have no name.
@@ -145,14 +149,15 @@ def _roles(user: int) -> tuple[QuerySet[Membership, tuple[int, str, str]]]:
     return (memberships.values_list("clinic_id", "role", "clinic__time_zone"),)
 
 
-def _with_restricted(clinics: Sequence[int]) -> tuple[QuerySet[Clinic]]:
+def clinics_with_restricted(clinics: Sequence[int]) -> QuerySet[Clinic]:
+    """What `Viewer.clinics` is made of."""
     standing = Restriction.objects.filter(clinic=OuterRef("pk"), lifted_at__isnull=True).order_by("id")
     known = Clinic.objects.filter(pk__in=clinics)
-    return (known.annotate(**{_RESTRICTED: ArraySubquery(standing.values("patient_id"))}),)
+    return known.annotate(**{_RESTRICTED: ArraySubquery(standing.values("patient_id"))})
 
 
 _ROLES = Kept(_roles, user=int)
-_CLINICS = Kept(_with_restricted, clinics=list)
+_CLINICS = Kept(lambda clinics: (clinics_with_restricted(clinics),), clinics=list)
 NOBODY = Viewer(actor=Actor(name="nobody"), roles=())
 
 

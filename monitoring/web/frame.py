@@ -1,4 +1,4 @@
-"""Frame: what every page says of the sweep and of open reviews, read once a request.
+"""Frame: what every page says of the sweep and of open reviews, and the viewer's clinics, read once a request.
 
 A page that asks for more puts these questions among its own and hands the answers over.
 """
@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from patients import access
 from patients.at_once import Kept, Length, Question
+from patients.models import Clinic
 
 from .. import heartbeats, review
 from ..models import Heartbeat
@@ -17,15 +18,17 @@ Facts = tuple[heartbeats.Beat, int]  # of the sweep, and how many reviews are op
 
 
 def questions(clinics: Sequence[int]) -> Sequence[Question]:
-    return heartbeats.rows_of("sweep"), Length(review.open_cases_of(clinics))
+    open_cases = Length(review.open_cases_of(clinics))
+    return heartbeats.rows_of("sweep"), open_cases, access.clinics_with_restricted(clinics)
 
 
 _ASKED = Kept(questions, clinics=list)
 
 
-def hand_over(request: HttpRequest, swept: Iterable[Heartbeat], cases: int) -> None:
+def hand_over(request: HttpRequest, swept: Iterable[Heartbeat], cases: int, clinics: Iterable[Clinic]) -> None:
     """The answers to `questions` were read with others."""
     request.frame_facts = heartbeats.beat_of("sweep", swept), cases  # type: ignore[attr-defined]
+    access.viewer_of(request).know_clinics(clinics)
 
 
 def facts_of(request: HttpRequest) -> Facts:

@@ -4,7 +4,7 @@ The row stays, so that nobody falls out of follow-up and a count is the length o
 that names patients asks here, and `Viewer.shut` decides.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.urls import reverse
@@ -16,8 +16,7 @@ from patients.models import Patient
 from .finding_words import day_words
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A name and two identifiers, ready to be shown; of a record that is `shut` none of them."""
 
     pk: int

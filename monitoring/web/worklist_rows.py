@@ -1,9 +1,10 @@
 """Worklist rows: what the list says of a patient, in words: why, how late, who acts next since when, last contact."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
@@ -30,8 +31,7 @@ SYMPTOM_ACTIONS = ("CORE_DECOMPRESSION_REVIEW", "IMAGE_PAINFUL_HIP")  # their `s
 LEFT_OUT = ("deceased", "ended", "replaced", "not_enrolled", "not_affected", "contralateral_watch", "not_assessed")
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(NamedTuple):
     """Why a patient is on a tab; `status` or `urgency` choose the badge."""
 
     words: str
@@ -42,7 +42,7 @@ class Why:
     sides: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RowWords:
     """A row of the table. All but the ids and dates are words ready to be shown."""
 
@@ -125,7 +125,7 @@ def row_words(row: Row, tab: str, today: date, viewer: Viewer) -> RowWords:
     shown = tab if tab != "all" else _weightiest(row)
     why = _WHY.get(shown, _standing)(row, today)
     if why.status == tab:  # the tab says so already; how the hips stand says more
-        why = replace(why, status=_worst(row))
+        why = why._replace(status=_worst(row))
     days = _days_late(row, shown, today)
     who, since = _next(row, shown, today)
     last, second = _last_contact(row)
@@ -165,7 +165,7 @@ def _without_particulars(why: Why, row: Row, shown: str) -> Why:
         words = _("Back on %(day)s") % {"day": day_words(row.snooze.until)}
     elif why.status in _STATUS_OF.values():
         words = why.second  # the pathway
-    return replace(why, words=words, second=second)
+    return why._replace(words=words, second=second)
 
 
 _SAYS_WHAT_TO_DO = ("reviews", "never_started", "incomplete", "snoozed")  # tabs whose second line is an action or a day
