@@ -3,13 +3,16 @@
     DATA_DIR=/path .venv/bin/python benchmarks/pages.py [--rounds 15] [--who one|all] [--json FILE]
 
 Needs a registry made by benchmarks/copies.py. Requests go through the whole of Django in this process, middleware and
-transactions too, and what is read is audited as it would be. The baselines run between the pages, in the same process:
-a view without middleware that renders the words of the same 50 rows from a list, and two views of Django REST framework
-without token, limits or audit: one answers the same payload from a list, one reads as many rows of the same table and
-answers every column by a serializer.
+transactions too, and what is read is audited as it would be. The baselines run in turn with what they are compared to,
+in the same process. Of the worklist: a view without middleware, session, database or frame that has the words of 50 rows
+in a list and renders the very rows of the page by a Django template (it is checked that both are the same, letter for
+letter), and one that writes the same words into the barest table. Of the API: two views of Django REST framework without
+token, limits or audit: one answers the same payload from a list, one reads as many rows of the same table and answers
+every column by a serializer.
 """
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -34,7 +37,7 @@ import logging  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.db.models import Model  # noqa: E402
-from django.http import HttpResponse  # noqa: E402
+from django.http import HttpResponse, QueryDict  # noqa: E402
 from django.template import engines  # noqa: E402
 from django.test import Client, RequestFactory  # noqa: E402
 from django.urls import reverse  # noqa: E402
@@ -47,13 +50,38 @@ from benchmarks.figures import note  # noqa: E402
 from monitoring import standings, worklist  # noqa: E402
 from monitoring.api import tokens  # noqa: E402
 from monitoring.models import Flag, ReviewCase  # noqa: E402
+from monitoring.web.worklist import look_of  # noqa: E402
+from monitoring.web.worklist_filters import narrow, staff_for  # noqa: E402
+from monitoring.web.worklist_markup import ordinary  # noqa: E402
 from monitoring.web.worklist_rows import words_for  # noqa: E402
 from patients import access  # noqa: E402
 from patients.changes import Actor  # noqa: E402
 from patients.models import Clinic, Hip, Patient, User, Visit  # noqa: E402
 from schedules.models import Plan, Reminder  # noqa: E402
 
-# The cells of a worklist row and no more: what any view that lists these rows has to write.
+# The rows as the page has them.
+ROWS = """{% for row in rows %}<tr id="{{ row.id }}" data-row tabindex="-1">
+  <td class="tick"><input type="checkbox" name="selected" value="{{ row.pk }}" form="bulk" data-select\
+ aria-label="{{ row.select }}"></td>
+  <th class="lead-cell" scope="row"><a class="name" data-open href="{{ row.url }}">{{ row.name }}</a>\
+<span class="second"><span class="nowrap">{{ row.born }}</span>, <span class="nowrap">{{ row.number }}</span>\
+{% if look.several_clinics %}, {{ row.clinic }}{% endif %}</span></th>
+  <td class="{% if not row.hips %}none{% endif %}" data-label="{{ look.heads.hip }}">{{ row.hips }}</td>
+  <td data-label="{{ look.heads.why }}"><span class="why-line">{{ row.badge }}\
+<span class="why-words">{{ row.why.words }}</span></span>\
+{% if row.why.second %}<span class="second">{{ row.why.second }}</span>{% endif %}</td>
+  <td class="num {% if not row.late %}none{% endif %}" data-label="{{ look.heads.late }}">{{ row.late }}</td>
+  <td class="{% if not row.next %}none{% endif %}" data-label="{{ look.heads.next }}">{{ row.next }}\
+{% if row.since %}<span class="second nowrap">{{ row.since }}</span>{% endif %}</td>
+  <td class="{% if not row.last %}none{% endif %}" data-label="{{ look.heads.last }}">{{ row.last }}\
+{% if row.last_second %}<span class="second">{{ row.last_second }}</span>{% endif %}</td>
+  <td class="act"><details class="menu outcome" data-focus><summary class="button compact" data-key="o">\
+{{ look.heads.outcome }}<span class="vh"> {{ row.name }}</span></summary>\
+<div class="sheet" data-arrives="{{ row.act_url }}?{{ look.query }}"><a href="{{ row.act_url }}?{{ look.query }}">\
+{{ look.heads.outcome }}: {{ row.name }}</a></div></details></td>
+</tr>
+{% endfor %}"""
+# The cells of a row and no more: what any view that lists these rows has to write.
 BARE = """<!doctype html><title>Rows</title><table>{% for row in rows %}<tr id="{{ row.id }}">
 <td><input type="checkbox" value="{{ row.pk }}"></td>
 <th><a href="/patients/{{ row.pk }}/">{{ row.name }}</a>{{ row.born }}, {{ row.number }}, {{ row.clinic }}</th>
@@ -79,16 +107,19 @@ class Measured:
         ordered = sorted(self.times)
         return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))] * 1000
 
-    def line(self, bare: "Measured | None" = None) -> str:
-        ratio = f"{self.at(0.5) / bare.at(0.5):.2f}" if bare else ""
+    def line(self, *beside: "Measured") -> str:
+        ratios = ", ".join(f"{self.at(0.5) / one.at(0.5):.2f}" for one in beside)
         cpu, sql = statistics.median(self.processor) * 1000, statistics.median(self.in_database) * 1000
         return (
             f"| {self.name} | {self.at(0.5):.1f} | {self.at(0.95):.1f} | {cpu:.1f} | {sql:.1f} | {self.queries} |"
-            f" {self.size / 1000:.0f} | {ratio} |"
+            f" {self.size / 1000:.0f} | {ratios} |"
         )
 
 
-HEAD = "| page | p50 ms | p95 ms | CPU ms | database ms | queries | kB | of bare |\n|---|---|---|---|---|---|---|---|"
+HEAD = (
+    "| page | p50 ms | p95 ms | CPU ms | database ms | queries | kB | of the baselines |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
 
 
 class _Watch:
@@ -106,22 +137,32 @@ class _Watch:
             self.seconds += time.perf_counter() - begin
 
 
-def measure(name: str, call: Callable[[], HttpResponse], rounds: int) -> Measured:
-    found = Measured(name)
+Call = Callable[[], HttpResponse]
+
+
+def measure(name: str, call: Call, rounds: int, **beside: Call) -> tuple[Measured, list[Measured]]:
+    """The call and its baselines by name, in turn."""
+    all_of_them = [(Measured(name), call), *((Measured(other), its) for other, its in beside.items())]
     for turn in range(rounds + 2):
-        watch = _Watch()
-        with connection.execute_wrapper(watch):
-            begin, cpu = time.perf_counter(), time.process_time()
-            answer = call()
-            took, spent = time.perf_counter() - begin, time.process_time() - cpu
-        if answer.status_code != 200:
-            raise SystemExit(f"{name} answered {answer.status_code}: {answer.content[:300]!r}")
-        if turn >= 2:
-            found.times.append(took)
-            found.processor.append(spent)
-            found.in_database.append(watch.seconds)
-        found.queries, found.size = watch.number, len(answer.content)
-    return found
+        for found, one in all_of_them:
+            _measure_once(found, one, is_warm=turn >= 2)
+    (found, _), *others = all_of_them
+    return found, [other for other, _ in others]
+
+
+def _measure_once(found: Measured, call: Call, *, is_warm: bool) -> None:
+    watch = _Watch()
+    with connection.execute_wrapper(watch):
+        begin, cpu = time.perf_counter(), time.process_time()
+        answer = call()
+        took, spent = time.perf_counter() - begin, time.process_time() - cpu
+    if answer.status_code != 200:
+        raise SystemExit(f"{found.name} answered {answer.status_code}: {answer.content[:300]!r}")
+    if is_warm:
+        found.times.append(took)
+        found.processor.append(spent)
+        found.in_database.append(watch.seconds)
+    found.queries, found.size = watch.number, len(answer.content)
 
 
 def main() -> None:
@@ -143,43 +184,49 @@ def main() -> None:
         f" load {os.getloadavg()[0]:.1f}\n"
     )
     print(HEAD)
-    done: list[tuple[Measured, Measured | None]] = []
-    bare = measure("bare view of 50 rows", bare_view(viewer), asked.rounds)
-    tell(done, bare, None)
+    done: list[Measured] = []
+    rows, words = bare_views(viewer)
+    gc.collect()
+    gc.freeze()  # as config/serving.py
     for name, call in pages(user, viewer):
         if asked.only in name:
-            tell(done, measure(name, call, asked.rounds), bare)
-    tell(done, measure("bare view of 50 rows, again", bare_view(viewer), asked.rounds), bare)
+            peers = {"bare view of these rows": rows, "bare view of their words": words}
+            tell(done, *measure(name, call, asked.rounds, **(peers if name.startswith("worklist") else {})))
     for name, call, plain, by_serializer in api(viewer):
         if asked.only in name:
-            ours = measure(name, call, asked.rounds)
-            for whose, other in (("bare DRF view", plain), ("DRF serializer", by_serializer)):
-                peer = measure(f"{whose}, {name}", other, asked.rounds)
-                tell(done, peer, None)
-                tell(done, ours, peer, whose)
+            peers = {f"bare DRF view, {name}": plain, f"DRF serializer, {name}": by_serializer}
+            tell(done, *measure(name, call, asked.rounds, **peers))
     if asked.json:
-        asked.json.write_text(json.dumps([one.__dict__ for one, _peer in done], indent=1))
+        asked.json.write_text(json.dumps([one.__dict__ for one in done], indent=1))
 
 
-def tell(
-    done: list[tuple[Measured, Measured | None]], found: Measured, peer: Measured | None, whose: str = "bare view"
-) -> None:
-    done.append((found, peer))
-    if peer:
+def tell(done: list[Measured], found: Measured, peers: list[Measured]) -> None:
+    known = {one.name for one in done}
+    for peer in peers:
+        whose = peer.name.partition(",")[0]
         times = [1000 * one for one in sorted(found.times)]
-        bare = peer.at(0.5)
-        note("pages", found.name, "ms", found.at(0.5), baseline=bare, against=whose, of=times)
-    print(found.line(peer), flush=True)
+        note("pages", found.name, "ms", found.at(0.5), baseline=peer.at(0.5), against=whose, of=times)
+        if peer.name not in known:
+            print(peer.line(), flush=True)
+    done += [found, *peers]
+    print(found.line(*peers), flush=True)
 
 
-def bare_view(viewer: access.Viewer) -> Callable[[], HttpResponse]:
-    """A view without middleware, with the words of the overdue rows at hand."""
-    with transaction.atomic():
-        access.bind_clinics(viewer.clinic_ids)
+def bare_views(viewer: access.Viewer) -> tuple[Call, Call]:
+    """Views without middleware, with the words of the overdue rows at hand: as the page has them, and barest."""
+    with seen(viewer):
         today = worklist.today_for(viewer, timezone.now())
+        look = look_of(viewer, "overdue", narrow(QueryDict(), viewer=viewer, staff=staff_for(viewer)))
         rows = words_for(worklist.page_of("overdue", viewer, worklist.Filters(), today).rows, "overdue", today, viewer)
-    template, request = engines["django"].from_string(BARE), RequestFactory().get("/")
-    return lambda: HttpResponse(template.render({"rows": rows}, request))
+        page = "".join(ordinary(one, look) for one in rows)
+    template, barest = engines["django"].from_string(ROWS), engines["django"].from_string(BARE)
+    request, shown = RequestFactory().get("/"), {"rows": rows, "look": look}
+    if template.render(shown, request) != page:
+        raise SystemExit("The bare view does not write the rows as the page has them: mend ROWS.")
+    return (
+        lambda: HttpResponse(template.render(shown, request)),
+        lambda: HttpResponse(barest.render({"rows": rows}, request)),
+    )
 
 
 def pages(user: User, viewer: access.Viewer) -> Iterator[tuple[str, Callable[[], HttpResponse]]]:
@@ -270,9 +317,6 @@ def busiest(viewer: access.Viewer) -> tuple[int, int]:
 def open_case(viewer: access.Viewer) -> int:
     with seen(viewer):
         return ReviewCase.objects.filter(state="open").order_by("id")[0].pk
-
-
-Call = Callable[[], HttpResponse]
 
 
 def api(viewer: access.Viewer) -> Iterator[tuple[str, Call, Call, Call]]:
