@@ -236,7 +236,7 @@ def _escalated_to(reader: _Reader, row: Row) -> Item:
 
 def _promised(reader: _Reader, row: Row) -> Item:
     """The day that was agreed, or on which the snooze ended."""
-    ended = Snooze.objects.filter(patient=row.patient, ended_at__isnull=True, until__lte=reader.day)
+    ended = Snooze.objects.filter(patient=row.patient.pk, ended_at__isnull=True, until__lte=reader.day)
     days = [row.contact.next_on if row.contact else None, ended.values_list("until", flat=True).first()]
     return Item(*_record(row), Reason.PROMISED, max((day for day in days if day and day <= reader.day), default=None))
 

@@ -20,10 +20,10 @@ class _Together(Func):
     output_field = IntegerField()
 
 
-def mark_of(order: str, standing: Standing) -> str:
-    """Where a page ended: the value by which the list is ordered, and the patient."""
-    value = getattr(standing, order)
-    return f"{value.isoformat() if isinstance(value, date) else value}~{standing.pk}"
+def mark_of(order: str, last: Any) -> str:
+    """Where a page ended, `last` with the columns of a standing: by what the list is ordered, and the patient."""
+    value = getattr(last, order)
+    return f"{value.isoformat() if isinstance(value, date) else value}~{last.pk}"
 
 
 def beyond(order: str, mark: str) -> Q:
@@ -40,17 +40,19 @@ def beyond(order: str, mark: str) -> Q:
     return Q(GreaterThan(here, _Together(*(Value(one) for one in last))))
 
 
-def first_of(standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int) -> list[Standing]:
-    """The first of these standings in the order of the list, with their patients.
+def first_of(
+    standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int, columns: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """The first of these standings in the order of the list: these columns, of which the first is the patient's key.
 
     Of one clinic they lie in an index in this order. Of several the first of each clinic are taken and then the first
     of all: nothing longer than a page of each is ever sorted.
     """
     if len(clinics) == 1:
         here = standings.filter(clinic=clinics[0]).order_by(order, "patient_id")
-        return list(here.select_related("patient")[:size])
+        return list(here.values_list(*columns)[:size])
     keys = _first_keys(standings, clinics, order, size)
-    found = {standing.pk: standing for standing in Standing.objects.filter(pk__in=keys).select_related("patient")}
+    found = {row[0]: row for row in Standing.objects.filter(pk__in=keys).values_list(*columns)}
     return [found[pk] for pk in keys]
 
 

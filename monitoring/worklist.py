@@ -23,7 +23,7 @@ from .escalation import LATE, escalated_to
 from .models import ContactAttempt, HipEvaluation, ReviewCase, Snooze, Standing
 from .patient_search import search_patients
 from .standings import beyond, first_of, mark_of
-from .worklist_row import OPEN, Row, rows_for
+from .worklist_row import FROM_PATIENT, FROM_STANDING, OPEN, PatientSaid, Row, rows_for
 
 TABS = {
     "reviews": _("New symptoms and reviews"),
@@ -221,20 +221,19 @@ def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: s
     standings = _narrowed(
         Standing.objects.filter(belonging_to(tab, today), beyond(order, after)), viewer, filters, today
     )
-    return page_from(tab, first_of(standings, clinics, order, size + 1), today, size=size)
+    return page_from(tab, first_of(standings, clinics, order, size + 1, FROM_STANDING), today, size=size)
 
 
-def first_of_clinic(tab: str, clinic: int, today: date, morning: datetime) -> QuerySet[Standing]:
+def first_of_clinic(tab: str, clinic: int, today: date, morning: datetime) -> QuerySet[Any]:
     """The first page of a tab of one clinic, without filters, as a question for `page_from`."""
     standings = Standing.objects.filter(belonging_to(tab, today, morning), clinic=clinic)
-    return standings.select_related("patient").order_by(order_of(tab), "patient_id")[: PAGE + 1]
+    return standings.order_by(order_of(tab), "patient_id").values_list(*FROM_STANDING)[: PAGE + 1]
 
 
-def page_from(tab: str, found: Sequence[Standing], today: date, *, size: int = PAGE) -> Page:
-    """The page that begins with these standings, of which one more than its size tells that it is not the last."""
-    shown, more = found[:size], len(found) > size
-    patients = [standing.patient for standing in shown]
-    return Page(rows_for(patients, today), after=mark_of(order_of(tab), shown[-1]) if more else "")
+def page_from(tab: str, found: Sequence[tuple[Any, ...]], today: date, *, size: int = PAGE) -> Page:
+    """The page that begins with these columns of patients; one more than its size tells that it is not the last."""
+    shown, more = [PatientSaid._make(columns) for columns in found[:size]], len(found) > size
+    return Page(rows_for(shown, today), after=mark_of(order_of(tab), shown[-1]) if more else "")
 
 
 def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> list[tuple[int, int]]:
@@ -244,7 +243,8 @@ def everybody_in(tab: str, viewer: Viewer, filters: Filters, today: date) -> lis
 
 def rows_of(viewer: Viewer, patient_ids: Sequence[int], today: date) -> list[Row]:
     """What the worklist says of these patients, in their order; nothing of those whom the viewer does not see."""
-    found = access.patients_for(viewer).select_related("standing").in_bulk(patient_ids)
+    columns = access.patients_for(viewer).filter(pk__in=patient_ids).values_list(*FROM_PATIENT)
+    found = {one.pk: one for one in map(PatientSaid._make, columns)}
     return rows_for([found[pk] for pk in patient_ids if pk in found], today)
 
 

@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import F, Q
 from django.db.models.fields.json import KT
 
 from patients.at_once import Kept, Question
-from patients.models import Clinic, ContactWish, Patient, User
-from patients.models.patient import Channel
+from patients.models import Clinic, ContactWish, User
+from patients.models.patient import Channel, named
 from patients.vocabulary import Action
 from schedules.models import Appointment, Substitute
 from schedules.substitutes import ripe_on
@@ -37,6 +37,42 @@ INCOMPLETE_ACTIONS = (
 OPEN = ("open", "due")
 ESCALATED = "R28"  # the rule that brings an undecided case before administrators
 MISSED_SHOWN = timedelta(days=120)
+
+
+class PatientSaid(NamedTuple):
+    """Who it is, and where the lists have them (`Standing`)."""
+
+    pk: int
+    clinic_id: int
+    responsible_id: int | None
+    record_number: str
+    family_name: str
+    given_name: str
+    born_on: date | None
+    anonymised_on: date | None
+    email: str
+    email_bounced_on: date | None
+    telephone: str  # as it is stored, +442079460000
+    telephone_as_given: str
+    language: str
+    enrolled_on: date
+    rank: int
+    review_rank: int | None
+    no_mail: bool
+    incomplete: bool
+    snoozed_until: date | None
+    call_from: date | None
+    call_until: date | None
+
+    @property
+    def display_name(self) -> str:
+        return named(self.given_name, self.family_name)
+
+
+_OF_PATIENT = ("id", *PatientSaid._fields[1:14])
+_OF_STANDING = PatientSaid._fields[14:]
+FROM_PATIENT = (*_OF_PATIENT, *(f"standing__{name}" for name in _OF_STANDING))  # columns of `PatientSaid`
+FROM_STANDING = (*(f"patient__{name}" for name in _OF_PATIENT), *_OF_STANDING)  # the same
 
 
 class HipSaid(NamedTuple):
@@ -108,7 +144,9 @@ class SnoozeSaid(NamedTuple):
 class Row:
     """One patient on the worklist, with what there is to say."""
 
-    patient: Patient
+    patient: PatientSaid
+    clinic: Clinic
+    clinician: str = ""  # a name
     cases: list[CaseSaid] = field(default_factory=list)  # open, the nearest deadline first
     hips: dict[str, HipSaid] = field(default_factory=dict)  # by side
     flags: list[FlagSaid] = field(default_factory=list)  # open
@@ -140,28 +178,28 @@ def _by_due_date(hip: HipSaid) -> tuple[date, int]:
     return hip.due_on or date.max, hip.hip_id
 
 
-def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
+def rows_for(patients: Sequence[PatientSaid], today: date) -> list[Row]:
     """What the worklist says of these patients, in their order: all in one query.
 
-    The standing, which is to be loaded with the patients, says of whom there are reviews, findings, snoozes, calls and
-    wishes, so that only those are asked for.
+    Where they stand says of whom there are reviews, findings, snoozes, calls and wishes, so that only those are asked
+    for.
     """
-    rows = {patient.pk: Row(patient) for patient in patients}
-    if not rows:
+    if not patients:
         return []
-    unwritten = _where(rows, lambda standing: standing.no_mail)
+    unwritten = [one for one in patients if one.no_mail]
     clinics, clinicians, hips, cases, flags, attempts, booked, snoozes, calls, refused = _SAID.read(
-        clinics=list({patient.clinic_id for patient in patients}),
-        clinicians=list({patient.responsible_id for patient in patients if patient.responsible_id}),
-        ids=list(rows),
-        in_review=_where(rows, lambda standing: standing.review_rank is not None),
-        incomplete=_where(rows, lambda standing: standing.incomplete),
-        put_off=_where(rows, lambda standing: standing.snoozed_until and standing.snoozed_until > today),
-        to_call=_where(rows, lambda standing: standing.call_from and standing.call_from <= today),
-        unasked=[pk for pk in unwritten if rows[pk].patient.email and not rows[pk].patient.email_bounced_on],
+        clinics=list({one.clinic_id for one in patients}),
+        clinicians=list({one.responsible_id for one in patients if one.responsible_id}),
+        ids=[one.pk for one in patients],
+        in_review=[one.pk for one in patients if one.review_rank is not None],
+        incomplete=[one.pk for one in patients if one.incomplete],
+        put_off=[one.pk for one in patients if one.snoozed_until and one.snoozed_until > today],
+        to_call=[one.pk for one in patients if one.call_from and one.call_from <= today],
+        unasked=[one.pk for one in unwritten if one.email and not one.email_bounced_on],
         today=today,
     )
-    _add_people(rows, clinics, clinicians)
+    known, people = {clinic.pk: clinic for clinic in clinics}, dict(clinicians)
+    rows = {one.pk: Row(one, known[one.clinic_id], people.get(one.responsible_id, "")) for one in patients}
     for *columns, escalate_on, trace_on, gap_on in hips:
         hip = HipSaid._make((*columns, _day(escalate_on), _day(trace_on), gap_on))
         rows[hip.patient_id].hips[hip.side] = hip
@@ -175,17 +213,13 @@ def rows_for(patients: Sequence[Patient], today: date) -> list[Row]:
         rows[snooze.patient_id].snooze = snooze
     for call in calls:
         rows[call.patient_id].calls.append(call)
-    for pk in unwritten:
-        rows[pk].no_mail = _why_no_mail(rows[pk].patient, declined=pk in refused)
+    for one in unwritten:
+        rows[one.pk].no_mail = _why_no_mail(one, declined=one.pk in refused)
     return list(rows.values())
 
 
 Rows = Mapping[int, Row]
 Keys = Sequence[int]
-
-
-def _where(rows: Rows, holds: Any) -> list[int]:
-    return [pk for pk, row in rows.items() if holds(row.patient.standing)]
 
 
 def _day(written: str | None) -> date | None:
@@ -212,7 +246,7 @@ def _questions(
     days = ("anchor_on", "opens_on", "due_on", "overdue_on")
     return (
         Clinic.objects.filter(pk__in=clinics),
-        User.objects.filter(pk__in=clinicians).only("name", "email"),
+        User.objects.filter(pk__in=clinicians).values_list("id", "name"),
         HipEvaluation.objects.filter(patient__in=ids)
         .annotate(**window)
         .values_list(
@@ -266,15 +300,6 @@ _SAID = Kept(
 )
 
 
-def _add_people(rows: Rows, clinics: Iterable[Clinic], clinicians: Iterable[User]) -> None:
-    """Clinic and clinician of each patient: each is one object, however many patients are theirs."""
-    known, people = {clinic.pk: clinic for clinic in clinics}, {user.pk: user for user in clinicians}
-    for row in rows.values():
-        row.patient.clinic = known[row.patient.clinic_id]
-        if row.patient.responsible_id is not None:
-            row.patient.responsible = people[row.patient.responsible_id]
-
-
 def _add_contacts(rows: Rows, attempts: Iterable[ContactSaid]) -> None:
     """Of each patient the latest, and how many since the last that reached them did not."""
     by_patient: dict[int, list[ContactSaid]] = defaultdict(list)
@@ -302,7 +327,7 @@ def _add_appointments(rows: Rows, booked: Iterable[Appointment], today: date) ->
             one.appointment = None
 
 
-def _why_no_mail(patient: Patient, *, declined: bool) -> str:
+def _why_no_mail(patient: PatientSaid, *, declined: bool) -> str:
     if not patient.email:
         return "no_address"
     if patient.email_bounced_on:

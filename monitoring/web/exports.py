@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from patients import access
 from patients.access import Viewer
+from patients.models.clinic import PATIENT_LANGUAGES
 
 from .. import audit, worklist
 from ..spreadsheets import harmless
@@ -28,6 +29,7 @@ from .finding_words import PATHWAYS
 from .identity import gate_address
 from .worklist_rows import RowWords, words_for
 
+_LANGUAGES: Final = dict(PATIENT_LANGUAGES)
 Cell = str | int | date | None
 TOGETHER: Final = 500  # rows that are read at once
 SHEET: Final = "xl/worksheets/sheet1.xml"
@@ -116,7 +118,7 @@ def _cells(row: Row, words: RowWords) -> list[Cell]:
 def _person_cells(row: Row, words: RowWords) -> list[Cell]:
     patient = row.patient
     names = [patient.record_number, patient.family_name, patient.given_name, patient.born_on]
-    ways = [patient.get_language_display(), words.telephone, patient.email, words.mail]
+    ways = [str(_LANGUAGES.get(patient.language, patient.language)), words.telephone, patient.email, words.mail]
     return [*names, words.clinic, words.clinician, *ways]
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from patients.access import Viewer
 from patients.models import Patient
 
+from ..worklist_row import PatientSaid
 from .finding_words import day_words
 
 
@@ -31,13 +32,13 @@ class Identity(NamedTuple):
         return reverse("patient", args=[self.pk])
 
 
-def identity_of(patient: Patient, viewer: Viewer) -> Identity:
+def identity_of(patient: Patient | PatientSaid, viewer: Viewer) -> Identity:
     if patient.pk in viewer.shut:
         return Identity(patient.pk, _("Restricted record"), _("opens with a reason"), reference(patient.pk), shut=True)
     return Identity(patient.pk, patient.display_name, born_words(patient), patient.record_number)
 
 
-def born_words(patient: Patient) -> str:
+def born_words(patient: Patient | PatientSaid) -> str:
     """The birth date; where the name was taken out only the year of it is true."""
     if patient.born_on is None:
         return _("birth date unknown")

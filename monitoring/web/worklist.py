@@ -20,7 +20,7 @@ from patients.at_once import Kept, Length, Question
 from patients.models import Hip
 
 from .. import census, emergency, ending_checks, routes, worklist
-from ..models import Census, Standing
+from ..models import Census
 from ..worklist_row import Row
 from . import exports, frame
 from .confirming import ask_to_confirm, is_confirmed
@@ -128,7 +128,7 @@ class _Known:
 
     around: Sequence[Any]
     counts: dict[str, int] = field(default_factory=dict)
-    first: Sequence[Standing] | None = None  # the first page
+    first: Sequence[tuple[Any, ...]] | None = None  # the first page
 
 
 def _where(viewer: Viewer, now: datetime) -> dict[str, Any]:

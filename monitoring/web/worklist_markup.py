@@ -4,6 +4,7 @@ A page has fifty rows, and the nodes of a template for each of their cells were 
 something was done, or refused, has more in its last cell: there are few, and a template writes those.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -42,6 +43,7 @@ class Look:
     may_work: bool
 
 
+_SPECIAL: Final = re.compile("[&<>\"']")
 _ROW: Final = '<tr id="{id}" data-row tabindex="-1">{cells}\n  <td class="act">{act}</td>\n</tr>\n'
 _CELLS: Final = (
     '\n  <td class="tick"><input type="checkbox" name="selected" value="{pk}" form="bulk" data-select'
@@ -70,7 +72,10 @@ def _written(form: str, **parts: object) -> SafeString:
 
 
 def _escaped(part: object) -> str:
-    return part if type(part) is SafeString else escape(str(part))
+    if type(part) is SafeString:
+        return part
+    words = str(part)
+    return escape(words) if _SPECIAL.search(words) else words
 
 
 def ordinary(row: RowWords, look: Look) -> SafeString:

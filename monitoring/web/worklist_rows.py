@@ -11,14 +11,14 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
+from phonenumber_field.phonenumber import to_python
 
 from patients.access import Viewer
-from patients.models import Patient
 
 from ..escalation import Rung, steps_of
 from ..models import ContactAttempt, ReviewCase
 from ..outreach import longest_snooze
-from ..worklist_row import ESCALATED, OPEN, CaseSaid, ContactSaid, HipSaid, Row
+from ..worklist_row import ESCALATED, OPEN, CaseSaid, ContactSaid, HipSaid, PatientSaid, Row
 from .badges import status_badge, urgency_badge
 from .finding_words import ACTIONS, PATHWAYS, day_words
 from .guideline_words import because_words
@@ -91,7 +91,8 @@ class RowWords:
 
     @cached_property
     def telephone_link(self) -> str:
-        return self.row.patient.telephone.as_rfc3966 if self.row.patient.telephone else ""
+        number = to_python(self.row.patient.telephone)
+        return str(number.as_rfc3966) if number else ""
 
     @cached_property
     def mail(self) -> str:
@@ -140,9 +141,9 @@ def row_words(row: Row, tab: str, today: date, viewer: Viewer) -> RowWords:
         name=whose.name,
         born=whose.born,
         number=whose.number,
-        clinic=patient.clinic.name,
+        clinic=row.clinic.name,
         clinic_id=patient.clinic_id,
-        clinician=patient.responsible.name if patient.responsible else "",
+        clinician=row.clinician,
         hips=side_words(why.sides),
         why=why,
         late=(_("%(days)d d") % {"days": days}).replace(" ", "\u00a0") if days else "",
@@ -178,8 +179,9 @@ def side_words(sides: Iterable[str]) -> str:
     return {"right": _("right"), "left": _("left")}[found.pop()] if found else ""
 
 
-def telephone_of(patient: Patient) -> str:
-    return str(patient.telephone.as_international) if patient.telephone else patient.telephone_as_given
+def telephone_of(patient: PatientSaid) -> str:
+    number = to_python(patient.telephone)
+    return str(number.as_international) if number else patient.telephone_as_given
 
 
 def mail_words(row: Row) -> str:
@@ -357,7 +359,7 @@ def _next(row: Row, tab: str, today: date) -> tuple[str, str]:
     if tab == "snoozed" and row.snooze:
         return row.snooze.owner, _until(row.snooze.until)
     if tab == "calls" and row.calls:
-        return _("Coordinator"), _since(row.calls[0].opened_at.astimezone(row.patient.clinic.zone).date())
+        return _("Coordinator"), _since(row.calls[0].opened_at.astimezone(row.clinic.zone).date())
     if late := row.late_hips():
         return _ladder(row, late, today)
     if tab == "incomplete" and row.incomplete():
@@ -387,7 +389,7 @@ def _ladder(row: Row, late: list[HipSaid], today: date) -> tuple[str, str]:
         return _("Coordinator"), ""
     who = {
         Rung.COORDINATOR: _("Coordinator"),
-        Rung.CLINICIAN: row.patient.responsible.name if row.patient.responsible else _("Clinician"),
+        Rung.CLINICIAN: row.clinician or _("Clinician"),
         Rung.ADMIN: _("Administrator"),
     }
     return who[steps[0].rung], _since(steps[0].since)
@@ -419,7 +421,7 @@ def _arranged(row: Row) -> str:
     """The appointment that stands, or that was not kept."""
     if row.appointment is None:
         return ""
-    day = {"day": day_words(row.appointment.starts_at.astimezone(row.patient.clinic.zone).date())}
+    day = {"day": day_words(row.appointment.starts_at.astimezone(row.clinic.zone).date())}
     if row.appointment.is_standing:
         return _("Appointment on %(day)s") % day
     return _("Did not attend on %(day)s") % day

@@ -22,6 +22,11 @@ class Sex(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
+def named(given_name: str, family_name: str) -> str:
+    """A patient's name as it is shown."""
+    return f"{given_name} {family_name}".strip()
+
+
 @pghistory.track(level=pghistory.Statement, append_only=True)
 class Patient(models.Model):
     """One person in one clinic.
@@ -95,7 +100,7 @@ class Patient(models.Model):
 
     @property
     def display_name(self) -> str:
-        return f"{self.given_name} {self.family_name}".strip()
+        return named(self.given_name, self.family_name)
 
     @property
     def is_closed(self) -> bool:
