@@ -4,11 +4,11 @@
 
 Needs a registry made by benchmarks/copies.py. Requests go through the whole of Django in this process, middleware and
 transactions too, and what is read is audited as it would be. The baselines run in turn with what they are compared to,
-in the same process. Of the worklist: a view without middleware, session, database or frame that has the words of 50 rows
-in a list and renders the very rows of the page by a Django template (it is checked that both are the same, letter for
-letter), and one that writes the same words into the barest table. Of the API: two views of Django REST framework without
-token, limits or audit: one answers the same payload from a list, one reads as many rows of the same table and answers
-every column by a serializer.
+in the same process. Of the worklist: a view without middleware, session, database or frame that has the words of 50
+rows in a list and renders the very rows of the page by a Django template (it is checked that both are the same, letter
+for letter), and one that writes the same words into the barest table. Of the API: two views of Django REST framework
+without token, limits or audit: one answers the same payload from a list, one reads as many rows of the same table and
+answers every column by a serializer.
 """
 
 import argparse

@@ -26,18 +26,24 @@ def mark_of(order: str, last: Any) -> str:
     return f"{value.isoformat() if isinstance(value, date) else value}~{last.pk}"
 
 
-def beyond(order: str, mark: str) -> Q:
-    """Standings behind the mark in the list's order. A mark that is none begins anew."""
+def place_of(order: str, mark: str) -> tuple[int | date, int] | None:
+    """What the mark says; nothing for one that is none, which begins anew."""
     try:
         text, pk = mark.split("~")
         value: Any = int(text) if order.endswith("rank") else date.fromisoformat(text)
         last = (value, int(pk))
     except ValueError:
-        return Q()
+        return None
     if not (0 <= last[1] < 2**63) or (isinstance(value, int) and not 0 <= value < 2**31):
+        return None
+    return last
+
+
+def behind(order: str, place: tuple[int | date, int] | None) -> Q:
+    """Standings behind that place in the list's order; all of them where there is none."""
+    if place is None:
         return Q()
-    here = _Together(F(order), F("patient_id"))
-    return Q(GreaterThan(here, _Together(*(Value(one) for one in last))))
+    return Q(GreaterThan(_Together(F(order), F("patient_id")), _Together(*(Value(one) for one in place))))
 
 
 def first_of(

@@ -5,8 +5,9 @@ being late. A snoozed patient leaves the tabs of lateness until the day promised
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,12 +18,13 @@ from django.utils.translation import gettext_lazy as _
 
 from patients import access
 from patients.access import Viewer
+from patients.at_once import Kept, Question
 from patients.models import Patient
 
 from .escalation import LATE, escalated_to
 from .models import ContactAttempt, HipEvaluation, ReviewCase, Snooze, Standing
 from .patient_search import search_patients
-from .standings import beyond, first_of, mark_of
+from .standings import behind, first_of, mark_of, place_of
 from .worklist_row import FROM_PATIENT, FROM_STANDING, OPEN, PatientSaid, Row, rows_for
 
 TABS = {
@@ -53,6 +55,13 @@ class Filters:
     promised_by: int | None = None  # who said they would come back by today, or whose snooze has ended
     overdue_from: date | None = None  # overdue since this day at the earliest
     search: str = ""
+    due_before: date | None = None  # as `late` says, reckoned from today
+
+    def reckoned(self, today: date) -> "Filters":
+        """With `due_before` in the place of `late`."""
+        if self.late is None:
+            return self
+        return replace(self, late=None, due_before=today - timedelta(days=self.late))
 
 
 def _hips(**conditions: Any) -> QuerySet[HipEvaluation]:
@@ -122,16 +131,40 @@ def _clinics(viewer: Viewer, filters: Filters) -> list[int]:
 
 def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, today: date) -> QuerySet[Standing]:
     """Without those whom the filters leave out. Standings and patients have the same key."""
+    standings = _narrowed_by_columns(standings, filters.reckoned(today), _clinics(viewer, filters), today)
+    if filters.escalated_to:
+        theirs = escalated_to(filters.escalated_to, viewer.clinic_ids, today)
+        escalated = access.patients_for(viewer).filter(theirs)
+        standings = standings.filter(patient__in=escalated)
+    if filters.search:
+        meant = search_patients(access.findable(viewer), filters.search)
+        standings = standings.filter(patient__in=meant.order_by().values("pk"))
+    return standings
+
+
+# What the filters whose value goes into the statement as it is hold; from the others something is reckoned.
+_BY_COLUMNS: dict[str, type] = {
+    "clinician": int,
+    "pathway": str,
+    "due_before": date,
+    "language": str,
+    "owner": int,
+    "overdue_from": date,
+    "promised_by": int,
+}
+
+
+def _narrowed_by_columns(
+    standings: QuerySet[Standing], filters: Filters, clinics: Sequence[int], today: date
+) -> QuerySet[Standing]:
     if filters.clinician:
         standings = standings.filter(patient__responsible=filters.clinician)
     if filters.language:
         standings = standings.filter(patient__language=filters.language)
-    if filters.pathway:
-        clinics = _clinics(viewer, filters)  # said to the hips too, so that their index is used
+    if filters.pathway:  # the clinics are said to the hips too, so that their index is used
         standings = standings.filter(Exists(_hips(clinic__in=clinics, pathway=filters.pathway)))
-    if filters.late is not None:
-        due_before = today - timedelta(days=filters.late)
-        standings = standings.filter(Exists(_hips(status__isnull=False, due_on__lte=due_before)))
+    if filters.due_before:
+        standings = standings.filter(Exists(_hips(status__isnull=False, due_on__lte=filters.due_before)))
     if filters.owner:
         latest = ContactAttempt.objects.filter(patient=OuterRef("pk"), undone_at__isnull=True).order_by("-at", "-id")
         standings = standings.alias(left_to=Subquery(latest.values("owner")[:1])).filter(
@@ -141,15 +174,9 @@ def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, t
         )
     if filters.overdue_from:
         standings = standings.filter(Exists(_hips(status__in=LATE, overdue_on__gte=filters.overdue_from)))
-    patients = access.patients_for(viewer)
-    if filters.escalated_to:
-        escalated = patients.filter(escalated_to(filters.escalated_to, viewer.clinic_ids, today))
-        standings = standings.filter(patient__in=escalated)
     if filters.promised_by:
+        patients = Patient.objects.filter(clinic__in=clinics)
         standings = standings.filter(patient__in=_with_promise_kept_open(patients, filters.promised_by, today))
-    if filters.search:
-        meant = search_patients(access.findable(viewer), filters.search)
-        standings = standings.filter(patient__in=meant.order_by().values("pk"))
     return standings
 
 
@@ -191,9 +218,9 @@ def counts(viewer: Viewer, filters: Filters, today: date) -> dict[str, int]:
     return counted(_lengths(_filtered(viewer, filters, today), today, morning_of(today)))
 
 
-def lengths_of(clinics: Sequence[int], today: date, morning: datetime) -> QuerySet[Any]:
-    """The same of whole clinics, as a question for `counted`."""
-    return _lengths(Standing.objects.filter(clinic__in=clinics), today, morning)
+def lengths_of(clinic: int, today: date, morning: datetime) -> QuerySet[Any]:
+    """The same of a whole clinic, as a question for `counted`."""
+    return _lengths(Standing.objects.filter(clinic=clinic), today, morning)
 
 
 def _lengths(standings: QuerySet[Standing], today: date, morning: datetime) -> QuerySet[Any]:
@@ -218,16 +245,57 @@ def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: s
     The page is read off the index in the list's order, clinic by clinic, so the last costs what the first does.
     """
     order, clinics = order_of(tab), _clinics(viewer, filters)
-    standings = _narrowed(
-        Standing.objects.filter(belonging_to(tab, today), beyond(order, after)), viewer, filters, today
-    )
+    here = Standing.objects.filter(belonging_to(tab, today), behind(order, place_of(order, after)))
+    standings = _narrowed(here, viewer, filters, today)
     return page_from(tab, first_of(standings, clinics, order, size + 1, FROM_STANDING), today, size=size)
 
 
 def first_of_clinic(tab: str, clinic: int, today: date, morning: datetime) -> QuerySet[Any]:
     """The first page of a tab of one clinic, without filters, as a question for `page_from`."""
-    standings = Standing.objects.filter(belonging_to(tab, today, morning), clinic=clinic)
-    return standings.order_by(order_of(tab), "patient_id").values_list(*FROM_STANDING)[: PAGE + 1]
+    return _first(tab, Standing.objects.filter(clinic=clinic), today, morning)
+
+
+def _first(tab: str, standings: QuerySet[Standing], today: date, morning: datetime) -> QuerySet[Any]:
+    here = standings.filter(belonging_to(tab, today, morning)).order_by(order_of(tab), "patient_id")
+    return here.values_list(*FROM_STANDING)[: PAGE + 1]
+
+
+def look(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: str = "") -> tuple[dict[str, int], Page]:
+    """The length of each tab's list and one page of this one. Of one clinic both are read at once, by a kept question,
+    unless something is reckoned from a filter.
+    """
+    clinics, place = _clinics(viewer, filters), place_of(order_of(tab), after)
+    narrowed = _set(filters.reckoned(today))
+    if len(clinics) != 1 or not narrowed.keys() <= _BY_COLUMNS.keys():
+        return counts(viewer, filters, today), page_of(tab, viewer, filters, today, after=after)
+    kept = _list_of_clinic(tab, frozenset(narrowed), after=type(place[0]).__name__ if place else "")
+    at = {"value": place[0], "last": place[1]} if place else {}
+    asked = {"clinic": clinics[0], "today": today, "morning": morning_of(today)}
+    lengths, found = kept.read(**asked, **narrowed, **at)
+    return counted(lengths), page_from(tab, found, today)
+
+
+def _set(filters: Filters) -> dict[str, Any]:
+    """By name, those that narrow; which clinics are meant is said otherwise."""
+    values = {field.name: getattr(filters, field.name) for field in fields(filters) if field.name != "clinic"}
+    return {name: value for name, value in values.items() if value}
+
+
+@cache
+def _list_of_clinic(tab: str, narrowed: frozenset[str], *, after: str) -> Kept:
+    """All lengths and the page after a number or a day, or the first one."""
+
+    def questions(
+        *, clinic: int, today: date, morning: datetime, value: Any = None, last: int = 0, **by: Any
+    ) -> Sequence[Question]:
+        here = _narrowed_by_columns(Standing.objects.filter(clinic=clinic), Filters(**by), [clinic], today)
+        following = here.filter(behind(order_of(tab), (value, last) if after else None))
+        return _lengths(here, today, morning), _first(tab, following, today, morning)
+
+    slots = {"clinic": int, "today": date, "morning": datetime} | {name: _BY_COLUMNS[name] for name in narrowed}
+    if after:
+        slots |= {"value": date if after == "date" else int, "last": int}
+    return Kept(questions, **slots)
 
 
 def page_from(tab: str, found: Sequence[tuple[Any, ...]], today: date, *, size: int = PAGE) -> Page:

@@ -61,7 +61,7 @@ def read_at_once(*asked: Question) -> list[Any]:
 class Kept:
     """Questions that are compiled once a process; what varies are `slots`, by name and kind.
 
-    Kinds are `list` (of keys, compared by `__in`), `int` (one key), `date` and `datetime`. `questions` is called with
+    Kinds are `list` (of keys, compared by `__in`), `int`, `str`, `date` and `datetime`. `questions` is called with
     a stand-in for each, which must reach the statement as it is: nothing may be reckoned from it. Nor may a question
     rest on the current time zone, which would be kept too. Where a list of keys is empty, what it makes empty is not
     asked for.
@@ -174,7 +174,8 @@ _FIRST: Final = 4_700_000_000_000_000_000  # no key of a row
 
 def _stand_in(kind: type, number: int) -> Any:
     moment = datetime(9001 + number, 1, 1, tzinfo=UTC)
-    known = {list: [_FIRST + number], int: _FIRST + number, date: moment.date(), datetime: moment}
+    key = _FIRST + number
+    known = {list: [key], int: key, str: f"stand-in {key}", date: moment.date(), datetime: moment}
     return known[kind]
 
 
@@ -192,7 +193,7 @@ class _Form:
         for part in self.parts:
             if "AT TIME ZONE" in part.sql:
                 raise ValueError("A question that rests on the current time zone cannot be kept.")
-            found = [slot_of.get(value, "") if isinstance(value, int | date) else "" for value in part.values]
+            found = [slot_of.get(value, "") if isinstance(value, int | str | date) else "" for value in part.values]
             self.names += filter(None, found)
             places = [
                 _place(slots[name]) if name else _literal(one) for name, one in zip(found, part.values, strict=True)

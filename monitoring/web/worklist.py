@@ -58,21 +58,15 @@ _AROUND = Kept(_around, **_SLOTS)
 
 
 @cache
-def _opening(tab: str, *, of_one_clinic: bool) -> Kept:
-    """A tab as it is opened, without filters: all lengths, of one clinic the first page, and what stands around."""
+def _opening(tab: str) -> Kept:
+    """A tab of one clinic as it is opened, without filters: the first page, all lengths and what stands around."""
 
-    def lengths(*, clinics: Sequence[int], today: date, morning: datetime, **around: Any) -> Sequence[Question]:
-        return worklist.lengths_of(clinics, today, morning), *_around(clinics=clinics, **around)
-
-    def first_too(*, clinic: int, today: date, morning: datetime, **around: Any) -> Sequence[Question]:
+    def questions(*, clinic: int, today: date, morning: datetime, **around: Any) -> Sequence[Question]:
         first = worklist.first_of_clinic(tab, clinic, today, morning)
-        return first, *lengths(clinics=[clinic], today=today, morning=morning, **around)
+        return first, worklist.lengths_of(clinic, today, morning), *_around(clinics=[clinic], **around)
 
-    slots = {**_SLOTS, "today": date, "morning": datetime}
-    if not of_one_clinic:
-        return Kept(lengths, **slots)
-    del slots["clinics"]
-    return Kept(first_too, **slots, clinic=int)
+    others = {name: kind for name, kind in _SLOTS.items() if name != "clinics"}
+    return Kept(questions, clinic=int, today=date, morning=datetime, **others)
 
 
 @signed_in
@@ -85,19 +79,18 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     if not viewer.clinic_ids:
         return redirect(_home_of(viewer))
     now = timezone.now()
-    is_narrowed = not set(request.GET) <= {"acted"}
-    known = _Known(_AROUND.read(**_where(viewer, now))) if is_narrowed else _opened(tab, viewer, now)
+    is_plain = len(viewer.clinic_ids) == 1 and set(request.GET) <= {"acted"}
+    known = _opened(tab, viewer, now) if is_plain else _Known(_AROUND.read(**_where(viewer, now)))
     colleagues, saved, taken, unread, unjudged, *of_frame = known.around
     frame.hand_over(request, *of_frame)
     staff = staff_of(colleagues)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff)
     today = worklist.today_for(viewer, now, narrowing.filters.clinic)
-    counts = known.counts or worklist.counts(viewer, narrowing.filters, today)
     after = request.GET.get("after", "")
     if known.first is not None:
-        page = worklist.page_from(tab, known.first, today)
+        counts, page = known.counts, worklist.page_from(tab, known.first, today)
     else:
-        page = worklist.page_of(tab, viewer, narrowing.filters, today, after=after)
+        counts, page = worklist.look(tab, viewer, narrowing.filters, today, after=after)
     acted = request.GET.get("acted", "")
     look = look_of(viewer, tab, narrowing)
     rows = [
@@ -143,11 +136,8 @@ def _where(viewer: Viewer, now: datetime) -> dict[str, Any]:
 def _opened(tab: str, viewer: Viewer, now: datetime) -> _Known:
     today = worklist.today_for(viewer, now)
     asked = _where(viewer, now) | {"today": today, "morning": worklist.morning_of(today)}
-    if len(viewer.clinic_ids) > 1:
-        lengths, *around = _opening(tab, of_one_clinic=False).read(**asked)
-        return _Known(around, worklist.counted(lengths))
     (asked["clinic"],) = asked.pop("clinics")
-    first, lengths, *around = _opening(tab, of_one_clinic=True).read(**asked)
+    first, lengths, *around = _opening(tab).read(**asked)
     return _Known(around, worklist.counted(lengths), first)
 
 
