@@ -4,11 +4,11 @@
 
 Needs a registry made by benchmarks/copies.py. Requests go through the whole of Django in this process, middleware and
 transactions too, and what is read is audited as it would be. The baselines run in turn with what they are compared to,
-in the same process. Of the worklist: a view without middleware, session, database or frame that has the words of 50
-rows in a list and renders the very rows of the page by a Django template (it is checked that both are the same, letter
-for letter), and one that writes the same words into the barest table. Of the API: two views of Django REST framework
-without token, limits or audit: one answers the same payload from a list, one reads as many rows of the same table and
-answers every column by a serializer.
+in the same process, through Django and the same client as well, but without middleware. Of the worklist: a view without
+session, database or frame that has the words of 50 rows in a list and renders the very rows of the page by a Django
+template (it is checked that both are the same, letter for letter), and one that writes their words into the barest
+table. Of the API: two views of Django REST framework without token, limits or audit: one answers the same payload from
+a list, one reads as many rows of the same table and answers every column by a serializer.
 """
 
 import argparse
@@ -37,10 +37,11 @@ import logging  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.db.models import Model  # noqa: E402
-from django.http import HttpResponse, QueryDict  # noqa: E402
+from django.http import HttpRequest, HttpResponse, QueryDict  # noqa: E402
 from django.template import engines  # noqa: E402
-from django.test import Client, RequestFactory  # noqa: E402
-from django.urls import reverse  # noqa: E402
+from django.test import Client, RequestFactory, override_settings  # noqa: E402
+from django.test.client import ClientHandler  # noqa: E402
+from django.urls import path, reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.serializers import ModelSerializer  # noqa: E402
@@ -224,9 +225,31 @@ def bare_views(viewer: access.Viewer) -> tuple[Call, Call]:
     if template.render(shown, request) != page:
         raise SystemExit("The bare view does not write the rows as the page has them: mend ROWS.")
     return (
-        lambda: HttpResponse(template.render(shown, request)),
-        lambda: HttpResponse(barest.render({"rows": rows}, request)),
+        answering(lambda request: HttpResponse(template.render(shown, request))),
+        answering(lambda request: HttpResponse(barest.render({"rows": rows}, request))),
     )
+
+
+class _Bare(ClientHandler):
+    """Django with one view and without middleware."""
+
+    def __init__(self, view: Callable[..., Any]) -> None:
+        super().__init__(enforce_csrf_checks=False)
+        self.addresses = (path("", view),)
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        with override_settings(MIDDLEWARE=[]):
+            super().load_middleware(is_async)
+
+    def resolve_request(self, request: HttpRequest) -> Any:
+        request.urlconf = self.addresses  # type: ignore[assignment]
+        return super().resolve_request(request)
+
+
+def answering(view: Callable[..., Any]) -> Call:
+    client = Client()
+    client.handler = _Bare(view)
+    return lambda: client.get("/")  # type: ignore[return-value]
 
 
 def pages(user: User, viewer: access.Viewer) -> Iterator[tuple[str, Callable[[], HttpResponse]]]:
@@ -340,8 +363,8 @@ def api(viewer: access.Viewer) -> Iterator[tuple[str, Call, Call, Call]]:
         "reminders/": Reminder,
         f"patients/{one}/": Patient,
     }
-    for path, model in lists.items():
-        address, name = f"/api/v1/{path}", "API patient" if str(one) in path else f"API {path}"
+    for place, model in lists.items():
+        address, name = f"/api/v1/{place}", "API patient" if str(one) in place else f"API {place}"
         payload = json.loads(client.get(address).content)
         many = len(payload["results"]) if "results" in payload else 1
         yield name, _caller(client, address), _plain(payload), _by_serializer(viewer, model, many)
@@ -381,14 +404,7 @@ def _view(answer: Callable[[], Any]) -> Call:
         def get(self, request: Any) -> Response:
             return Response(answer())
 
-    view, factory = Bare.as_view(), RequestFactory()
-
-    def call() -> HttpResponse:
-        response = view(factory.get("/"))
-        response.render()
-        return response
-
-    return call
+    return answering(Bare.as_view())
 
 
 if __name__ == "__main__":
