@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from patients import access
 from patients.access import Permission, Viewer
+from patients.at_once import Kept
 from patients.changes import Actor
 from patients.models import Clinic
 
@@ -94,6 +95,9 @@ def viewer_of_token(token: ApiToken, request_id: str = "") -> Viewer:
     return Viewer(actor=actor, roles=(), scopes=scopes)
 
 
+_TOKEN = Kept(lambda digest: (ApiToken.objects.select_related("clinic").filter(digest=digest),), digest=str)
+
+
 class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer hw_…`. Binds the transaction to the token's clinic."""
 
@@ -107,7 +111,8 @@ class TokenAuthentication(BaseAuthentication):
         body, _mark, check = secret.removeprefix(PREFIX).rpartition("_")
         if not secret.startswith(PREFIX) or _check(body) != check:
             raise AuthenticationFailed("This is no token of ours; was it cut off?")
-        token = ApiToken.objects.select_related("clinic").filter(digest=digest(secret)).first()
+        (found,) = _TOKEN.read(digest=digest(secret))
+        token = found[0] if found else None
         if token is None or token.revoked_at is not None:
             raise AuthenticationFailed("This token was revoked or never issued.")
         now = timezone.now()

@@ -4,10 +4,8 @@ A page has fifty rows, and the nodes of a template for each of their cells were 
 something was done, or refused, has more in its last cell: there are few, and a template writes those.
 """
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 from typing import Final
 
 from django.template.loader import render_to_string
@@ -18,6 +16,7 @@ from .finding_words import day_words
 from .phrases import language
 from .symptom_clock import SymptomClock
 from .worklist_rows import RowWords
+from .written import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,6 @@ class Look:
     may_work: bool
 
 
-_SPECIAL: Final = re.compile("[&<>\"']")
 _ROW: Final = '<tr id="{id}" data-row tabindex="-1">{cells}\n  <td class="act">{act}</td>\n</tr>\n'
 _CELLS: Final = (
     '\n  <td class="tick"><input type="checkbox" name="selected" value="{pk}" form="bulk" data-select'
@@ -64,29 +62,15 @@ _MENU: Final = (
 )
 
 
-def _written(form: str, **parts: object) -> SafeString:
-    """As Django's `format_html`, which takes twice as long over the thousand parts of a page: whatever is
-    not marked as safe is escaped.
-    """
-    return SafeString(form.format_map({name: _escaped(part) for name, part in parts.items()}))
-
-
-def _escaped(part: object) -> str:
-    if type(part) is SafeString:
-        return part
-    words = str(part)
-    return escape(words) if _SPECIAL.search(words) else words
-
-
 def ordinary(row: RowWords, look: Look) -> SafeString:
     """A row on which nothing was done just now."""
-    return _written(_ROW, id=row.id, cells=cells(row, look), act=menu(row, look) if look.may_work else "")
+    return written(_ROW, id=row.id, cells=cells(row, look), act=menu(row, look) if look.may_work else "")
 
 
 def cells(row: RowWords, look: Look) -> SafeString:
     """All cells but the last."""
     heads, why = look.heads, row.why
-    return _written(
+    return written(
         _CELLS,
         pk=row.pk,
         select=row.select,
@@ -120,11 +104,11 @@ def cells(row: RowWords, look: Look) -> SafeString:
 
 def menu(row: RowWords, look: Look) -> SafeString:
     """The menu of what can be done to the row; its forms arrive when it is opened."""
-    return _written(_MENU, outcome=look.heads.outcome, name=row.name, where=f"{row.act_url}?{look.query}")
+    return written(_MENU, outcome=look.heads.outcome, name=row.name, where=f"{row.act_url}?{look.query}")
 
 
 def _second(words: str, classes: str = "second") -> SafeString | str:
-    return _written('<span class="{classes}">{words}</span>', classes=classes, words=words) if words else ""
+    return written('<span class="{classes}">{words}</span>', classes=classes, words=words) if words else ""
 
 
 def _snoozed(row: RowWords, tab: str) -> str:
