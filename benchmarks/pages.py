@@ -50,7 +50,7 @@ from rest_framework.views import APIView  # noqa: E402
 from benchmarks.figures import note  # noqa: E402
 from monitoring import standings, worklist  # noqa: E402
 from monitoring.api import tokens  # noqa: E402
-from monitoring.models import Flag, ReviewCase  # noqa: E402
+from monitoring.models import Flag, HipEvaluation, ReviewCase  # noqa: E402
 from monitoring.web.worklist import look_of  # noqa: E402
 from monitoring.web.worklist_filters import narrow, staff_for  # noqa: E402
 from monitoring.web.worklist_markup import ordinary  # noqa: E402
@@ -355,8 +355,8 @@ def api(viewer: access.Viewer) -> Iterator[tuple[str, Call, Call, Call]]:
     settings.API_CALLS_A_MINUTE = 1_000_000
     lists: dict[str, type[Model]] = {
         "patients/": Patient,
-        "hips/": Hip,
-        "hips/?status=overdue": Hip,
+        "hips/": HipEvaluation,
+        "hips/?status=overdue": HipEvaluation,
         "plans/?state=current": Plan,
         "flags/": Flag,
         "reviews/": ReviewCase,

@@ -1,9 +1,10 @@
 """Listing: pages of rows by cursor, narrowed by parameters that are checked, with every look audited."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics
@@ -16,6 +17,7 @@ from patients import access
 from patients.models import Patient
 
 from .. import audit
+from .columns import Columns, Row
 from .entry import Registry, viewer_of
 from .problems import Unprocessable
 from .schema import OF_READING, refusals
@@ -59,6 +61,7 @@ class Listing(Registry, generics.ListAPIView[Any]):
 
     pagination_class = Newest
     filters: Filters = {}
+    columns: Mapping[str, str] = {}  # of fields that are more than a column of the row
     default: Mapping[str, str] = {}  # what holds where a parameter is not given
 
     def rows(self) -> QuerySet[Any]:
@@ -68,24 +71,30 @@ class Listing(Registry, generics.ListAPIView[Any]):
         asked = _checked(self.request, self.filters)
         viewer, rows = viewer_of(self.request), self.rows()
         patient = "pk" if rows.model is Patient else "patient_id"
-        return self.narrowed(access.ungated(viewer, rows.filter(clinic__in=viewer.clinic_ids), patient), asked)
+        here = access.ungated(viewer, rows.filter(clinic__in=viewer.clinic_ids), patient)
+        return self.narrowed(here, asked).values("pk", "clinic_id", patient, *self.of_columns().of.values())
+
+    @classmethod
+    @cache
+    def of_columns(cls) -> Columns:
+        return Columns(cls.serializer_class, cls.columns)  # type: ignore[arg-type]
 
     def narrowed(self, rows: QuerySet[Any], asked: dict[str, str]) -> QuerySet[Any]:
         return rows.filter(**{**self.default, **asked})
 
     def paginate_queryset(self, queryset: Any) -> Any:
         """The rows of this page, whose patients were looked at."""
-        page = super().paginate_queryset(queryset)
-        seen = dict.fromkeys((row.clinic_id, _patient_of(row)) for row in page or ())
+        page: list[Row] = super().paginate_queryset(queryset)  # type: ignore[assignment]
+        patient = "pk" if queryset.model is Patient else "patient_id"
+        seen = dict.fromkeys((row["clinic_id"], row[patient]) for row in page)
         audit.looked(viewer_of(self.request).actor, seen, f"API {self.request.path.rstrip('/').rpartition('/')[2]}")
         return page
 
+    def told(self, page: list[Row]) -> list[Row]:
+        return self.of_columns().written(page)
+
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self.list(request, *args, **kwargs)
-
-
-def _patient_of(row: Model) -> int:
-    return int(getattr(row, "patient_id", row.pk))
+        return self.get_paginated_response(self.told(self.paginate_queryset(self.get_queryset())))
 
 
 def _checked(request: Request, filters: Filters) -> dict[str, str]:

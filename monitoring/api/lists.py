@@ -2,6 +2,7 @@
 
 from django.db.models import QuerySet
 
+from patients.models import Decision
 from patients.vocabulary import Action
 from schedules.guideline.pathways import Pathway
 from schedules.guideline.rules import RULES, Urgency
@@ -9,8 +10,10 @@ from schedules.guideline.windows import Status
 from schedules.models import Plan, Reminder
 
 from ..models import Flag, HipEvaluation, ReviewCase
+from .columns import Row
+from .entry import viewer_of
 from .listing import ID, Listing, listed
-from .serializers import FlagOut, HipOut, PlanOut, ReminderOut, ReviewOut
+from .serializers import DecisionOut, FlagOut, HipOut, PlanOut, ReminderOut, ReviewOut
 
 PATHWAYS = [str(pathway) for pathway in Pathway]
 ACTIONS = [str(action) for action in Action]
@@ -24,9 +27,10 @@ class Hips(Listing):
 
     serializer_class = HipOut
     filters = {"status": [str(status) for status in Status], "pathway": PATHWAYS, "patient": ID}
+    columns = {"answer": "answer"}
 
     def rows(self) -> QuerySet[HipEvaluation]:
-        return HipEvaluation.objects.select_related("hip")
+        return HipEvaluation.objects.all()
 
 
 @listed
@@ -37,7 +41,7 @@ class Plans(Listing):
     filters = {"state": list(Plan.State.values), "pathway": PATHWAYS, "patient": ID}
 
     def rows(self) -> QuerySet[Plan]:
-        return Plan.objects.select_related("hip")
+        return Plan.objects.all()
 
 
 @listed
@@ -55,7 +59,7 @@ class Flags(Listing):
     default = {"state": "open"}
 
     def rows(self) -> QuerySet[Flag]:
-        return Flag.objects.select_related("hip")
+        return Flag.objects.all()
 
     def narrowed(self, rows: QuerySet[Flag], asked: dict[str, str]) -> QuerySet[Flag]:
         state = asked.pop("state", "open")
@@ -71,13 +75,21 @@ class Reviews(Listing):
     serializer_class = ReviewOut
     filters = {"state": [*ReviewCase.State.values, ANY], "action": ACTIONS, "urgency": URGENCIES, "patient": ID}
     default = {"state": ReviewCase.State.OPEN.value}
+    columns = {"assigned_to": "assigned_to__name", "decision": "decision_id"}
 
     def rows(self) -> QuerySet[ReviewCase]:
-        return ReviewCase.objects.select_related("hip", "assigned_to", "decision")
+        return ReviewCase.objects.all()
 
     def narrowed(self, rows: QuerySet[ReviewCase], asked: dict[str, str]) -> QuerySet[ReviewCase]:
         chosen = {**self.default, **asked}
         return rows.filter(**{name: value for name, value in chosen.items() if value != ANY})
+
+    def told(self, page: list[Row]) -> list[Row]:
+        """With the decisions, which only closed cases have."""
+        rows = super().told(page)
+        known = Decision.objects.filter(clinic__in=viewer_of(self.request).clinic_ids)
+        decided = known.in_bulk([row["decision"] for row in rows if row["decision"]])
+        return [row | {"decision": row["decision"] and DecisionOut(decided[row["decision"]]).data} for row in rows]
 
 
 @listed

@@ -1,5 +1,6 @@
 """Patients over the API: whom the clinic follows, what was recorded of them, and recording more."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
@@ -15,12 +16,13 @@ from rest_framework.response import Response
 from patients import access, recording
 from patients.access import Permission
 from patients.duplicates import find_candidates
-from patients.models import Clinic, Fact, Patient, Visit
+from patients.models import Clinic, ContactWish, Fact, Patient, Visit
 from patients.plausibility import EARLIEST
 from patients.recording import RecordingRefused, today_at
 
 from .. import audit
 from ..patient_search import search_patients
+from .columns import Row
 from .entry import READING, Registry, check_scope, viewer_of
 from .facts import asks_for_a_decision, facts_from, facts_of, find_fact, placed
 from .idempotency import etag_of, once
@@ -37,6 +39,7 @@ from .serializers import (
     PatientOut,
     RecordedOut,
     VisitIn,
+    WishOut,
     WithdrawalIn,
     hips_of,
 )
@@ -76,6 +79,7 @@ _AMENDMENT = OpenApiExample(
     "A new telephone", {"telephone": "+44 20 7946 0123", "reason": "she moved house"}, request_only=True
 )
 _WITHDRAWAL = OpenApiExample("The wrong hip", {"reason": "it was the other hip"}, request_only=True)
+_WISH = tuple(WishOut().fields)
 _PERSON = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
 
 
@@ -105,14 +109,23 @@ class Patients(Listing):
 
     serializer_class = PatientOut
     filters = {"q": TEXT, "record_number": TEXT}
+    columns = {"contact_wishes": "id"}
 
     def rows(self) -> QuerySet[Patient]:
-        return Patient.objects.select_related("clinic").prefetch_related("contact_wishes")
+        return Patient.objects.all()
 
     def narrowed(self, rows: QuerySet[Patient], asked: dict[str, str]) -> QuerySet[Patient]:
         if "record_number" in asked:
             rows = rows.filter(record_number__iexact=asked["record_number"])
         return search_patients(rows, asked["q"]) if "q" in asked else rows
+
+    def told(self, page: list[Row]) -> list[Row]:
+        """With what each wishes of each channel."""
+        wishes: dict[int, list[Row]] = defaultdict(list)
+        said = ContactWish.objects.filter(patient__in=[row["pk"] for row in page]).order_by("id")
+        for patient, *wish in said.values_list("patient_id", *_WISH):
+            wishes[patient].append(dict(zip(_WISH, wish, strict=True)))
+        return [row | {"contact_wishes": wishes[row["id"]]} for row in super().told(page)]
 
     @extend_schema(
         request=PatientNew,
