@@ -280,9 +280,10 @@ def patient_for(viewer: Viewer, pk: int, permission: Permission = Permission.REA
 
 def patient_at_gate(viewer: Viewer, pk: int, permission: Permission = Permission.READ) -> Patient:
     """As `patient_for`, before the gate of a restricted record: for the page that asks for the reason alone."""
-    patient = _with_restriction(patients_for(viewer)).filter(pk=pk).first()
-    if patient is None:
+    found = _PATIENT.read(pk=pk, clinics=list(viewer.clinic_ids))[0] if pk < 2**63 else []
+    if not found:
         return _in_emergency(viewer, pk, permission)
+    patient: Patient = found[0]
     viewer.check(permission, patient.clinic_id)
     return patient
 
@@ -290,6 +291,11 @@ def patient_at_gate(viewer: Viewer, pk: int, permission: Permission = Permission
 def _with_restriction(patients: QuerySet[Patient]) -> QuerySet[Patient]:
     open_ones = Restriction.objects.filter(patient=OuterRef("pk"), lifted_at__isnull=True)
     return patients.select_related("clinic", "responsible").annotate(is_restricted=Exists(open_ones))
+
+
+_PATIENT = Kept(
+    lambda pk, clinics: (_with_restriction(Patient.objects.filter(clinic__in=clinics, pk=pk)),), pk=int, clinics=list
+)
 
 
 def _in_emergency(viewer: Viewer, pk: int, permission: Permission) -> Patient:

@@ -1,5 +1,6 @@
 """Entry: who may call, how much may be sent, and that a refused call leaves nothing behind."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -51,13 +52,17 @@ def viewer_of(request: Request) -> Viewer:
 
 
 class Endpoint(APIView):
-    """What every view of the API shares: limits, and one savepoint that a refusal goes back to."""
+    """What every view of the API shares: limits, and that a refusal leaves nothing.
+
+    A write goes back to a savepoint, as its refusal is kept. Reading needs none: what it leaves, such as an audited
+    look, is gone with the transaction of the request.
+    """
 
     throttle_classes = (PerMinute,)
     most_bytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with transaction.atomic():
+        with nullcontext() if request.method in READING else transaction.atomic():
             answer = super().dispatch(request, *args, **kwargs)
             if answer.status_code >= 400:
                 transaction.set_rollback(True)

@@ -79,6 +79,7 @@ _AMENDMENT = OpenApiExample(
     "A new telephone", {"telephone": "+44 20 7946 0123", "reason": "she moved house"}, request_only=True
 )
 _WITHDRAWAL = OpenApiExample("The wrong hip", {"reason": "it was the other hip"}, request_only=True)
+_OUT = PatientOut()
 _WISH = tuple(WishOut().fields)
 _PERSON = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
 
@@ -95,7 +96,7 @@ def _expected(request: Request) -> int | None:
 
 
 def _answer(patient: Patient, code: int = status.HTTP_200_OK) -> Response:
-    body = PatientOut(patient).data
+    body = _OUT.to_representation(patient)
     return Response(body, status=code, headers=etag_of(body))
 
 
@@ -112,7 +113,7 @@ class Patients(Listing):
     columns = {"contact_wishes": "id"}
 
     def rows(self) -> QuerySet[Patient]:
-        return Patient.objects.all()
+        return access.patients_for(viewer_of(self.request))
 
     def narrowed(self, rows: QuerySet[Patient], asked: dict[str, str]) -> QuerySet[Patient]:
         if "record_number" in asked:
