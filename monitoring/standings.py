@@ -55,11 +55,18 @@ def first_of(
     of all: nothing longer than a page of each is ever sorted.
     """
     if len(clinics) == 1:
-        here = standings.filter(clinic=clinics[0]).order_by(order, "patient_id")
-        return list(here.values_list(*columns)[:size])
+        return list(columns_of_first(standings.filter(clinic=clinics[0]), order, size, columns))
     keys = _first_keys(standings, clinics, order, size)
     found = {row[0]: row for row in Standing.objects.filter(pk__in=keys).values_list(*columns)}
     return [found[pk] for pk in keys]
+
+
+def columns_of_first(
+    standings: QuerySet[Standing], order: str, size: int, columns: Sequence[str]
+) -> QuerySet[Standing, tuple[Any, ...]]:
+    """Who comes first is found before anything else of them is read."""
+    first = standings.order_by(order, "patient_id").values("pk")[:size]
+    return Standing.objects.filter(pk__in=first).order_by(order, "patient_id").values_list(*columns)
 
 
 def _first_keys(standings: QuerySet[Standing], clinics: Sequence[int], order: str, size: int) -> list[int]:

@@ -24,7 +24,7 @@ from patients.models import Patient
 from .escalation import LATE, escalated_to
 from .models import ContactAttempt, HipEvaluation, ReviewCase, Snooze, Standing
 from .patient_search import search_patients
-from .standings import behind, first_of, mark_of, place_of
+from .standings import behind, columns_of_first, first_of, mark_of, place_of
 from .worklist_row import FROM_PATIENT, FROM_STANDING, OPEN, PatientSaid, Row, rows_for
 
 TABS = {
@@ -135,7 +135,7 @@ def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, t
     if filters.escalated_to:
         theirs = escalated_to(filters.escalated_to, viewer.clinic_ids, today)
         escalated = access.patients_for(viewer).filter(theirs)
-        standings = standings.filter(patient__in=escalated)
+        standings = standings.filter(late=True, patient__in=escalated)  # only what is late was escalated
     if filters.search:
         meant = search_patients(access.findable(viewer), filters.search)
         standings = standings.filter(patient__in=meant.order_by().values("pk"))
@@ -256,8 +256,7 @@ def first_of_clinic(tab: str, clinic: int, today: date, morning: datetime) -> Qu
 
 
 def _first(tab: str, standings: QuerySet[Standing], today: date, morning: datetime) -> QuerySet[Any]:
-    here = standings.filter(belonging_to(tab, today, morning)).order_by(order_of(tab), "patient_id")
-    return here.values_list(*FROM_STANDING)[: PAGE + 1]
+    return columns_of_first(standings.filter(belonging_to(tab, today, morning)), order_of(tab), PAGE + 1, FROM_STANDING)
 
 
 def look(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: str = "") -> tuple[dict[str, int], Page]:

@@ -28,6 +28,7 @@ class Flag(models.Model):
         constraints = [models.UniqueConstraint(fields=["hip", "rule", "since"], name="flag_once_per_hip_rule_and_day")]
         indexes = [
             models.Index(fields=["clinic", "opened_at"], condition=Q(closed_at__isnull=True), name="flags_by_opening"),
+            models.Index(fields=["clinic", "id"], condition=Q(closed_at__isnull=True), name="open_flags_by_clinic"),
             models.Index(fields=["patient"], condition=Q(closed_at__isnull=True), name="open_flags_by_patient"),
             models.Index(
                 fields=["clinic", "action", "act_by"], condition=Q(closed_at__isnull=True), name="open_flags_by_action"

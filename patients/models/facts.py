@@ -350,6 +350,12 @@ class Ending(HipFact):
     evidence = models.CharField(max_length=300, help_text=_("How it is known, such as “letter of 3 Nov 2026”."))
 
     class Meta(HipFact.Meta):
+        indexes = [
+            *HipFact.Meta.indexes,
+            models.Index(
+                fields=["clinic", "recorded_at"], condition=Q(withdrawn_at__isnull=True), name="endings_standing"
+            ),
+        ]
         constraints = _choices(
             one_of("reason", EndReason, name="ending_reason_known"),
             models.CheckConstraint(condition=~Q(evidence=""), name="ending_has_evidence"),
