@@ -27,6 +27,7 @@ from typing import Any
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ["HIPWATCH_PROCESS"] = "web"  # with its limits
 
 import django
 

@@ -157,12 +157,14 @@ DATABASES = {
 # A page that takes longer has lost its reader; a migration that waits for a lock makes everybody wait behind it.
 # Workers have no limit but their tasks': a sweep's statement may take its time.
 WEB_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+# What pages ask again and again has its constants in it and keys of an index for the rest: one plan fits all keys.
+WEB_PLANS = {"plan_cache_mode": "force_generic_plan"}
 MIGRATION_LIMITS = {"lock_timeout": "5s"}
 WEB_PROCESS = env("HIPWATCH_PROCESS", default="") == "web"
 for _name, _database in DATABASES.items():
     _database.setdefault("OPTIONS", {}).setdefault("prepare_threshold", 0)  # for patients.prepared; others never are
     _database["ENGINE"] = "django.db.backends.postgresql"
-    _limits = MIGRATION_LIMITS if _name == "owner" else WEB_LIMITS if WEB_PROCESS else {}
+    _limits = MIGRATION_LIMITS if _name == "owner" else WEB_LIMITS | WEB_PLANS if WEB_PROCESS else {}
     if _limits:
         _words = [_database["OPTIONS"].get("options", ""), *(f"-c {key}={value}" for key, value in _limits.items())]
         _database["OPTIONS"]["options"] = " ".join(_words).strip()
