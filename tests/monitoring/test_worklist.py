@@ -10,7 +10,7 @@ from monitoring import outreach, patient_search, pipeline, worklist
 from monitoring.models import AuditEntry, ContactAttempt, Snooze
 from monitoring.worklist import Filters, counts, page_of, patients_in
 from patients import access, recording
-from patients.models import Imaging, Patient, SymptomReport
+from patients.models import Imaging, Patient, SymptomReport, User
 from patients.vocabulary import Side
 
 NOTHING = Filters()
@@ -228,6 +228,37 @@ def test_pages_cover_every_row_exactly_once_in_order(size, watch, enrol, clinic,
             if not after:
                 break
         assert turned == [patient.pk for patient in patients_in(tab, viewer, NOTHING, today)]
+
+
+def test_what_a_look_reads_at_once_is_what_each_list_says(watch, enrol, clinic, viewer, on_day, make_user):
+    today = on_day(date(2026, 8, 20))
+    mixed(watch, enrol, clinic, viewer, today)
+    me, other = viewer.actor.user_id, make_user(clinic, "clinician").pk
+    myself = User.objects.get(pk=me)
+    Patient.objects.filter(family_name__in=["Watched1", "Watched2"]).update(responsible=other, language="de")
+    for patient in patients_in("overdue", viewer, NOTHING, today)[:2]:
+        outreach.record_outcome(patient, outcome="no_answer", viewer=viewer, today=today, next_on=today, owner=myself)
+    narrowed = [
+        {"clinic": clinic.pk},
+        {"clinician": other},
+        {"clinician": other, "language": "de"},
+        {"late": 30},
+        {"late": 0, "overdue_from": date(2026, 5, 1)},
+        {"pathway": "symptomatic"},
+        {"owner": me},
+        {"promised_by": me},
+        {"escalated_to": other},
+        {"search": "watched1", "language": "de"},
+    ]
+    for filters in (NOTHING, *(Filters(**one) for one in narrowed)):
+        for tab in worklist.TABS:
+            rows = page_of(tab, viewer, filters, today, size=2)
+            for after in ("", rows.after):
+                lengths, page = worklist.look(tab, viewer, filters, today, after=after)
+                assert lengths == counts(viewer, filters, today), (tab, filters)
+                assert page == page_of(tab, viewer, filters, today, after=after), (tab, filters, after)
+    assert len(worklist.look("all", viewer, Filters(owner=me), today)[1].rows) == 3  # one was put off
+    assert len(worklist.look("all", viewer, Filters(clinician=other, language="de"), today)[1].rows) == 2
 
 
 @pytest.mark.parametrize("mark", ["x", "1~2~3", "~~", "0~2026-02-31~1", "9~~99999999999999999999999"])
