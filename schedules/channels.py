@@ -36,10 +36,11 @@ class Wire:
 class Channel(Protocol):
     """A way to hand over mails one after the other. `send` never raises; closing twice has no effect.
 
-    `takes_wire`: it may be given bytes.
+    `takes_wire`: it may be given bytes. `following`: the mail that is handed over after this one, where it is known.
     """
 
     takes_wire: bool
+    following: Wire | None
 
     def send(self, message: EmailMessage | Wire) -> Outcome: ...
 
@@ -52,11 +53,15 @@ class Channel(Protocol):
 class _SMTP(smtplib.SMTP):
     """smtplib's client, except that it knows how far a mail came, and tells a failure after its final dot apart.
 
-    Where the server offers it, what comes before a mail is written at once (RFC 2920): two waits a mail, not four.
+    Where the server offers it, what comes before a mail is written at once (RFC 2920): two waits a mail, not four. And
+    where the mail that follows is known, that goes out with the end of the one before it: one wait a mail. Its content
+    stays here until the server has answered for the one before, so no more mails are ever in doubt.
     """
 
     after_dot = AFTER_DOT
     stage = Stage.SENDER
+    following: Wire | None = None
+    announced: bytes = b""  # the commands that were sent ahead, whose answers are to come
 
     def sendmail(
         self,
@@ -93,16 +98,10 @@ class _SMTP(smtplib.SMTP):
     def _send_pipelined(
         self, sender: str, recipient: str, msg: bytes, options: Sequence[str]
     ) -> dict[str, tuple[int, bytes]]:
-        if self.has_extn("size"):
-            options = (*options, f"size={len(msg)}")
-        lines = (
-            " ".join(("MAIL", f"FROM:{angled(sender)}", *options)),
-            f"RCPT TO:{angled(recipient)}",
-            "DATA",
-        )
-        if any("\r" in line or "\n" in line for line in lines):
-            raise ValueError("An address holds a line break.")
-        self.send("\r\n".join(lines) + "\r\n")
+        envelope = self._envelope(sender, recipient, msg, options)
+        if self.announced != envelope:
+            self.send(envelope)
+        self.announced = b""
         code, said = self._answer(Stage.SENDER)
         if code != 250:
             self.close()  # whatever it makes of the two other commands
@@ -122,6 +121,27 @@ class _SMTP(smtplib.SMTP):
             raise smtplib.SMTPDataError(code, said)
         return {}
 
+    def _envelope(self, sender: str, recipient: str, msg: bytes, options: Sequence[str] = ()) -> bytes:
+        """What comes before the mail. Raises ValueError for an address that would be more than one line."""
+        if self.has_extn("size"):
+            options = (*options, f"size={len(msg)}")
+        lines = (
+            " ".join(("MAIL", f"FROM:{angled(sender)}", *options)),
+            f"RCPT TO:{angled(recipient)}",
+            "DATA",
+        )
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("An address holds a line break.")
+        return ("\r\n".join(lines) + "\r\n").encode("ascii")
+
+    def envelope_of(self, mail: Wire) -> bytes:
+        """As `sendmail` will send it; empty where that cannot be told ahead."""
+        options = () if mail.content.isascii() else ("BODY=8BITMIME",)
+        plain = PLAIN_ADDRESS.fullmatch(mail.sender) and PLAIN_ADDRESS.fullmatch(mail.recipient)
+        if not plain or not self.has_extn("pipelining") or (options and not self.has_extn("8bitmime")):
+            return b""
+        return self._envelope(mail.sender, mail.recipient, mail.content, options)
+
     def _answer(self, stage: Stage) -> tuple[int, bytes]:
         self.stage = stage
         return self.getreply()
@@ -129,23 +149,32 @@ class _SMTP(smtplib.SMTP):
     def _start_over(self, code: int) -> None:
         if code == CLOSING:
             self.close()
-        else:
+        elif not self.announced:  # the server begins with the next mail by itself
             self._rset()  # type: ignore[attr-defined]  # smtplib's own, which forgives a server that is gone
 
     def _write(self, msg: bytes) -> tuple[int, bytes]:
         """The whole mail with its final dot, and what is said of it. Raises InDoubt where nothing is."""
         text = dots_doubled(msg)
+        text += b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n"
+        self.announced = self.envelope_of(self.following) if self.following else b""
         usual = self.sock.gettimeout() if self.sock else None
         if self.sock:
             self.sock.settimeout(self.after_dot)
         try:
-            self.send(text + (b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n"))
+            self.send(text + self.announced)
             return self.getreply()
         except Exception as fault:
             raise InDoubt(words_of(fault)) from fault
         finally:
             if self.sock:
                 self.sock.settimeout(usual)
+
+    def quit(self) -> tuple[int, bytes]:
+        """A server that waits for a mail that was announced would take the word for the mail."""
+        if self.announced:
+            self.close()
+            return CLOSING, b""
+        return super().quit()
 
 
 def angled(address: str) -> str:
@@ -177,10 +206,12 @@ class BackendChannel:
 
     def __init__(self, backend: BaseEmailBackend) -> None:
         self.backend = backend
+        self.following: Wire | None = None
         self.takes_wire = isinstance(backend, CarefulBackend)
         self._served = 0  # mails that this connection has taken
 
     def send(self, message: EmailMessage | Wire) -> Outcome:
+        self._keep_announced(message)
         if unreachable := self._open():
             return unreachable
         outcome = self._hand_over(message)
@@ -190,6 +221,7 @@ class BackendChannel:
 
     def is_well(self) -> bool | None:
         """Asked with a mail of ours to ourselves, which is taken back before it is written."""
+        self._keep_announced(None)
         if self._open():
             return False
         client = self._client()
@@ -212,6 +244,14 @@ class BackendChannel:
         if isinstance(self.backend, EmailBackend):
             self.backend.connection = None
 
+    def _keep_announced(self, message: EmailMessage | Wire | None) -> None:
+        """A connection on which another mail was announced than this is given up: that one is not handed over now."""
+        client = self._client()
+        if client and client.announced:
+            expected = client.envelope_of(message) if isinstance(message, Wire) else b""
+            if client.announced != expected:
+                self._drop()
+
     def _client(self) -> _SMTP | None:
         client = getattr(self.backend, "connection", None)
         return client if isinstance(client, _SMTP) else None
@@ -231,7 +271,9 @@ class BackendChannel:
         served, self._served = self._served, self._served + 1
         try:
             if isinstance(message, Wire):
-                self.backend.connection.sendmail(message.sender, [message.recipient], message.content)  # type: ignore[attr-defined]
+                client = self.backend.connection  # type: ignore[attr-defined]
+                client.following = self.following
+                client.sendmail(message.sender, [message.recipient], message.content)
             else:
                 self.backend.send_messages([message])
         except Exception as fault:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from typing import TypeVar
 
 from django.core.mail import EmailMessage
@@ -91,6 +92,7 @@ class Run:
     refused: list[PutOff] = field(default_factory=list)  # in a row, for good, in words that may mean us
     has_taken: bool = False  # whether the server took a mail of this run
     blame: Blame = field(default_factory=Blame)
+    written: dict[int, EmailMessage | Wire] = field(default_factory=dict)  # the mail that follows, by its reminder
 
 
 def drain(
@@ -114,8 +116,8 @@ def drain(
             run.done, run.blame = [], Blame()
             if not run.tally.more:
                 break
-            for reminder in claimed:
-                run.done.append(Errand(reminder, _send(run, reminder)))
+            for reminder, following in zip_longest(claimed, claimed[1:]):
+                run.done.append(Errand(reminder, _send(run, reminder, following)))
             _learn(run)
         _judge(run)
         _ask_whether_it_is_back(run)
@@ -183,18 +185,32 @@ def _store_the_rest(run: Run) -> None:
     _remember_the_server(run)
 
 
-def _send(run: Run, reminder: Reminder) -> Outcome:
+def _send(run: Run, reminder: Reminder, following: Reminder | None) -> Outcome:
     """Hand one mail over, unless the server was just found to be away or the lease has nearly run out."""
     if run.done and run.done[-1].outcome.ending in (Ending.UNREACHABLE, Ending.NOT_TRIED):
         return Outcome(Ending.NOT_TRIED, run.done[-1].outcome.reason)
     if reminder.lease_until is None or run.clock() > reminder.lease_until - MARGIN:
         return Outcome(Ending.NOT_TRIED, "The run took too long.")
     try:
-        message = _written(reminder, wire=run.channel.takes_wire)
+        message = run.written.pop(reminder.pk, None) or _written(reminder, wire=run.channel.takes_wire)
     except Exception as fault:
         log.exception("reminder %s could not be written", reminder.pk)
         return Outcome(Ending.UNWRITABLE, f"The mail could not be written: {type(fault).__name__}")
+    run.channel.following = _write_ahead(run, following)
     return run.channel.send(message)
+
+
+def _write_ahead(run: Run, following: Reminder | None) -> Wire | None:
+    """The mail that follows, so that the server may hear of it with the end of this one."""
+    run.written = {}
+    if following is None or not run.channel.takes_wire:
+        return None
+    try:
+        message = _written(following, wire=True)
+    except Exception:  # written again when it is its turn, which tells of the fault
+        return None
+    run.written = {following.pk: message}
+    return message if isinstance(message, Wire) else None
 
 
 def _written(reminder: Reminder, *, wire: bool) -> EmailMessage | Wire:

@@ -35,6 +35,7 @@ class ProviderChannel:
     """One HTTP session of an anymail backend, kept between mails. `send` never raises."""
 
     takes_wire = False
+    following: Wire | None = None
 
     def __init__(self, backend: BaseEmailBackend) -> None:
         self.backend = backend

@@ -132,6 +132,7 @@ class RoughChannel:
     """The way to the rehearsal's server, on which workers die and a second run comes in between."""
 
     takes_wire = True
+    following: channels.Wire | None = None
 
     def __init__(self, year: "Year", at: datetime, *, alone: bool = False) -> None:
         self.year, self.at, self.alone = year, at, alone

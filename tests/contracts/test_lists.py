@@ -233,9 +233,7 @@ def test_no_list_reads_a_big_table_from_end_to_end(clinic, many, desk, caller):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
         found |= {
-            (path, sql[:300]): plan
-            for sql in asked
-            if sql.startswith("SELECT") and SCAN.search(plan := plan_of(sql))
+            (path, sql[:300]): plan for sql in asked if sql.startswith("SELECT") and SCAN.search(plan := plan_of(sql))
         }
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = on")

@@ -256,12 +256,13 @@ def test_a_domain_with_an_umlaut_is_reached(mta, channel, make_mail):
 
 
 @pytest.mark.usefixtures("planned_by_hand")
-def test_what_the_server_says_is_stored(mta, clinic, enrol, follow, drain):
+@pytest.mark.parametrize("together", [1, 10])
+def test_what_the_server_says_is_stored(mta, clinic, enrol, follow, drain, together):
     """An unknown mailbox is a failure that no second attempt follows; a server that greylists is asked again."""
     people = {address: enrol(clinic, email=address) for address in (KNOWN, UNKNOWN, PUT_OFF, "x@elsewhere.example")}
     for patient in people.values():
         follow(patient)
-    drain()
+    drain(together=together)
     mta.fetch(1)
     rows = {address: Reminder.objects.get(patient=patient, step="due") for address, patient in people.items()}
     for patient in people.values():
