@@ -33,6 +33,7 @@ from django.utils import timezone  # noqa: E402
 
 from benchmarks.evaluations.one_by_one import evaluate_one  # noqa: E402
 from benchmarks.figures import note  # noqa: E402
+from config import collecting  # noqa: E402
 from monitoring import census, evaluating, pipeline  # noqa: E402
 from monitoring.models import EvaluationRun, HipEvaluation  # noqa: E402
 from patients import access, recording  # noqa: E402
@@ -300,6 +301,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=1000)
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
     chosen = parser.parse_args()
+    collecting.settle(in_bulk=True)  # as a worker does
     with access.system_run("benchmark") as viewer:
         ids = list(Patient.objects.order_by("id").values_list("id", flat=True)[: chosen.patients])
         if not ids or Patient.objects.filter(synthetic=False).exists():

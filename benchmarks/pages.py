@@ -12,7 +12,6 @@ a list, one reads as many rows of the same table and answers every column by a s
 """
 
 import argparse
-import gc
 import json
 import os
 import statistics
@@ -49,6 +48,7 @@ from rest_framework.serializers import ModelSerializer  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 
 from benchmarks.figures import note  # noqa: E402
+from config import collecting  # noqa: E402
 from monitoring import standings, worklist  # noqa: E402
 from monitoring.api import tokens  # noqa: E402
 from monitoring.models import Flag, HipEvaluation, ReviewCase  # noqa: E402
@@ -188,8 +188,7 @@ def main() -> None:
     print(HEAD)
     done: list[Measured] = []
     rows, words = bare_views(viewer)
-    gc.collect()
-    gc.freeze()  # as config/serving.py
+    collecting.settle()  # as config/serving.py
     for name, call in pages(user, viewer):
         if asked.only in name:
             peers = {"bare view of these rows": rows, "bare view of their words": words}

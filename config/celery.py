@@ -8,7 +8,7 @@ from celery.schedules import crontab
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
 from django.core.exceptions import ImproperlyConfigured
 
-from config import logs
+from config import collecting, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -138,6 +138,12 @@ def _refuse_unsafe_role(**_signal: Any) -> None:
         refuse_unsafe_role()
     except (ImproperlyConfigured, UnsafeRole) as refused:
         raise SystemExit(str(refused)) from refused
+
+
+@worker_init.connect
+def _settle(**_signal: Any) -> None:
+    """Before the processes of the pool are made, which have all this from their parent."""
+    collecting.settle(in_bulk=True)
 
 
 @task_prerun.connect

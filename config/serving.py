@@ -4,7 +4,6 @@
 """
 
 import errno
-import gc
 import logging
 import os
 import socket
@@ -15,6 +14,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
+from config.collecting import settle
 from config.discretion import Discreet, without_keys
 
 AT_ONCE: Final = float(os.environ.get("RECEIVE_SECONDS") or 15)  # within which any request may arrive
@@ -106,9 +106,8 @@ def _was_closed(*, graceful: bool = False) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """What has been loaded stays: garbage is not looked for in it, which took a tenth of a second each time."""
-    gc.collect()
-    gc.freeze()
+    """The application has been loaded."""
+    settle()
 
 
 logger_class = DiscreetLogger

@@ -5,7 +5,6 @@ of several processes or transactions take `committed_database`, which is emptied
 """
 
 import fcntl
-import gc
 import hashlib
 import os
 import time
@@ -27,6 +26,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
+from config import collecting
 from tests.services import Services, ensure_services
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -92,10 +92,8 @@ def _fixtures(item: pytest.Item) -> list[str]:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: collecting garbage need not walk through it again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    """All is imported by now."""
+    collecting.settle(in_bulk=True)
 
 
 @pytest.fixture(scope="session")
