@@ -135,16 +135,17 @@ def escalated_to(user_id: int, clinic_ids: Collection[int], today: date) -> Q:
 
     To the responsible clinician, and to every clinician where none is named or who is named no longer is one.
     """
-    theirs = Q(pk__in=[])
-    for team in teams_of(clinic_ids):
-        mine = Q(pk__in=[])
+    teams = teams_of(clinic_ids)
+    as_clinician = Q(pk__in=[])
+    for team in teams:
         if user_id in team.answering(Rung.CLINICIAN):
             named = Q(responsible=user_id) | Q(responsible__isnull=True) | ~Q(responsible__in=sorted(team.clinicians))
-            mine |= has_come_to(Rung.CLINICIAN, today) & named
-        if user_id in team.answering(Rung.ADMIN):
-            mine |= has_come_to(Rung.ADMIN, today)
-        theirs |= Q(clinic=team.clinic_id) & mine
-    return theirs
+            as_clinician |= Q(clinic=team.clinic_id) & named
+    administered = [team.clinic_id for team in teams if user_id in team.answering(Rung.ADMIN)]
+    # What a hip has come to is asked once, and not for each clinic again.
+    return (as_clinician & has_come_to(Rung.CLINICIAN, today)) | (
+        Q(clinic__in=administered) & has_come_to(Rung.ADMIN, today)
+    )
 
 
 def step_for(user_id: int, team: Team, steps: Iterable[Step]) -> Step | None:
