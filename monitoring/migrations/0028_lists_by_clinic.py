@@ -1,5 +1,5 @@
-"""Hips and open findings of a clinic in the order of the API's lists, which went through all clinics' rows for them;
-built beside the writes of a running clinic.
+"""Hips, open findings and open reviews of a clinic in the order of the API's lists, which went through all clinics'
+rows for them, or sorted; built beside the writes of a running clinic.
 """
 
 from django.contrib.postgres.operations import AddIndexConcurrently
@@ -14,12 +14,18 @@ class Migration(migrations.Migration):
     operations = [
         AddIndexConcurrently(
             model_name="hipevaluation",
-            index=models.Index(fields=["clinic", "hip"], name="evaluated_hips_by_clinic"),
+            index=models.Index(fields=["clinic", "hip", "status"], name="evaluated_hips_by_clinic"),
         ),
         AddIndexConcurrently(
             model_name="flag",
             index=models.Index(
                 fields=["clinic", "id"], condition=models.Q(("closed_at__isnull", True)), name="open_flags_by_clinic"
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="reviewcase",
+            index=models.Index(
+                fields=["clinic", "id"], condition=models.Q(("state", "open")), name="open_cases_by_clinic"
             ),
         ),
     ]

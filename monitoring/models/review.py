@@ -51,6 +51,7 @@ class ReviewCase(models.Model):
         ]
         indexes = [
             models.Index(fields=["clinic", "act_by", "id"], condition=Q(state="open"), name="open_cases_by_deadline"),
+            models.Index(fields=["clinic", "id"], condition=Q(state="open"), name="open_cases_by_clinic"),
             models.Index(fields=["patient", "-id"], name="cases_by_patient"),
             models.Index(
                 fields=["clinic", "since"],
