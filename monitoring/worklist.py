@@ -7,7 +7,7 @@ being late. A snoozed patient leaves the tabs of lateness until the day promised
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -280,7 +280,7 @@ def _set(filters: Filters) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-@cache
+@lru_cache(maxsize=128)
 def _list_of_clinic(tab: str, narrowed: frozenset[str], *, after: str) -> Kept:
     """All lengths and the page after a number or a day, or the first one."""
 

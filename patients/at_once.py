@@ -126,9 +126,8 @@ class _RowsPart(_Part):
         if len(kinds) > _MOST_COLUMNS:
             raise ValueError(f"{self.rows.model.__name__} with {len(kinds)} columns: name those that are wanted.")
         self.readers = [(at, _READ[kind]) for at, kind in enumerate(kinds) if kind in _READ]
-        columns = [column for column, _sql, _alias in self.compiler.select]
-        is_list = self.rows._iterable_class is ValuesListIterable
-        self.is_plain = is_list and not self.compiler.get_converters(columns)  # nothing is left to Django
+        converters = self.compiler.get_converters([column for column, _sql, _alias in self.compiler.select])
+        self.is_plain = self.rows._iterable_class is ValuesListIterable and not converters  # nothing is left to Django
         names = [f"c{at}" for at in range(len(kinds))]
         told = ", ".join(f"{name}::text" if kind in _AS_TEXT else name for name, kind in zip(names, kinds, strict=True))
         self.sql = f"(SELECT json_agg(json_build_array({told}))::text FROM ({inner}) q ({', '.join(names)}))"  # noqa: S608
