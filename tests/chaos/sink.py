@@ -36,6 +36,13 @@ class Misbehaving(Sink):
         with self.log.open("a") as log:
             log.write(" ".join(words) + "\n")
 
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Two of three connections may send the next mail's sender and recipient with the end of the one before."""
+        session.host_name = hostname
+        return ["250-PIPELINING", *responses] if self.rng.random() < 2 / 3 else responses
+
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         if self.befalls(LATER_AT_MAIL):
             return "451 4.3.0 Try again later"
