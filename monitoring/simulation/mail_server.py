@@ -46,6 +46,13 @@ class MailServer:
     log: list[Said] = field(default_factory=list)
     port: int = 0
 
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """A mail may be announced with the end of the one before."""
+        session.host_name = hostname
+        return ["250-PIPELINING", *responses]
+
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         answer = self.to_recipient(address)
         if answer == KEPT:

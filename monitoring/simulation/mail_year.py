@@ -139,6 +139,7 @@ class RoughChannel:
         self.inner = year.channel()
 
     def send(self, message: EmailMessage | channels.Wire) -> answers.Outcome:
+        self.inner.following = self.following
         chance, dies = self.year.rng.random(), self.year.chance_to_die(self.at)
         if chance < dies / 2:
             raise Killed

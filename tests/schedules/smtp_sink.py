@@ -17,6 +17,13 @@ class Sink:
     def __init__(self, log: Path, seconds: float) -> None:
         self.log, self.seconds = log, seconds
 
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """A mail may be announced with the end of the one before."""
+        session.host_name = hostname
+        return ["250-PIPELINING", *responses]
+
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         with self.log.open("a") as log:
