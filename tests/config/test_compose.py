@@ -19,7 +19,20 @@ from config import mail_settings
 from config.celery import app as celery
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+
+
+class OnceOnly(yaml.SafeLoader):
+    """Compose refuses a file in which a key stands twice in one mapping; PyYAML alone takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = {key for key in own if own.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"stands twice: {sorted(twice)}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+COMPOSE: dict[str, Any] = yaml.load((PROJECT / "docker-compose.yml").read_text(), OnceOnly)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("hipwatch:")}
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
