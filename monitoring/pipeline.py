@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from patients import access
@@ -239,9 +239,16 @@ def finish_sweeps(now: datetime) -> int:
         left = SweepShare.objects.filter(done_at__isnull=True).count()
         for run in open_runs.select_for_update(skip_locked=True).order_by("id"):
             shares = SweepShare.objects.filter(run=run)
-            done = shares.aggregate(patients=Sum("evaluated"), changed=Sum("changed"), failed=Sum("failed"))
-            counts = Counts(**{name: total or 0 for name, total in done.items()})
-            if shares.filter(done_at__isnull=True).exists():
+            # In one statement: a share that is done between two would be in neither's count.
+            done = shares.aggregate(
+                patients=Sum("evaluated", default=0),
+                changed=Sum("changed", default=0),
+                failed=Sum("failed", default=0),
+                undone=Count("id", filter=Q(done_at__isnull=True)),
+            )
+            undone = done.pop("undone")
+            counts = Counts(**done)
+            if undone:
                 heartbeats.under_way(NAME, behind=max((run.planned or 0) - counts.patients, 0))
                 _finish(run, counts, None)
                 continue

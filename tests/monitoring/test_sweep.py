@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
-from django.db import connections
+from django.db import connection, connections
 from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 
@@ -142,6 +142,36 @@ def test_workers_side_by_side_evaluate_nobody_twice(committed_database, make_cli
         swept = EvaluationReceipt.objects.filter(run__kind="sweep").values_list("patient_id", flat=True)
         assert sorted(swept) == people
         assert EvaluationRun.objects.get(kind="sweep").patients == 8
+
+
+def test_a_share_that_is_done_while_a_sweep_is_summed_up_is_counted(
+    committed_database, make_clinic, enrol, shares_of_two
+):
+    with access.system_run("test"):
+        clinic = make_clinic("Northside")
+        for _ in range(4):
+            enrol(clinic)
+    pipeline.plan_sweep(LATER)
+    pipeline.work_share(LATER)
+
+    def work():
+        pipeline.work_share(LATER)
+        connections.close_all()
+
+    def meanwhile(execute, query, *more):
+        found = execute(query, *more)
+        if "SUM(" in query and SweepShare._meta.db_table in query:
+            other = threading.Thread(target=work)
+            other.start()
+            other.join()
+        return found
+
+    with connection.execute_wrapper(meanwhile):
+        assert pipeline.finish_sweeps(LATER) == 1
+    assert pipeline.finish_sweeps(LATER) == 0
+    with access.system_run("test"):
+        run = EvaluationRun.objects.get(kind="sweep")
+    assert (run.patients, run.finished_at) == (4, LATER)
 
 
 def test_a_worker_that_dies_leaves_its_share_to_others(committed_database, make_clinic, enrol, monkeypatch):
