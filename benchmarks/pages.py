@@ -4,11 +4,12 @@
 
 Needs a registry made by benchmarks/copies.py. Requests go through the whole of Django in this process, middleware and
 transactions too, and what is read is audited as it would be. The baselines run in turn with what they are compared to,
-in the same process, through Django and the same client as well, but without middleware. Of the worklist: a view without
-session, database or frame that has the words of 50 rows in a list and renders the very rows of the page by a Django
-template (it is checked that both are the same, letter for letter), and one that writes their words into the barest
-table. Of the API: two views of Django REST framework without token, limits or audit: one answers the same payload from
-a list, one reads as many rows of the same table and answers every column by a serializer.
+in the same process, through Django and the same client as well, but without middleware. Of the worklist three, all
+without session, database or anything else of the registry, with the words of 50 rows in a list and all else at hand:
+one renders the page as it is by its own templates and its rows by another, one the rows alone (it is checked that both
+write what the page has, letter for letter), and one their words in the barest table. Of the API two views of Django
+REST framework without token, limits or audit: one answers the same payload from a list, one reads as many rows of the
+same table and answers every column by a serializer.
 """
 
 import argparse
@@ -38,11 +39,12 @@ from django.conf import settings  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.db.models import Model  # noqa: E402
 from django.http import HttpRequest, HttpResponse, QueryDict  # noqa: E402
-from django.template import engines  # noqa: E402
+from django.template import Context, Template, engines  # noqa: E402
 from django.test import Client, RequestFactory, override_settings  # noqa: E402
 from django.test.client import ClientHandler  # noqa: E402
-from django.urls import path, reverse  # noqa: E402
+from django.urls import include, path, reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from django.utils.safestring import SafeString  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.serializers import ModelSerializer  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
@@ -61,6 +63,7 @@ from patients.changes import Actor  # noqa: E402
 from patients.models import Clinic, Hip, Patient, User, Visit  # noqa: E402
 from schedules.models import Plan, Reminder  # noqa: E402
 
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 # The rows as the page has them.
 ROWS = """{% for row in rows %}<tr id="{{ row.id }}" data-row tabindex="-1">
   <td class="tick"><input type="checkbox" name="selected" value="{{ row.pk }}" form="bulk" data-select\
@@ -187,11 +190,15 @@ def main() -> None:
     )
     print(HEAD)
     done: list[Measured] = []
-    rows, words = bare_views(viewer)
+    whole, rows, words = bare_views(user, viewer)
     collecting.settle()  # as config/serving.py
     for name, call in pages(user, viewer):
         if asked.only in name:
-            peers = {"bare view of these rows": rows, "bare view of their words": words}
+            peers = {
+                "bare view of this page": whole,
+                "bare view of its rows": rows,
+                "bare view of their words": words,
+            }
             tell(done, *measure(name, call, asked.rounds, **(peers if name.startswith("worklist") else {})))
     for name, call, plain, by_serializer in api(viewer):
         if asked.only in name:
@@ -213,21 +220,46 @@ def tell(done: list[Measured], found: Measured, peers: list[Measured]) -> None:
     print(found.line(*peers), flush=True)
 
 
-def bare_views(viewer: access.Viewer) -> tuple[Call, Call]:
-    """Views without middleware, with the words of the overdue rows at hand: as the page has them, and barest."""
+def bare_views(user: User, viewer: access.Viewer) -> tuple[Call, Call, Call]:
+    """Views without middleware, with the words of the overdue rows at hand: the page, its rows, and their words."""
     with seen(viewer):
         today = worklist.today_for(viewer, timezone.now())
         look = look_of(viewer, "overdue", narrow(QueryDict(), viewer=viewer, staff=staff_for(viewer)))
         rows = words_for(worklist.page_of("overdue", viewer, worklist.Filters(), today).rows, "overdue", today, viewer)
-        page = "".join(ordinary(one, look) for one in rows)
+    written = "".join(ordinary(one, look) for one in rows)
     template, barest = engines["django"].from_string(ROWS), engines["django"].from_string(BARE)
     request, shown = RequestFactory().get("/"), {"rows": rows, "look": look}
-    if template.render(shown, request) != page:
-        raise SystemExit("The bare view does not write the rows as the page has them: mend ROWS.")
+    page, said, known = _page_of(user, "overdue")
+
+    def whole(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(page.render(Context(known | {"rows": [{"ordinary": template.render(shown, request)}]})))
+
+    if template.render(shown, request) != written or whole(request).content != said:
+        raise SystemExit("The bare views do not write what the page has: mend ROWS.")
     return (
+        answering(whole),
         answering(lambda request: HttpResponse(template.render(shown, request))),
         answering(lambda request: HttpResponse(barest.render({"rows": rows}, request))),
     )
+
+
+def _page_of(user: User, tab: str) -> tuple[Template, bytes, dict[str, Any]]:
+    """A page's template, what it wrote, and all that was at hand when it did."""
+    had: list[tuple[Template, dict[str, Any]]] = []
+    client = Client()
+    client.force_login(user, backend=BACKEND)
+
+    def noted(template: Template, context: Context) -> SafeString:
+        had.append((template, context.flatten()))
+        return rendered(template, context)
+
+    rendered, Template._render = Template._render, noted  # type: ignore[method-assign]
+    try:
+        said = client.get(reverse("worklist_tab", args=[tab])).content
+    finally:
+        Template._render = rendered  # type: ignore[method-assign]
+    page, known = next((one, its) for one, its in had if one.name == "monitoring/worklist/page.html")
+    return page, said, known
 
 
 class _Bare(ClientHandler):
@@ -235,7 +267,7 @@ class _Bare(ClientHandler):
 
     def __init__(self, view: Callable[..., Any]) -> None:
         super().__init__(enforce_csrf_checks=False)
-        self.addresses = (path("", view),)
+        self.addresses = (path("", view), path("", include("config.urls")))  # the page says where others are
 
     def load_middleware(self, is_async: bool = False) -> None:
         with override_settings(MIDDLEWARE=[]):
@@ -254,7 +286,7 @@ def answering(view: Callable[..., Any]) -> Call:
 
 def pages(user: User, viewer: access.Viewer) -> Iterator[tuple[str, Callable[[], HttpResponse]]]:
     client = Client()
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(user, backend=BACKEND)
 
     def get(url: str) -> Callable[[], HttpResponse]:
         return lambda: client.get(url)  # type: ignore[return-value]

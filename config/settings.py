@@ -138,7 +138,7 @@ TEMPLATES = [
                 "csp.context_processors.nonce",
                 "config.context.frame",
             ],
-            "builtins": ["template_partials.templatetags.partials"],
+            "builtins": ["template_partials.templatetags.partials", "config.steady"],
             "libraries": {"browsers": "config.browsers"},
         },
     }
@@ -241,6 +241,7 @@ AXES_VERBOSE = False
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "worklist"
 LOGOUT_REDIRECT_URL = "account_login"
+SESSION_ENGINE = "config.session_store"
 SESSION_IDLE = timedelta(minutes=env.int("SESSION_IDLE_MINUTES", default=30))
 SESSION_LASTS = timedelta(hours=env.int("SESSION_HOURS", default=12))
 SESSIONS_AT_ONCE = env.int("SESSIONS_AT_ONCE", default=5)  # of one person; the one least used ends
@@ -350,7 +351,7 @@ PHONENUMBER_DB_FORMAT = "E164"
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["monitoring.api.rendering.QuickJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["monitoring.api.parsing.KeepableJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["monitoring.api.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

@@ -6,7 +6,6 @@ order, of the same types. Lists that are asked for again and again are `Kept`: t
 PostgreSQL plans them once a connection.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -16,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
@@ -136,7 +136,7 @@ class _RowsPart(_Part):
         """The queryset makes its rows itself, of what its compiler says has been read."""
         if not answer:
             return []
-        found = json.loads(answer)
+        found = orjson.loads(answer)
         for row in found:
             for at, read in self.readers:
                 if row[at] is not None:

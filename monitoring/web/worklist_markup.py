@@ -6,6 +6,7 @@ something was done, or refused, has more in its last cell: there are few, and a 
 
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from typing import Final
 
 from django.template.loader import render_to_string
@@ -69,9 +70,9 @@ def ordinary(row: RowWords, look: Look) -> SafeString:
 
 def cells(row: RowWords, look: Look) -> SafeString:
     """All cells but the last."""
-    heads, why = look.heads, row.why
+    why = row.why
     return written(
-        _CELLS,
+        _under(look.heads),
         pk=row.pk,
         select=row.select,
         url=row.url,
@@ -80,26 +81,31 @@ def cells(row: RowWords, look: Look) -> SafeString:
         number=row.number,
         clinic=f", {row.clinic}" if look.several_clinics else "",
         no_hips="" if row.hips else "none",
-        head_hip=heads.hip,
         hips=row.hips,
-        head_why=heads.why,
         badge=row.badge,
         why=why.words,
         why_second=_second(why.second),
         clock=clock(why.clock, language()) if why.clock else "",
         snoozed=_second(_snoozed(row, look.tab)),
         not_late="" if row.late else "none",
-        head_late=heads.late,
         late=row.late,
         no_next="" if row.next else "none",
-        head_next=heads.next,
         next=row.next,
         since=_second(row.since, "second nowrap"),
         no_last="" if row.last else "none",
-        head_last=heads.last,
         last=row.last,
         last_second=_second(row.last_second),
     )
+
+
+@lru_cache(maxsize=32)
+def _under(heads: Heads) -> str:
+    """The form of the cells with the heads of the columns in it, which are the same in each row."""
+    form = _CELLS
+    for name in ("hip", "why", "late", "next", "last"):
+        head = escape(getattr(heads, name)).replace("{", "{{").replace("}", "}}")
+        form = form.replace(f"{{head_{name}}}", head)
+    return form
 
 
 def menu(row: RowWords, look: Look) -> SafeString:

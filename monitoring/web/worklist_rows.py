@@ -180,8 +180,14 @@ def side_words(sides: Iterable[str]) -> str:
 
 
 def telephone_of(patient: PatientSaid) -> str:
-    number = to_python(patient.telephone)
-    return str(number.as_international) if number else patient.telephone_as_given
+    return _spaced(patient.telephone) or patient.telephone_as_given
+
+
+@lru_cache(maxsize=4096)
+def _spaced(telephone: str) -> str:
+    """The number as it is read aloud; empty where it cannot be dialled."""
+    number = to_python(telephone)
+    return str(number.as_international) if number else ""
 
 
 def mail_words(row: Row) -> str:

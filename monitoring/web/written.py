@@ -15,11 +15,8 @@ _SPECIAL: Final = re.compile("[&<>\"']")
 
 def written(form: str, **parts: object) -> SafeString:
     """`form` is a constant of ours; every part is escaped that is not HTML already."""
-    return SafeString(form.format_map({name: _escaped(part) for name, part in parts.items()}))
-
-
-def _escaped(part: object) -> str:
-    if isinstance(part, SafeString):
-        return part
-    words = str(part)
-    return escape(words) if _SPECIAL.search(words) else words
+    for name, part in parts.items():
+        if not isinstance(part, SafeString):
+            words = str(part)
+            parts[name] = escape(words) if _SPECIAL.search(words) else words
+    return SafeString(form.format_map(parts))

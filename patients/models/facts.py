@@ -355,6 +355,11 @@ class Ending(HipFact):
             models.Index(
                 fields=["clinic", "recorded_at"], condition=Q(withdrawn_at__isnull=True), name="endings_standing"
             ),
+            models.Index(
+                fields=["clinic", "supersedes"],
+                condition=Q(supersedes__isnull=False, withdrawn_at__isnull=True),
+                name="endings_taken_back",
+            ),
         ]
         constraints = _choices(
             one_of("reason", EndReason, name="ending_reason_known"),
