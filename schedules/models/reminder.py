@@ -85,7 +85,8 @@ class Reminder(models.Model):
     class Meta:
         ordering = ["send_on", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["id", "patient", "clinic"], name="reminder_of_one_patient"),
+            # By clinic first: lists of one go by it. Other rows are tied to all three.
+            models.UniqueConstraint(fields=["clinic", "id", "patient"], name="reminder_of_one_patient"),
             models.UniqueConstraint(
                 fields=["patient", "cycle_on", "due_on", "step"],
                 condition=Q(appointment__isnull=True),
