@@ -45,6 +45,7 @@ from django.test.client import ClientHandler  # noqa: E402
 from django.urls import include, path, reverse  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from django.utils.safestring import SafeString  # noqa: E402
+from rest_framework.renderers import JSONRenderer  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.serializers import ModelSerializer  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
@@ -429,6 +430,7 @@ def _by_serializer(viewer: access.Viewer, model: type[Model], many: int) -> Call
 
 def _view(answer: Callable[[], Any]) -> Call:
     class Bare(APIView):
+        renderer_classes = (JSONRenderer,)
         authentication_classes = ()
         permission_classes = ()
         throttle_classes = ()

@@ -56,6 +56,23 @@ class Newest(CursorPagination):
         return found
 
 
+class Foremost:
+    """What paginating asks of a queryset: who is on the page is found before anything else of them is read."""
+
+    def __init__(self, rows: QuerySet[Any], columns: tuple[str, ...]) -> None:
+        self.rows, self.columns, self.model = rows, columns, rows.model
+
+    def order_by(self, *order: str) -> "Foremost":
+        return Foremost(self.rows.order_by(*order), self.columns)
+
+    def filter(self, **by: Any) -> "Foremost":
+        return Foremost(self.rows.filter(**by), self.columns)
+
+    def __getitem__(self, page: slice) -> Any:
+        here = self.model._default_manager.filter(pk__in=self.rows.values("pk")[page])
+        return here.order_by(*self.rows.query.order_by).values(*self.columns)
+
+
 class Listing(Registry, generics.ListAPIView[Any]):
     """A list of rows of one's clinics. `filters` are the parameters that it takes; any other is refused."""
 
@@ -63,16 +80,18 @@ class Listing(Registry, generics.ListAPIView[Any]):
     filters: Filters = {}
     columns: Mapping[str, str] = {}  # of fields that are more than a column of the row
     default: Mapping[str, str] = {}  # what holds where a parameter is not given
+    joined_last = False  # for lists of which PostgreSQL would rather read and sort everybody
 
     def rows(self) -> QuerySet[Any]:
         raise NotImplementedError
 
-    def get_queryset(self) -> QuerySet[Any]:
+    def get_queryset(self) -> Any:
         asked = _checked(self.request, self.filters)
         viewer, rows = viewer_of(self.request), self.rows()
         patient = "pk" if rows.model is Patient else "patient_id"
         here = access.ungated(viewer, rows.filter(clinic__in=viewer.clinic_ids), patient)
-        return self.narrowed(here, asked).values("pk", "clinic_id", patient, *self.of_columns().of.values())
+        found, columns = self.narrowed(here, asked), ("pk", "clinic_id", patient, *self.of_columns().of.values())
+        return Foremost(found, columns) if self.joined_last else found.values(*columns)
 
     @classmethod
     @cache

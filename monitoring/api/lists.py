@@ -28,6 +28,7 @@ class Hips(Listing):
     serializer_class = HipOut
     filters = {"status": [str(status) for status in Status], "pathway": PATHWAYS, "patient": ID}
     columns = {"answer": "answer"}
+    joined_last = True
 
     def rows(self) -> QuerySet[HipEvaluation]:
         return HipEvaluation.objects.all()
@@ -76,6 +77,7 @@ class Reviews(Listing):
     filters = {"state": [*ReviewCase.State.values, ANY], "action": ACTIONS, "urgency": URGENCIES, "patient": ID}
     default = {"state": ReviewCase.State.OPEN.value}
     columns = {"assigned_to": "assigned_to__name", "decision": "decision_id"}
+    joined_last = True
 
     def rows(self) -> QuerySet[ReviewCase]:
         return ReviewCase.objects.all()

@@ -1,11 +1,22 @@
 """Evaluations: what the guideline says of each patient and hip now, and the receipts of how it came to say so."""
 
+import json
+from typing import Any
+
+import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from patients.models import Clinic, Hip, Patient
+
+
+class QuickDecoder(json.JSONDecoder):
+    """For answers, which are long and read fifty at a time."""
+
+    def decode(self, s: str, *_: Any) -> Any:
+        return orjson.loads(s)
 
 
 class EvaluationRun(models.Model):
@@ -120,7 +131,7 @@ class HipEvaluation(models.Model):
     gap_on = models.DateField(null=True)
     next_change_on = models.DateField(null=True)
     because = models.CharField(max_length=300)
-    answer = models.JSONField()
+    answer = models.JSONField(decoder=QuickDecoder)
 
     class Meta:
         indexes = [
