@@ -152,12 +152,17 @@ def save(page: Page, target: Path, *, whole: bool = True) -> None:
 
 
 def shoot(page: Page, folder: Path, name: str) -> None:
-    """What stands in the window now, wide and on a phone, light and dark, and some of it printed."""
+    """What stands in the window now, wide and on a phone, light and dark, and some of it printed.
+
+    What is named after the phone is there only: it closes on a wide screen.
+    """
     for label, size in (("wide", WIDE), ("phone", PHONE)):
+        if name.endswith("-phone") and label != "phone":
+            continue
         page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-            save(page, folder / f"{name}-{label}-{scheme}.png")
+            save(page, folder / f"{name.removesuffix('-phone')}-{label}-{scheme}.png")
     if name in PRINTED:
         page.set_viewport_size(A4)  # type: ignore[arg-type]
         page.emulate_media(media="print", color_scheme="light")

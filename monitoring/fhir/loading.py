@@ -21,7 +21,8 @@ from patients.recording import RecordingRefused
 from .. import audit, pipeline
 from ..imports.arrivals import Arrival, Remark, SaidFact, SaidVisit
 from ..imports.batch import bound
-from ..imports.intake import Intake, Outcome, Plan
+from ..imports.intake import Intake
+from ..imports.plans import Outcome, Plan
 from .bundles import Entry, files_of, read_entries
 from .mapping import PersonTaken, Taken, Unusable, read_person, read_resource
 from .report import Report

@@ -25,7 +25,8 @@ from .. import audit, pipeline
 from ..models import ImportBatch, ImportRow
 from . import matching
 from .cells import DateOrder
-from .intake import Intake, Outcome, Plan, remarks_of
+from .intake import Intake, remarks_of
+from .plans import Outcome, Plan
 from .registry_file import ImportRefused, RegistryFile, Table, open_file, read_table
 from .rows import read_row
 
