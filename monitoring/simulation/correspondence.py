@@ -21,7 +21,7 @@ from schedules.plans import PatientWindow
 
 from ..models import ContactAttempt, Snooze
 from .attendance import Reach
-from .lives import Asked, LivedPatient
+from .lived import Asked, LivedPatient
 
 WINDOWS_KEPT: Final = 3  # the mails of so many windows back are kept
 UNSETTLED_DAYS: Final = 100

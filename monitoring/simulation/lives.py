@@ -6,11 +6,11 @@ finding asks for is done after a while, or late, or not. `live` gives the same l
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import count
 from random import Random
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from patients import record as facts
 from patients.record import HipRecord, PatientRecord
@@ -30,8 +30,10 @@ from schedules.guideline.protocol import Protocol
 from schedules.guideline.windows import Window
 
 from . import examination
-from .attendance import BOTH_VIEWS, NO_REPORT_OF_THE_DAY, Films, Habits, Start, day_of_visit, draw_films, draw_habits
+from .attendance import BOTH_VIEWS, NO_REPORT_OF_THE_DAY, Films, Start, day_of_visit, draw_films, draw_habits
+from .clinic_ways import DECIDED, DONE_WITHIN, NEVER_DONE, OTHERWISE, OUTCOMES, REASONS, SLOW_DECISIONS
 from .examination import Hip
+from .lived import LISTS, Answered, Asked, Attended, Fact, Kept, LivedPatient, Told, VisitKind
 from .natural_history import (
     SMALL_LESION_REGISTRY,
     Course,
@@ -41,31 +43,7 @@ from .natural_history import (
     draw_course,
     draw_lesion,
 )
-from .people import Person, draw_person
-
-Fact = (
-    facts.Imaging
-    | facts.Staging
-    | facts.Symptom
-    | facts.Score
-    | facts.Procedure
-    | facts.Decision
-    | facts.Location
-    | facts.Ending
-)
-ListName = Literal["imaging", "stagings", "symptoms", "scores", "procedures", "decisions", "locations", "endings"]
-LISTS: Final[dict[type[Fact], ListName]] = {
-    facts.Imaging: "imaging",
-    facts.Staging: "stagings",
-    facts.Symptom: "symptoms",
-    facts.Score: "scores",
-    facts.Procedure: "procedures",
-    facts.Decision: "decisions",
-    facts.Location: "locations",
-    facts.Ending: "endings",
-}
-VisitKind = Literal["clinic", "telephone", "report"]
-Details = Mapping[str, Any]
+from .people import draw_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,133 +58,12 @@ class Setting:
     small: SmallLesions = SmallLesions.HERNIGOU
 
 
-@dataclass(frozen=True, slots=True)
-class Attended:
-    """One visit, call or report that came in."""
-
-    on: date
-    kind: VisitKind
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A fact as it was recorded: when, at which visit (an index), of which hip, and what its row keeps besides."""
-
-    recorded_on: date
-    side: Side | None
-    fact: Fact | facts.Bmi
-    visit: int | None = None
-    details: Details = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The patient's window from `since` on, until a fact moved it."""
-
-    since: date
-    cycle_on: date
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A cycle of one hip that is over: by a complete follow-up on `kept_on`, or because its follow-up ended."""
-
-    side: Side
-    cycle_on: date
-    hip: HipAnswer
-    kept_on: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A finding that a clinician answered by a decision (the key of its fact)."""
-
-    side: Side
-    finding: Finding
-    decision: str
-    on: date
-
-
-@dataclass
-class LivedPatient:
-    """A whole life, ready to be written."""
-
-    number: int
-    person: Person
-    habits: Habits
-    enrolled_on: date
-    died_on: date | None = None
-    death_source: str = ""
-    visits: list[Attended] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
-    answered: list[Answered] = field(default_factory=list)
-    record: PatientRecord = field(init=False)
-    answer: Answer = field(init=False)  # as of the last day
-    rng: Random = field(init=False)  # for what follows from the life, such as mail
-
-
 def live(setting: Setting, number: int) -> LivedPatient:
     """The life of this number. Numbers are independent of one another, so any range of them can be lived alone."""
     return _Life(setting, number).run()
 
 
 _YEAR: Final = 365.25
-_DECIDED: Final = {
-    Action.CORE_DECOMPRESSION_REVIEW,
-    Action.LARGE_LESION_REVIEW,
-    Action.HIGH_RISK_LOCATION_REVIEW,
-    Action.COLLAPSE_REVIEW,
-    Action.ARTHROPLASTY_REVIEW,
-    Action.WORSENING_REVIEW,
-    Action.DECOMPRESSION_FAILURE_REVIEW,
-    Action.STAGE_PROGRESSION_REVIEW,
-    Action.STAGE_CONFLICT,
-    Action.SECOND_READING,
-    Action.CONSIDER_CT,
-    Action.REVIEW_ENDING,
-}
-_OUTCOMES: Final[dict[Action, tuple[tuple[Outcome, int], ...]]] = {
-    Action.CORE_DECOMPRESSION_REVIEW: (
-        (Outcome.OPERATE, 42), (Outcome.OBSERVE, 40), (Outcome.IMAGE_FURTHER, 8), (Outcome.PATIENT_DECLINED, 10),
-    ),
-    Action.LARGE_LESION_REVIEW: ((Outcome.OPERATE, 30), (Outcome.OBSERVE, 60), (Outcome.REFER, 10)),
-    Action.COLLAPSE_REVIEW: ((Outcome.OPERATE, 22), (Outcome.OBSERVE, 58), (Outcome.REFER, 20)),
-    Action.ARTHROPLASTY_REVIEW: ((Outcome.OPERATE, 55), (Outcome.OBSERVE, 33), (Outcome.PATIENT_DECLINED, 12)),
-    Action.DECOMPRESSION_FAILURE_REVIEW: ((Outcome.OPERATE, 30), (Outcome.OBSERVE, 60), (Outcome.REFER, 10)),
-}  # fmt: skip
-_OTHERWISE: Final = ((Outcome.OBSERVE, 88), (Outcome.IMAGE_FURTHER, 12))
-_REASONS: Final[dict[Outcome, tuple[str, ...]]] = {
-    Outcome.OPERATE: (
-        "Symptoms persist; discussed in clinic, the patient wants surgery.",
-        "Findings and age speak for surgery; risks discussed.",
-    ),
-    Outcome.OBSERVE: (
-        "Mild symptoms; continue with three-monthly radiographs.",
-        "No change on the films; observe.",
-        "Discussed at the hip conference: observe.",
-    ),
-    Outcome.IMAGE_FURTHER: ("Films do not settle it; further imaging requested.",),
-    Outcome.REFER: ("Referred to the regional hip unit for an opinion.",),
-    Outcome.PATIENT_DECLINED: ("The patient does not want surgery at present.",),
-}
-# Days from asking to doing, for what is done rather than decided.
-_DONE_WITHIN: Final[dict[Action, tuple[int, int]]] = {
-    Action.CT_HIP: (4, 20),
-    Action.URGENT_RADIOGRAPH: (1, 8),
-    Action.IMAGE_PAINFUL_HIP: (7, 30),
-    Action.BASELINE_MRI: (14, 60),
-    Action.MEASURE_VOLUME: (10, 55),
-    Action.ASSESS_CONTRALATERAL_HIP: (14, 60),
-    Action.REPEAT_VIEWS: (6, 30),
-    Action.BASELINE_RADIOGRAPH: (10, 40),
-    Action.RECORD_CLINICAL_REVIEW: (2, 18),
-}
-_NEVER_DONE: Final = 0.03
-_SLOW_DECISIONS: Final = 0.2
 
 
 class _Life:
@@ -572,28 +429,28 @@ class _Life:
         key = (side, finding.action, finding.since)
         if key in self.doing or self._is_out(side) != (finding.action is Action.REVIEW_ENDING):
             return
-        if finding.action in _DECIDED:
+        if finding.action in DECIDED:
             self.doing.add(key)
             delay = self._delay_of_decision(finding)
             self._at(max(day, finding.since) + timedelta(days=delay), lambda on: self._decide(side, finding, on))
-        elif finding.action in _DONE_WITHIN:
+        elif finding.action in DONE_WITHIN:
             self.doing.add(key)
-            delay = self.rng.randint(*_DONE_WITHIN[finding.action])
-            if self.life.habits.start is not Start.NEVER and self.rng.random() > _NEVER_DONE:
+            delay = self.rng.randint(*DONE_WITHIN[finding.action])
+            if self.life.habits.start is not Start.NEVER and self.rng.random() > NEVER_DONE:
                 self._at(day + timedelta(days=delay), lambda on: self._do(side, finding.action, on))
 
     def _delay_of_decision(self, finding: Finding) -> int:
-        if self.rng.random() < _SLOW_DECISIONS:
+        if self.rng.random() < SLOW_DECISIONS:
             return self.rng.randint(35, 120)
         return max(0, round(self.rng.lognormvariate(2.9, 0.6)))
 
     def _decide(self, side: Side, finding: Finding, day: date) -> bool:
         if self._is_out(side) != (finding.action is Action.REVIEW_ENDING):
             return False
-        choices = _OUTCOMES.get(finding.action, _OTHERWISE)
+        choices = OUTCOMES.get(finding.action, OTHERWISE)
         outcome = self.rng.choices([o for o, _ in choices], [w for _, w in choices])[0]
         decision = facts.Decision(self._key(), day, finding.action, outcome)
-        self._tell(day, side, decision, reason=self.rng.choice(_REASONS[outcome]))
+        self._tell(day, side, decision, reason=self.rng.choice(REASONS[outcome]))
         self.life.answered.append(Answered(side, finding, decision.id, day))
         if outcome is Outcome.OPERATE:
             self._at(day + timedelta(days=self.rng.randint(14, 70)), lambda on: self._operate(side, on))

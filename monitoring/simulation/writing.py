@@ -43,7 +43,7 @@ from schedules.plans import WINDOW_FIELDS
 from .. import review
 from ..models import AuditEntry, CaseNote, Flag, ReviewCase
 from . import correspondence
-from .lives import LivedPatient, Told
+from .lived import LivedPatient, Told
 
 RECORD_NUMBER: Final = "HW-{:05d}"
 _MODELS: Final[dict[type[Any], type[Fact]]] = {

@@ -16,7 +16,8 @@ from django.utils import timezone
 from monitoring import census, pipeline, worklist
 from monitoring.models import AuditEntry, EvaluationReceipt, EvaluationRun, Flag, ReviewCase
 from monitoring.simulation import demonstration, diary, natural_history
-from monitoring.simulation.lives import LISTS, LivedPatient, Setting, live
+from monitoring.simulation.lived import LISTS, LivedPatient
+from monitoring.simulation.lives import Setting, live
 from monitoring.simulation.natural_history import Band, Course, SmallLesions, draw_lesion
 from monitoring.simulation.people import draw_person
 from monitoring.simulation.registry import Order, RealPatientsHere, simulate
