@@ -11,7 +11,7 @@ database, written to by day only, like real ones.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from typing import Final
@@ -22,7 +22,7 @@ from django.db import transaction
 
 from patients import access, recording
 from patients.changes import Actor
-from patients.models import Clinic, ContactWish, Ending, Hip, Imaging, Patient, SymptomReport, Visit
+from patients.models import Clinic, ContactWish, Hip, Imaging, Patient, SymptomReport, Visit
 from patients.recording import today_at
 from patients.vocabulary import EndReason, Side
 from schedules import (
@@ -45,8 +45,10 @@ from schedules.models import Plan, Reminder, Substitute
 from .. import pipeline
 from . import mail_server, registry
 from .demonstration import NotHere
-from .mail_reckoning import DAY, Known, Reckoning, Result, Rules, Track, Turn
+from .mail_calls import DAY, Known, Rules, Track, Turn
+from .mail_reckoning import Reckoning, Result
 from .mail_server import MailServer
+from .mail_world import PLACES, Order, Outage, Person, Place, Seat
 
 RUN: Final = "mail year"
 DESK: Final = Actor(name="Rehearsal desk")
@@ -60,68 +62,6 @@ WORKERS_OUT: Final = ("workers", "everything")
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC) + 2 * DAY
 WEDNESDAY: Final = 2
 MOST_RUNS: Final = 25  # a minute apart, while the server puts mail off
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A clinic of the rehearsal: its zone, and what it chose of its mail."""
-
-    name: str
-    zone: str
-    language: str
-    days: tuple[tuple[str, int], ...] = ()
-    hours: tuple[int, int] = (8, 18)
-    volume_multiple: int = 5
-
-
-PLACES: Final = (
-    Place("West", "America/Los_Angeles", "en", (("booking_prompt", -30), ("second_missed", 21)), (9, 17)),
-    Place("Middle", "Europe/Berlin", "de", volume_multiple=2),
-    Place("East", "Pacific/Auckland", "en"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    patients: int = 240
-    days: int = 365
-    seed: int = 1
-    start: date = date(2026, 1, 5)
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    begin: datetime
-    end: datetime
-    kind: str
-
-
-@dataclass
-class Person:
-    """One patient as the rehearsal moves them; `known` is what the reckoning is told."""
-
-    known: Known
-    rng: Random
-    keeps: float
-    wanted: tuple[date, date] | None = None  # the window that `comes_on` answers
-    comes_on: date | None = None
-    mail_again_on: date | None = None
-    addresses: int = 0
-    booking: int | None = None
-    booked_on: date | None = None
-    endings: list[Ending] = field(default_factory=list)
-    reopens_on: date | None = None
-
-
-@dataclass
-class Seat:
-    """A clinic with its people and the rules that the reckoning goes by."""
-
-    clinic: Clinic
-    rules: Rules
-    people: list[Person]
-    rng: Random
-    mail_again_on: date | None = None
 
 
 class Killed(BaseException):

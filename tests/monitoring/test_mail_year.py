@@ -7,14 +7,14 @@ from datetime import date, timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from monitoring.simulation import mail_server, mail_year
-from monitoring.simulation.mail_reckoning import Window, mails_of
+from monitoring.simulation import mail_server, mail_world, mail_year
+from monitoring.simulation.mail_calls import Window, mails_of
 from patients import access
 from schedules.models import Reminder
 
 pytestmark = pytest.mark.slow
 
-SPRING = mail_year.Order(patients=24, days=45, seed=3, start=date(2027, 3, 5))  # the clocks change in all three zones
+SPRING = mail_world.Order(patients=24, days=45, seed=3, start=date(2027, 3, 5))  # the clocks change in all three zones
 DAY = timedelta(days=1)
 
 

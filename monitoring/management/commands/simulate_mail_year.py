@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from monitoring.simulation import mail_year
+from monitoring.simulation import mail_world, mail_year
 from monitoring.simulation.demonstration import NotHere
 
 
@@ -23,12 +23,12 @@ class Command(BaseCommand):
         parser.add_argument("--patients", type=int, default=240)
         parser.add_argument("--days", type=int, default=365)
         parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--start", type=date.fromisoformat, default=mail_year.Order().start)
+        parser.add_argument("--start", type=date.fromisoformat, default=mail_world.Order().start)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["patients"] < 1 or options["days"] < 1:
             raise CommandError("--patients and --days must be above 0.")
-        order = mail_year.Order(**{name: options[name] for name in ("patients", "days", "seed", "start")})
+        order = mail_world.Order(**{name: options[name] for name in ("patients", "days", "seed", "start")})
         began = time.monotonic()
 
         def progress(day: date) -> None:
