@@ -44,7 +44,8 @@ READ, RECORD, WORK, DECIDE, IMPORT, ADMINISTER, AUDIT, RESEARCH, RESTRICTED = Pe
 
 PAGES: Final[dict[str, Row]] = {
     **_rows(("healthz", "readyz", "metrics", "set_language", "mail_events"), ANYONE),
-    **_rows(("invitation", "session", "patient_check", "patient_wishes", "patient_stop", "calendar_feed"), ANYONE),
+    **_rows(("invitation", "session", "calendar_feed"), ANYONE),
+    **_rows(("patient_check", "patient_wishes", "patient_stop", "patient_nothing", "patient_unknown"), ANYONE),
     **_rows(("api_docs", "api_schema", "api_schema_yaml"), ANYONE),
     **_rows(("worklist", "notifications", "search"), ACCOUNT),
     **_rows(("second_step", "profile", "session_end", "kept_forms", "kept_form_drop"), ACCOUNT),

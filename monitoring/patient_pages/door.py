@@ -63,6 +63,14 @@ def opened_by(purpose: Purpose) -> Callable[[Page], Callable[[HttpRequest, str],
     return decorate
 
 
+@csrf_exempt
+def unknown(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """A part of a link, or one with something added: who follows it is a patient."""
+    if _too_many(request):
+        return closed("too_many", None, status=429)
+    return _guarded(closed("unknown", None, status=404))
+
+
 def _admit(request: HttpRequest, token: str, purpose: Purpose, view: Page) -> HttpResponse:
     try:
         link = links.read(token, purpose)

@@ -19,6 +19,9 @@ from .door import Guest, is_one_click, opened_by, show
 from .forms import CHANNELS, PURPOSES, WishesForm, initial_wishes, wishes_of
 
 UNDO_WITHIN_SECONDS = 3600
+# What holds of what was never asked about, and so what an undo goes back to: people are telephoned and written letters,
+# and nothing for which they must have agreed was ever agreed to.
+UNASKED = {Channel.TELEPHONE.value: True, Channel.LETTER.value: True}
 HOW = "by the link in a mail"
 Wanted = Mapping[str, Any]  # channel or purpose -> bool, "language" -> code; only what is to change
 
@@ -66,7 +69,7 @@ def _change(guest: Guest, wanted: Wanted, how: str) -> dict[str, Any]:
     for asked in (*CHANNELS, *PURPOSES):
         allowed = wanted.get(asked)
         if allowed is not None and now_allowed.get(asked) != allowed:
-            before[asked] = now_allowed.get(asked, not allowed)  # what was never asked about cannot be unasked
+            before[asked] = now_allowed.get(asked, UNASKED.get(asked, False))
             _record(guest, asked, allowed, how)
     language = wanted.get("language")
     if language and language != guest.patient.language:

@@ -1,11 +1,13 @@
 """Enrolment: into the registry and out of it, and what is known of the person in between."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -14,7 +16,7 @@ from django.utils.translation import gettext as _
 from patients import access, recording
 from patients.access import Permission
 from patients.duplicates import Candidate, find_candidates
-from patients.models import Clinic, Hip, Membership, Patient, Purpose, Role, User
+from patients.models import Clinic, Hip, Imaging, Membership, Patient, Purpose, Role, SymptomReport, User, Visit
 from patients.recording import RecordingRefused, StaleRecord, today_at
 from patients.vocabulary import EndReason, Side
 
@@ -180,7 +182,9 @@ def hip_end(request: HttpRequest, pk: int, side: str) -> HttpResponse:
     person = access.patient_for(viewer, pk, Permission.RECORD)
     hip = _hip(person, side)
     may_discharge = viewer.may(Permission.DECIDE, person.clinic_id)
-    form = EndingForm(request.POST or None, may_discharge=may_discharge, initial=_today(person))
+    form = EndingForm(
+        request.POST or None, may_discharge=may_discharge, enrolled_on=person.enrolled_on, initial=_today(person)
+    )
     if form.is_valid():
         said = form.cleaned_data
         try:
@@ -229,7 +233,9 @@ def patient_death(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = access.viewer_of(request)
     person = access.patient_for(viewer, pk, Permission.RECORD)
     form: DeathForm | ReasonForm = (
-        ReasonForm(request.POST or None) if person.died_on else DeathForm(request.POST or None)
+        ReasonForm(request.POST or None)
+        if person.died_on
+        else DeathForm(request.POST or None, seen_on=_seen_alive_on(person))
     )
     if form.is_valid():
         try:
@@ -240,6 +246,20 @@ def patient_death(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("Recorded. Follow-up and mail follow at once."))
             return redirect("patient", pk=person.pk)
     return form_page(request, person, form, "monitoring/enrol/death.html")
+
+
+def _seen_alive_on(patient: Patient) -> date:
+    """The last day on which the record has the person alive: enrolment, a visit or call, an image, a report of pain.
+
+    Reports may arrive, and operations of others be noted, after a death.
+    """
+    found = [
+        SymptomReport.objects.filter(patient=patient, withdrawn_at__isnull=True),
+        Imaging.objects.filter(patient=patient, withdrawn_at__isnull=True),
+        Visit.objects.filter(patient=patient, kind__in=("clinic", "telephone")),
+    ]
+    days: list[date | None] = [rows.aggregate(last=Max("on"))["last"] for rows in found]
+    return max([patient.enrolled_on, *(day for day in days if day)])
 
 
 def _record_death(person: Patient, form: forms.Form, viewer: access.Viewer) -> None:

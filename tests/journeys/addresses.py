@@ -76,6 +76,8 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "api_schema_yaml": "a file",
     "patient_check": "opened by a link from a mail; see tests/monitoring/test_patient_pages.py",
     "patient_wishes": "opened by a link from a mail",
+    "patient_nothing": "a broken link, told as an unknown one",
+    "patient_unknown": "a broken link, told as an unknown one",
     "patient_stop": "opened by a link from a mail",
 }
 BY_LINK = {"patient_check", "patient_wishes", "patient_stop"}  # whoever holds the mail's link needs no session

@@ -171,6 +171,28 @@ def test_death_needs_its_source_and_can_be_taken_back(watched, at):
     assert Plan.objects.filter(patient=watched, state="current").exists()
 
 
+def test_a_death_before_what_the_record_saw_is_asked_about_once(watched, at):
+    client, url = at("coordinator"), f"/patients/{watched.pk}/death/"
+    wrong = {"died_on": "2020-01-01", "death_source": "letter"}
+    answer = client.post(url, wrong)
+    assert answer.status_code == 422 and "has this person alive on" in answer.content.decode()
+    assert 'type="checkbox" name="sure"' in answer.content.decode()
+    assert Plan.objects.filter(patient=watched, state="current").exists()
+    assert client.post(url, {**wrong, "sure": "on"}).status_code == 302
+    watched.refresh_from_db()
+    assert watched.died_on == date(2020, 1, 1)
+
+
+def test_an_end_before_enrolment_is_asked_about_once(watched, at):
+    client, url = at("coordinator"), f"/patients/{watched.pk}/left/end/"
+    wrong = {**END, "on": "2019-12-01", "reason": "declined_in_writing"}
+    answer = client.post(url, wrong)
+    assert answer.status_code == 422 and "followed here since" in answer.content.decode()
+    assert not Ending.objects.exists()
+    assert client.post(url, {**wrong, "sure": "on"}).status_code == 302
+    assert Ending.objects.get().on == date(2019, 12, 1)
+
+
 def test_a_correction_supersedes_with_its_reason(watched, at):
     stage = Staging.objects.get(patient=watched)
     url = f"/patients/{watched.pk}/facts/{stage.key}/correct/"

@@ -15,7 +15,7 @@ from django.utils import translation
 from monitoring.models import AuditEntry, HipEvaluation, PatientLinkUse, ReviewCase
 from monitoring.patient_pages import door, questions
 from patients import access, recording
-from patients.models import Clinic, ContactWish, Imaging, Patient, SymptomReport
+from patients.models import Clinic, Consent, ContactWish, Imaging, Patient, SymptomReport
 from patients.vocabulary import Side
 from schedules import links
 from schedules.links import BadLink, Purpose
@@ -447,6 +447,27 @@ def test_wishes_are_shown_saved_and_undone(visit, mail):
     assert {"set_contact_wish", "amend_patient"} <= set(
         AuditEntry.objects.filter(actor="patient, by link").values_list("act", flat=True)
     )
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_an_undo_never_agrees_to_what_nobody_agreed_to(visit, mail, answer):
+    browser = visit(Purpose.WISHES)  # e-mail was agreed to, nothing else was asked about
+    asked = ("email", "telephone", "letter", "symptom_check", "research")
+    browser("post", dict.fromkeys(asked, answer) | {"language": "en"})
+    assert Consent.objects.filter(allowed=answer == "yes").count() == 2
+    browser("post", {"undo": re.search(r'name="undo" value="([^"]+)"', browser.page)[1]})
+    assert "as it was before" in browser.page
+    assert not Consent.objects.filter(allowed=True).exists()
+    wishes = dict(ContactWish.objects.values_list("channel", "allowed"))
+    assert wishes == {"email": True, "telephone": True, "letter": True}
+
+
+@pytest.mark.parametrize("rest", ["", "wishes", "wishes/", "questions/1-2-3.x/", "nothing/at/all"])
+def test_a_broken_address_is_told_to_a_patient_and_not_to_staff(client, db, rest):
+    reply = client.get(f"/p/{rest}")
+    page = reply.content.decode()
+    assert reply.status_code == 404 and "This link does not work" in page
+    assert "Hipwatch" not in page and "worklist" not in page
 
 
 def test_saving_what_is_so_already_writes_nothing(visit):
