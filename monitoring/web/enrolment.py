@@ -232,6 +232,7 @@ def patient_death(request: HttpRequest, pk: int) -> HttpResponse:
     """Record the death, or take its record back."""
     viewer = access.viewer_of(request)
     person = access.patient_for(viewer, pk, Permission.RECORD)
+    was_dead = person.died_on is not None
     form: DeathForm | ReasonForm = (
         ReasonForm(request.POST or None)
         if person.died_on
@@ -243,7 +244,12 @@ def patient_death(request: HttpRequest, pk: int) -> HttpResponse:
         except RecordingRefused as refused:
             refuse(form, refused.problems)
         else:
-            messages.success(request, _("Recorded. Follow-up and mail follow at once."))
+            words = (
+                _("Recorded: windows, reviews and mail have ended.")
+                if not was_dead
+                else _("Taken back: all is asked for again.")
+            )
+            messages.success(request, words)
             return redirect("patient", pk=person.pk)
     return form_page(request, person, form, "monitoring/enrol/death.html")
 

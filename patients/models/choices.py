@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ..vocabulary import (
     Adjunct,
@@ -101,7 +102,7 @@ ADJUNCTS = [
     (Adjunct.TANTALUM_ROD.value, _("Tantalum rod")),
     (Adjunct.BMP.value, _("Bone morphogenetic protein")),
     (Adjunct.PRP.value, _("Platelet-rich plasma")),
-    (Adjunct.OTHER.value, _("Other")),
+    (Adjunct.OTHER.value, pgettext_lazy("treatment", "Other")),
 ]
 OUTCOMES = [
     (Outcome.OPERATE.value, _("Operate")),
@@ -110,7 +111,7 @@ OUTCOMES = [
     (Outcome.REFER.value, _("Refer")),
     (Outcome.PATIENT_DECLINED.value, _("Patient declined")),
     (Outcome.DISCHARGE_REFUSED.value, _("Discharge refused")),
-    (Outcome.OTHER.value, _("Other")),
+    (Outcome.OTHER.value, pgettext_lazy("outcome", "Other")),
 ]
 JIC_TYPES = [(kind.value, kind.value) for kind in JicType]
 END_REASONS = [
