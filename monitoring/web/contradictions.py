@@ -1,5 +1,6 @@
 """Contradictions: what was entered that the record speaks against, for a person to confirm with a reason or mend."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,15 +12,18 @@ from patients.models import Fact, Imaging, Procedure, Staging, SymptomReport
 from patients.vocabulary import (
     MEASURING_METHODS,
     REPLACEMENTS,
+    Crescent,
     Modality,
     ProcedureKind,
     Side,
     VolumeMethod,
 )
 from schedules.guideline.lesion import implausible_volumes
+from schedules.guideline.protocol import DEFAULT
+from schedules.guideline.stages import NO_PHASE, Phase, sign_rank
 
 from .chart import Chart
-from .fact_words import name_of, number, words_of
+from .fact_words import name_of, number, titled, words_of
 from .finding_words import day_words
 from .hip_panels import ended_by, staging_rank_of
 
@@ -36,13 +40,33 @@ class Contradiction:
 
 
 def contradictions(chart: Chart, entered: Iterable[tuple[Side | None, Fact]]) -> list[Contradiction]:
-    """Every contradiction of the entered facts with the chart's and within themselves, in the order given."""
+    """Every contradiction of the entered facts with the chart's and with one another, in the order given."""
+    together = list(entered)
     found = []
-    for side, fact in entered:
+    for side, fact in together:
         if side is None:
             continue
-        found += [Contradiction(side, text, fact) for check in _CHECKS for text in check(chart, side, fact)]
+        texts = [text for check in _CHECKS for text in check(chart, side, fact)]
+        beside = [other for its, other in together if its is side and other is not fact]
+        of_hip = [old for kind in chart.facts for old in chart.standing(kind, side)]
+        texts += [text for check in _CHECKS_OF_HIP for text in check([*of_hip, *beside], fact)]
+        found += [Contradiction(side, text, fact) for text in texts]
     return found
+
+
+def digest(found: Iterable[Contradiction]) -> str:
+    """Names the contradictions that were shown, so that a reason counts for these and no others."""
+    return hashlib.sha256("\n".join(one.text for one in found).encode()).hexdigest()[:16]
+
+
+def keep_reason(found: Iterable[Contradiction], reason: str) -> None:
+    """Write into each fact's note what speaks against it, and why it is right all the same."""
+    of_fact: dict[int, list[Contradiction]] = {}
+    for one in found:
+        of_fact.setdefault(id(one.fact), []).append(one)
+    for those in of_fact.values():
+        fact = those[0].fact
+        fact.note = " ".join([fact.note, *(one.text for one in those), reason]).strip()
 
 
 def _before(chart: Chart, kind: str, side: Side, fact: Fact) -> list[Any]:
@@ -128,9 +152,13 @@ def _wrong_side(chart: Chart, side: Side, fact: Fact) -> list[str]:
     ]
 
 
+# What is said of a hip before and after it is replaced; all else is of the hip's own head.
+_OF_ANY_HIP: Final = frozenset({"symptom", "score", "decision", "ending"})
+
+
 def _out_of_follow_up(chart: Chart, side: Side, fact: Fact) -> list[str]:
     done = [p for p in _before(chart, "procedure", side, fact) if p.procedure in REPLACEMENTS]
-    if done and not isinstance(fact, SymptomReport) and fact.kind != "score":
+    if done and fact.kind not in _OF_ANY_HIP:
         return [
             _("This hip was replaced on %(day)s; %(what)s does not go with that.")
             % {"day": day_words(done[-1].on), "what": name_of(fact)}
@@ -143,12 +171,61 @@ def _out_of_follow_up(chart: Chart, side: Side, fact: Fact) -> list[str]:
     return []
 
 
+def _replaced_before(of_hip: list[Fact], fact: Fact) -> list[str]:
+    """A replacement dated before what was found in the hip's own head takes the hip out of surveillance."""
+    if not isinstance(fact, Procedure) or fact.procedure not in REPLACEMENTS:
+        return []
+    was: Any = fact.supersedes
+    if was and was.procedure in REPLACEMENTS and was.on <= fact.on:
+        return []  # a correction that takes no more of the hip's time than the entry did
+    native = [o for o in of_hip if o.kind not in _OF_ANY_HIP and getattr(o, "procedure", "") not in REPLACEMENTS]
+    later = [other for other in native if other.on > fact.on]
+    return [
+        _("Replaced on %(day)s, this hip is not followed any more; it does not go with what came later: %(what)s.")
+        % {"day": day_words(fact.on), "what": titled(other)}
+        for other in sorted(later, key=lambda other: other.on)[-1:]
+    ]
+
+
+def _stage_and_signs(of_hip: list[Fact], fact: Fact) -> list[str]:
+    """A stage before collapse on or after the day of an image that shows collapse, told once for two of one visit."""
+    pairs: list[tuple[Staging, Imaging]] = []
+    if isinstance(fact, Staging):
+        pairs = [(fact, o) for o in of_hip if isinstance(o, Imaging) and o.on <= fact.on]
+    elif isinstance(fact, Imaging):
+        pairs = [(o, fact) for o in of_hip if isinstance(o, Staging) and o.on >= fact.on and o.pk]
+    told = [
+        _("%(stage)s is a stage before collapse, but this shows more: %(image)s.")
+        % {"stage": words_of(stage), "image": titled(image)}
+        for stage, image in pairs
+        if staging_rank_of(stage) < Phase.COLLAPSE_EARLY <= _sign_rank_of(image)
+    ]
+    return told[-1:]
+
+
+def _sign_rank_of(study: Imaging) -> int:
+    """The phase that a stored image shows; whether it is a collapse at all is no parameter of the protocol."""
+    if study.diagnostic is False:
+        return NO_PHASE
+    read = record.Imaging(
+        id="",
+        on=study.on,
+        modality=Modality(study.modality),
+        crescent=Crescent(study.crescent) if study.crescent else None,
+        depression_mm=study.depression_mm,
+        joint_space_narrowed=study.joint_space_narrowed,
+    )
+    return sign_rank(read, DEFAULT)
+
+
 def _self_contradiction(_chart: Chart, _side: Side, fact: Fact) -> list[str]:
     if isinstance(fact, SymptomReport) and fact.symptomatic is False:
         if fact.pain_nrs:
             return [_("No symptoms, but pain of %(nrs)s.") % {"nrs": fact.pain_nrs}]
         if fact.sudden_worsening or fact.night_pain or fact.cannot_bear_weight:
             return [_("No symptoms, but an alarm sign.")]
+    if isinstance(fact, Imaging) and fact.necrosis is False and fact.lesion_volume_percent:
+        return [_("No necrosis, but a lesion of %(percent)s %%.") % {"percent": number(fact.lesion_volume_percent)}]
     if isinstance(fact, Procedure) and fact.adjuncts and fact.procedure != ProcedureKind.CORE_DECOMPRESSION:
         return [_("Adjuncts belong to a core decompression.")]
     return []
@@ -178,3 +255,5 @@ _CHECKS: Final[tuple[Callable[[Chart, Side, Any], list[str]], ...]] = (
     _self_contradiction,
     _twice,
 )
+# With every other fact of the hip, also those entered with it.
+_CHECKS_OF_HIP: Final[tuple[Callable[[list[Fact], Any], list[str]], ...]] = (_replaced_before, _stage_and_signs)

@@ -11,6 +11,7 @@ from patients.models import Imaging
 from patients.vocabulary import AP_VIEWS, Side, View
 from schedules.guideline.windows import add_days
 
+from ..models import HipEvaluation
 from .chart import ON_SCREEN, Chart
 from .finding_words import ACTIONS, day_words
 from .forms.visit import hip_words
@@ -82,6 +83,13 @@ def _begun(chart: Chart, side: Side, on: date, anchor: date | None, within: int)
 def _has_report(chart: Chart, side: Side, day: date, on: date, within: int) -> bool:
     reports = chart.standing("symptom", side, until=on)
     return any(report.source == "clinician" and abs((report.on - day).days) <= within for report in reports)
+
+
+def moved_since(chart: Chart, touched: set[Side]) -> list[str]:
+    """Sentences on what was moved since the chart was read, from the evaluation that stands now."""
+    answers = dict(HipEvaluation.objects.filter(patient=chart.patient).values_list("hip_id", "answer"))
+    after = {side: answers.get(hip.pk, {}) for side, hip in chart.hips.items()}
+    return moved({side: chart.answer(side) for side in Side}, after, touched)
 
 
 def moved(

@@ -1,7 +1,5 @@
 """Visit: both hips recorded in one form, checked against the record, and what it has moved told afterwards."""
 
-import hashlib
-from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -16,11 +14,11 @@ from patients.models import Visit
 from patients.vocabulary import Side
 
 from .. import audit, drafts
-from ..models import AuditEntry, HipEvaluation, VisitDraft
+from ..models import AuditEntry, VisitDraft
 from .chart import MODELS, ON_SCREEN, Chart, read_chart, sides_of
-from .contradictions import Contradiction, contradictions
+from .contradictions import Contradiction, contradictions, digest, keep_reason
 from .entry import signed_in
-from .follow_up import moved, needed
+from .follow_up import moved_since, needed
 from .forms.section import SectionForm
 from .forms.visit import VisitEntry, hip_words
 from .history import NO_CHANGE, HistoryRow, history_row
@@ -72,13 +70,10 @@ def _record(request: HttpRequest, chart: Chart) -> HttpResponse:
     if entry.visit.cleaned_data["record_version"] != chart.patient.record_version:
         return _conflict(request, chart)
     found = contradictions(chart, [(one.side, one.fact) for one in entry.entered])
-    reason = entry.visit.cleaned_data["go_on_reason"].strip()
-    if found and not (reason and request.POST.get("warned") == _digest(found)):
-        if request.POST.get("warned") == _digest(found):
-            entry.visit.add_error("go_on_reason", _("Say why it is right all the same, or mend it."))
+    reason = entry.visit.cleaned_data["go_on_reason"]
+    if not entry.visit.goes_on(found):
         return _page(request, chart, entry, warnings=found, status=422)
-    for contradiction in found:
-        contradiction.fact.note = f"{contradiction.text} {reason}".strip()
+    keep_reason(found, reason)
     try:
         _save(request, chart, entry, reason if found else "")
     except recording.StaleRecord:
@@ -106,12 +101,9 @@ def _save(request: HttpRequest, chart: Chart, entry: VisitEntry, reason: str) ->
 
 
 def _tell(request: HttpRequest, chart: Chart, touched: set[Side]) -> None:
-    """Say what the visit has moved, from the evaluation that stands now."""
-    answers = dict(HipEvaluation.objects.filter(patient=chart.patient).values_list("hip_id", "answer"))
-    after = {side: answers.get(hip.pk, {}) for side, hip in chart.hips.items()}
-    before = {side: chart.answer(side) for side in Side}
+    """Say what the visit has moved."""
     messages.success(request, _("The visit is recorded."))
-    for sentence in moved(before, after, touched):
+    for sentence in moved_since(chart, touched):
         messages.info(request, sentence)
 
 
@@ -136,11 +128,6 @@ def _last_entry(patient_id: int) -> int:
     return last or 0
 
 
-def _digest(found: Iterable[Contradiction]) -> str:
-    """Names the warnings that were shown, so that a reason counts for these and no others."""
-    return hashlib.sha256("\n".join(one.text for one in found).encode()).hexdigest()[:16]
-
-
 def _page(
     request: HttpRequest,
     chart: Chart,
@@ -157,7 +144,7 @@ def _page(
         "entry": entry,
         "errors": [] if status == 409 or draft else entry.problems(),
         "warnings": warnings or [],
-        "warned": _digest(warnings or []),
+        "warned": digest(warnings or []),
         "meanwhile": meanwhile,
         "draft": draft,
         "hips": [_hip(chart, side, entry, on) for side in ON_SCREEN],

@@ -138,6 +138,18 @@ def test_bad_input_is_told_at_its_field_and_nothing_is_saved(watched, send, fiel
         ),
         ({"left-symptom-symptomatic": "no", "left-symptom-pain_nrs": "5"}, "No symptoms, but pain of 5."),
         ({"right-staging-stage": "ARCO|2019|II"}, "Is it the other side?"),
+        (
+            {"left-procedure-procedure": "THA", "left-procedure-done_on": "2020-01-01"},
+            "Replaced on 1 Jan 2020, this hip is not followed any more",
+        ),
+        (
+            {"left-radiograph-depression_mm": "3.5", "left-staging-stage": "ARCO|2019|II"},
+            "ARCO II (2019) is a stage before collapse, but this shows more: Radiograph, 8 Jul 2026: depression 3.5 mm",
+        ),
+        (
+            {"right-mri-necrosis": "no", "right-mri-lesion_volume_percent": "8", "right-mri-volume_method": "VISUAL"},
+            "No necrosis, but a lesion of 8 %.",
+        ),
     ],
 )
 def test_a_contradiction_asks_for_a_reason_before_anything_is_saved(send, fields, words):
@@ -147,6 +159,26 @@ def test_a_contradiction_asks_for_a_reason_before_anything_is_saved(send, fields
     assert not Visit.objects.exists()
     again = send(**fields, warned=answer.context["warned"], go_on_reason="read twice")
     assert again.status_code == 302 and Visit.objects.get().note == "read twice"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"left-radiograph-depression_mm": "3.5", "left-radiograph-crescent": "absent"},
+        {"left-radiograph-depression_mm": "3.5", "left-staging-stage": "ARCO|2019|IIIB"},
+        {"left-radiograph-depression_mm": "0", "left-staging-stage": "ARCO|2019|II"},
+        {"left-symptom-symptomatic": "yes", "left-symptom-pain_nrs": "0"},  # stiff, or not in these seven days
+        {"left-procedure-procedure": "THA"},
+        {"left-procedure-procedure": "CORE_DECOMPRESSION", "left-procedure-done_on": "2026-01-01"},
+    ],
+)
+def test_what_goes_together_is_not_asked_about(send, fields):
+    assert send(**fields).status_code == 302
+
+
+def test_two_of_one_visit_that_do_not_go_together_are_told_once(send):
+    answer = send(**{"left-radiograph-crescent": "present", "left-staging-stage": "ARCO|2019|I"})
+    assert answer.status_code == 422 and len(answer.context["warnings"]) == 1
 
 
 def test_a_lower_stage_goes_on_only_with_a_reason_which_is_kept(watched, send, actor):

@@ -16,6 +16,7 @@ from patients.recording import RecordingRefused
 from patients.vocabulary import Side
 
 from .body import BodyForm
+from .go_on import GoOnForm
 from .imaging import CtForm, MriForm, RadiographForm
 from .procedure import ProcedureForm
 from .score import HarrisForm, HoosJrForm, OxfordForm
@@ -37,15 +38,12 @@ HIP_SECTIONS: Final[tuple[type[SectionForm], ...]] = (
 )
 
 
-class VisitForm(forms.Form):
+class VisitForm(GoOnForm):
     """When and how, and the versions by which somebody else's change meanwhile is noticed."""
-
-    use_required_attribute = False
 
     on = day(_("Date of the visit"), required=True)
     kind = forms.ChoiceField(label=_("Kind"), choices=Visit.Kind.choices, initial=Visit.Kind.CLINIC)
     note = forms.CharField(label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 3}))
-    go_on_reason = forms.CharField(label=_("Why it is right all the same"), required=False, max_length=300)
     record_version = forms.IntegerField(widget=forms.HiddenInput)
     seen_entry = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
