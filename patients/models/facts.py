@@ -3,6 +3,7 @@
 The application's database role may insert them and set the `withdrawn_*` columns, nothing else.
 """
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -140,6 +141,9 @@ class Fact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.on}"
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Nothing: `plausibility.fact_problems` says in words, at the field, what the constraints refuse by name."""
 
     @property
     def key(self) -> str:
