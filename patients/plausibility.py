@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from django.utils.translation import gettext as _
 from stdnum.gb import nhs
@@ -25,6 +26,12 @@ from .vocabulary import STAGE_CODES, EndReason, Instrument, StagingSystem
 
 Problems = dict[str, list[str]]
 EARLIEST = date(1900, 1, 1)
+
+# What an entry is, beside what it says: who wrote it when, of whom, and what became of it.
+OF_THE_ENTRY = frozenset(
+    {"id", "clinic", "patient", "hip", "visit", "origin", "recorded_at", "recorded_by", "actor"}
+    | {"supersedes", "correction_reason", "withdrawn_at", "withdrawn_actor", "withdrawn_reason"}
+)
 
 
 _ONE_LINE = ("family_name", "given_name", "record_number", "national_id", "email")
@@ -121,6 +128,21 @@ def _supersession_problems(fact: Fact) -> Problems:
     if not fact.correction_reason:
         return {"correction_reason": [_("Say why this is corrected.")]}
     return {}
+
+
+def says_the_same(fact: Fact, other: Fact) -> bool:
+    """Whether two facts of one kind differ in nothing but the entry: a correction that corrects nothing."""
+    return _content(fact) == _content(other)
+
+
+def _content(fact: Fact) -> dict[str, Any]:
+    """What a fact says; lists in no order."""
+    said = {field.name: getattr(fact, field.attname) for field in fact._meta.concrete_fields}
+    return {
+        name: sorted(value) if isinstance(value, list) else value
+        for name, value in said.items()
+        if name not in OF_THE_ENTRY
+    }
 
 
 def _staging_problems(fact: Staging) -> Problems:

@@ -232,6 +232,13 @@ def hoos_jr(items: Mapping[HoosJrItem, int | None]) -> Decimal | None:
     return HOOS_JR_INTERVAL[sum(known)] if len(known) == len(answers) else None
 
 
+def is_on_hoos_jr(total: Decimal) -> bool:
+    """Whether a total is one of the interval scores, also one rounded to fewer decimals."""
+    written = total.normalize()
+    half_a_place = Decimal("0.5").scaleb(min(0, int(written.as_tuple().exponent)))
+    return any(abs(step - written) <= half_a_place for step in HOOS_JR_INTERVAL)
+
+
 OXFORD_RANGE: Final = (0, 48)
 
 

@@ -1,7 +1,7 @@
 """Chart: what a page shows of one patient, read in one query."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -31,6 +31,11 @@ class Chart:
     hips: Mapping[Side, Hip]
     facts: Mapping[str, list[Fact]]
     evaluation: PatientEvaluation | None
+    set_aside: frozenset[tuple[str, int]] = frozenset()
+
+    def without(self, fact: Fact) -> "Chart":
+        """The chart as if this fact did not count; what it corrected does not count again."""
+        return replace(self, set_aside=self.set_aside | {(fact.kind, fact.pk)})
 
     def evaluated(self, side: Side) -> HipEvaluation | None:
         """The stored evaluation; None where there is none yet."""
@@ -52,8 +57,8 @@ class Chart:
 
     @cached_property
     def superseded(self) -> frozenset[tuple[str, int]]:
-        """(kind, id) of the facts that a correction which stands has replaced."""
-        return frozenset(
+        """(kind, id) of the facts that a correction which stands has replaced, and of those set aside."""
+        return self.set_aside | frozenset(
             (kind, old)
             for kind, facts in self.facts.items()
             for fact in facts

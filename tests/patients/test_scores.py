@@ -19,6 +19,7 @@ from patients.scores import (
     harris_grade,
     harris_hip_score,
     hoos_jr,
+    is_on_hoos_jr,
     oxford_total,
 )
 
@@ -159,6 +160,14 @@ def test_hoos_jr_of_equal_answers(answer, score):
 
 def test_hoos_jr_goes_by_the_sum():
     assert hoos_jr(dict.fromkeys(HoosJrItem, 0) | {HoosJrItem.LYING: 3}) == Decimal("80.550")
+
+
+@pytest.mark.parametrize(
+    ("total", "is_one"),
+    [("55.985", True), ("55.98", True), ("55.99", True), ("56", True), ("0", True), ("55.5", False), ("60", False)],
+)
+def test_a_total_of_hoos_jr_is_one_of_the_table_also_rounded(total, is_one):
+    assert is_on_hoos_jr(Decimal(total)) is is_one
 
 
 def test_hoos_jr_without_an_item_is_none():

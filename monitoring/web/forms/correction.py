@@ -1,5 +1,6 @@
 """Correction: a fact as a form of its own fields, the day it is of and the reason."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
@@ -9,6 +10,8 @@ from django.utils.translation import pgettext_lazy
 
 from patients.models import Fact
 from patients.models.choices import ADJUNCTS, VIEWS
+from patients.scores import is_on_hoos_jr
+from patients.vocabulary import Instrument
 
 from ..finding_words import Words
 from .section import DayInput, day
@@ -90,7 +93,7 @@ def correction_form(model: type[Fact]) -> "type[forms.ModelForm[Any]]":
     """The form that corrects a fact of this model."""
     made: type[forms.ModelForm[Any]] = forms.modelform_factory(
         model,
-        form=StageCorrectionForm if model.kind == "staging" else CorrectionForm,
+        form=_FORMS.get(model.kind, CorrectionForm),
         fields=["on", *FIELDS[model.kind], "correction_reason"],
         formfield_callback=_field,
     )
@@ -114,6 +117,20 @@ class StageCorrectionForm(CorrectionForm):
             instance: Any = self.instance
             instance.system, instance.version, instance.code = stage.split("|")
         return data
+
+
+class ScoreCorrectionForm(CorrectionForm):
+    """A new total is one that its instrument has."""
+
+    def clean_value(self) -> Decimal:
+        value: Decimal = self.cleaned_data["value"]
+        score: Any = self.instance
+        if score.instrument == Instrument.HOOS_JR and "value" in self.changed_data and not is_on_hoos_jr(value):
+            raise forms.ValidationError(_("HOOS JR has 25 values, from 0 to 100, and this is none of them."))
+        return value
+
+
+_FORMS: Final[dict[str, type[CorrectionForm]]] = {"staging": StageCorrectionForm, "score": ScoreCorrectionForm}
 
 
 def _field(column: "models.Field[Any, Any]", **kwargs: Any) -> forms.Field | None:
