@@ -13,7 +13,6 @@ from patients import access
 from patients.access import Viewer
 from patients.models import Clinic
 from patients.plausibility import hidden_signs_problems
-from schedules.mail import telling_words
 
 from . import audit, staffing
 
@@ -67,8 +66,8 @@ def change_clinic(clinic_id: int, particulars: Mapping[str, str], *, seen: str, 
     if hidden := hidden_signs_problems({name: now[name] for name in PARTICULARS if name != "address"}):
         raise ValidationError(hidden)
     clinic.full_clean()
-    if telling := telling_words(clinic.mail_name):
-        raise ValidationError({"mail_name": [_("Mail must not say %(words)s.") % {"words": ", ".join(telling)}]})
+    if problems := staffing.mail_problems(clinic):
+        raise ValidationError(problems)
     clinic.save(update_fields=changed)
     audit.note(
         viewer.actor,

@@ -14,6 +14,7 @@ from patients import recording
 from patients.access import Permission, Viewer
 from patients.models import Membership, Patient, Role, User
 from schedules import substitutes
+from schedules.appointments import FARTHEST
 
 from . import audit
 from .models import ContactAttempt, HipEvaluation, Snooze
@@ -56,6 +57,8 @@ def record_outcome(
         raise WorkRefused("outcome", _("Choose what happened."))
     if next_on is not None and next_on < today:
         raise WorkRefused("next_on", _("The next date lies in the past."))
+    if next_on is not None and next_on > today + FARTHEST:
+        raise WorkRefused("next_on", _("This is more than two years ahead."))
     if outcome == ContactAttempt.Outcome.BOOKED and next_on is None:
         raise WorkRefused("next_on", _("Give the date that was booked."))
     if outcome == ContactAttempt.Outcome.NOTE and not note.strip():

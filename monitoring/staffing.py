@@ -1,9 +1,12 @@
 """Staffing: clinics and the people who work in them, as an administrator sets them up."""
 
+import re
 import secrets
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from patients import access
 from patients.changes import Actor, Change, announce
@@ -12,6 +15,20 @@ from patients.plausibility import hidden_signs_problems
 from schedules.mail import telling_words
 
 from . import audit
+
+MAILED: Final = ("mail_name", "address", "opening_hours", "reply_to")  # of a clinic; the telephone has no words
+_DIALLED: Final = re.compile(r"[+(\d][\d\s()/.+-]{4,}")
+
+
+def mail_problems(clinic: Clinic) -> dict[str, list[str]]:
+    """By field, what no mail may say of what the patients have, and a telephone number that nobody can dial."""
+    problems = {}
+    for name in MAILED:
+        if telling := telling_words(getattr(clinic, name)):
+            problems[name] = [_("Mail must not say %(words)s.") % {"words": ", ".join(telling)}]
+    if not _DIALLED.fullmatch(clinic.telephone):
+        problems["telephone"] = [_("Write a telephone number: it stands in every mail.")]
+    return problems
 
 
 @transaction.atomic
@@ -22,8 +39,8 @@ def add_clinic(*, by: Actor, name: str, mail_name: str, telephone: str, **detail
     if hidden := hidden_signs_problems({field: text for field, text in texts.items() if field != "address"}):
         raise ValidationError(hidden)
     clinic.full_clean()
-    if telling := telling_words(clinic.mail_name):
-        raise ValidationError({"mail_name": [f"Mail must not say {', '.join(telling)}."]})
+    if problems := mail_problems(clinic):
+        raise ValidationError(problems)
     clinic.save()
     _announce("add_clinic", by, clinic, {"name": clinic.name})
     return clinic

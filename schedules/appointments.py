@@ -111,6 +111,8 @@ def move(
     patient, clinic = row.patient, row.patient.clinic
     _refuse_impossible(patient, wanted, now, but=row)
     before = _said(row)
+    if all(getattr(row, name) == value for name, value in _columns(wanted).items()):
+        raise BookingRefused("day", _("Nothing is different: the appointment stands as it was."))
     _change(row, State.MOVED, by=by, now=now, sequence=row.sequence + 1, **_columns(wanted))
     _drop_mails(row, TIME_CHANGED, by=by, now=now)
     _plan_mails(row, clinic, now, news=Step.APPOINTMENT_MOVED)

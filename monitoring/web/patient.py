@@ -26,7 +26,7 @@ from schedules.models import Plan, ProtocolVersion, Reminder, ReminderEvent
 
 from .. import audit
 from ..merging import merges_of
-from ..models import AuditEntry, ReviewCase, Snooze
+from ..models import AuditEntry, ContactAttempt, ReviewCase, Snooze
 from . import calendar, timeline
 from .banner import banner_of
 from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart, sides_of
@@ -302,7 +302,18 @@ def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     events: dict[int, list[ReminderEvent]] = {reminder.pk: [] for reminder in paged["rows"]}
     for event in ReminderEvent.objects.filter(reminder__in=list(events)).order_by("at", "id"):
         events[event.reminder_id].append(event)
-    return paged | {"rows": [(reminder, events[reminder.pk]) for reminder in paged["rows"]]}
+    return paged | {"rows": [(reminder, events[reminder.pk]) for reminder in paged["rows"]], **_contacts(patient)}
+
+
+CONTACTS = 50  # the latest; a page says how many there are
+
+
+def _contacts(patient: Patient) -> dict[str, Any]:
+    """What came of calls and other tries to reach the patient, with what was said; what was taken back struck out."""
+    found = ContactAttempt.objects.filter(patient=patient)
+    contacts = list(found.select_related("owner").order_by("-at", "-id")[: CONTACTS + 1])
+    many = len(contacts) if len(contacts) <= CONTACTS else found.count()
+    return {"contacts": contacts[:CONTACTS], "contacts_in_all": many}
 
 
 def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .entry import signed_in
 from .identity import identity_of
 from .worklist_filters import Narrowing, narrow, staff_for, staff_of, staff_rows
 from .worklist_markup import Heads, Look, cells, ordinary
-from .worklist_rows import RowWords, words_for
+from .worklist_rows import RowWords, outcome_words, words_for
 from .worklist_views import view_menu, views_of
 
 _BY_RISK = gettext_lazy("by clinical risk and then by days late")
@@ -290,7 +290,7 @@ def _undoable(row: Row, viewer: Viewer) -> dict[str, Any]:
     """What this viewer did last to the row, with the way to take it back."""
     if row.contact is None or row.contact.by_id != viewer.actor.user_id:
         return {}
-    return {"acted": str(row.contact), "undo_url": reverse("worklist_undo", args=[row.contact.pk])}
+    return {"acted": outcome_words(row.contact), "undo_url": reverse("worklist_undo", args=[row.contact.pk])}
 
 
 @signed_in

@@ -114,7 +114,7 @@ def unsnooze(request: HttpRequest, pk: int) -> HttpResponse:
     patient = access.patient_for(viewer, pk, Permission.WORK)
     outreach.end_snooze(patient, viewer=viewer)
     told = _("%(name)s is back on the lists.") % {"name": patient.display_name}
-    return _answer(request, patient, told, {}, moves=True)
+    return _answer(request, patient, told, {"acted": _("Back on the lists")}, moves=True)
 
 
 def _date(text: str, field: str) -> date | None:
@@ -226,7 +226,7 @@ def _back(request: HttpRequest, patient: Patient, told: str, acted: dict[str, An
     viewer = access.viewer_of(request)
     messages.success(request, told)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
-    more = {"acted": patient.pk} if acted else {}
+    more = {"acted": patient.pk} if "undo_url" in acted else {}
     return redirect(f"{narrowing.url(tab_of(request), **more)}#row-{patient.pk}")
 
 

@@ -315,8 +315,8 @@ def _unreachable(row: Row, today: date) -> Why:
 
 
 def _snoozed(row: Row, today: date) -> Why:
-    if row.snooze is None:
-        return _standing(row, today)
+    if row.snooze is None:  # brought back a moment ago
+        return _WHY.get(_weightiest(row), _standing)(row, today)
     words = _("Back on %(day)s: %(reason)s") % {"day": day_words(row.snooze.until), "reason": row.snooze.reason}
     late = row.late_hips() or row.due_hips(*OPEN)
     second = _("Due %(day)s") % {"day": day_words(late[0].due_on)} if late and late[0].due_on else ""
@@ -416,11 +416,15 @@ def _last_contact(row: Row) -> tuple[str, str]:
     if contact is None:
         return arranged, ""
     on = day_words(timezone.localtime(contact.at).date())
-    what = str(_OUTCOMES[contact.outcome])
+    what = outcome_words(contact)
     if row.unanswered > 1:
         what = ngettext("No answer once", "No answer, %(n)d times", row.unanswered) % {"n": row.unanswered}
     agreed = [arranged or _agreed(contact), contact.note]
     return f"{what}, {on}", "; ".join(part for part in agreed if part)
+
+
+def outcome_words(contact: ContactSaid) -> str:
+    return str(_OUTCOMES[contact.outcome])
 
 
 def _arranged(row: Row) -> str:

@@ -149,7 +149,8 @@ NO_FILES = {  # answer machines or somebody about themselves, take POST only, or
     "mail_events", "search", "message_resolve", "appointment_settle",
     "letters_pdf",  # tests/monitoring/test_letters_page.py
     "account_email", "api_schema", "api_schema_yaml", "calendar_feed", "healthz", "import_template", "kept_forms",
-    "metrics", "patient_check", "patient_stop", "patient_wishes", "readyz", "session", "mail_template_html",
+    "metrics", "patient_check", "patient_stop", "patient_wishes", "patient_nothing", "patient_unknown",
+    "readyz", "session", "mail_template_html",
     "notifications_preview_html", "administration",
 }  # fmt: skip
 FILES = {

@@ -80,7 +80,8 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "patient_unknown": "a broken link, told as an unknown one",
     "patient_stop": "opened by a link from a mail",
 }
-BY_LINK = {"patient_check", "patient_wishes", "patient_stop"}  # whoever holds the mail's link needs no session
+# Whoever holds the mail's link needs no session, nor whoever has a broken one.
+BY_LINK = {"patient_check", "patient_wishes", "patient_stop", "patient_nothing", "patient_unknown"}
 SIGNED_OUT = {
     "invitation",
     "account_login",

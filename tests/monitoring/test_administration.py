@@ -146,6 +146,10 @@ def test_a_clinic_is_changed_and_the_audit_holds_only_what_changed(clinic, admin
     ("wrong", "words"),
     [
         ({"mail_name": "Northside Hip Clinic"}, "Mail must not say hip"),
+        ({"address": "Hip Clinic, 1 Heron Way"}, "Mail must not say hip"),
+        ({"opening_hours": "Hip clinic 8-16"}, "Mail must not say hip"),
+        ({"telephone": "abc"}, "Write a telephone number"),
+        ({"telephone": "+44 20 7946 0100  Bcc: x"}, "Write a telephone number"),
         ({"reply_to": "nobody"}, "valid email"),
         ({"telephone": ""}, "required"),
         ({"time_zone": "Europe/Atlantis"}, "valid choice"),

@@ -370,6 +370,12 @@ def test_the_feed_tells_when_what_for_and_where_and_nothing_of_whom(
         assert secret not in answer.text
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "1899-12-31", "2200-01-01", "2026-02-30"])
+@pytest.mark.parametrize("span", ["week", "month"])
+def test_a_day_beyond_every_calendar_is_no_address(desk, span, day):
+    assert desk.get(f"/calendar/{span}/{day}/").status_code == 404
+
+
 def test_a_new_address_makes_the_earlier_void_and_a_changed_one_never_worked(client, desk, address):
     desk.post(reverse("calendar_feed_address"), {"act": "stop"})
     fresh = desk.get(reverse("calendar_feed_address")).context["url"]

@@ -7,7 +7,7 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from monitoring.models import AuditEntry, PatientEvaluation
+from monitoring.models import AuditEntry, ContactAttempt, PatientEvaluation
 from patients import recording
 from patients.models import Imaging, Procedure, Staging, SymptomReport
 from patients.vocabulary import Side
@@ -248,3 +248,13 @@ def test_history_tells_what_was_recorded_in_words(page, watched, actor):
     hurts(watched, actor)
     text = page("clinician", "history/").content.decode()
     assert "Left hip, Symptom report</a>: 3 Mar 2026, symptoms, pain 3 of 10" in text
+
+
+def test_what_was_said_on_the_telephone_stands_among_the_messages(page, watched, actor):
+    clinic = watched.clinic_id
+    ContactAttempt.objects.create(
+        clinic_id=clinic, patient=watched, outcome="reached", note="wants <mornings>", actor="Ada Okoye"
+    )
+    ContactAttempt.objects.create(clinic_id=clinic, patient=watched, outcome="moved", actor="Ada Okoye", undone_at=NOON)
+    shown = page("coordinator", "messages/").content.decode()
+    assert "2 contacts, latest first" in shown and "wants &lt;mornings&gt;" in shown and "taken back" in shown

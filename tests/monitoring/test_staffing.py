@@ -34,7 +34,7 @@ def test_a_clinic_and_its_first_administrator_are_added_from_the_command_line(db
 def test_a_second_clinic_gives_a_known_person_no_new_password(db):
     add_clinic()
     run("add_staff", "ada@clinic.example", name="Ada", clinic="Northside Hip Clinic", roles=["admin"])
-    run("add_clinic", "Southside Hip Clinic", mail_name="Southside", telephone="1")
+    run("add_clinic", "Southside Hip Clinic", mail_name="Southside", telephone="020 7946 0001")
     told = run("add_staff", "ADA@clinic.example", name="Ada", clinic="Southside Hip Clinic", roles=["clinician"])
     assert "password" not in told and Membership.objects.count() == 2
 

@@ -368,6 +368,7 @@ def test_trying_again_counts_what_was_not_answered_since_the_patient_was_reached
     [
         ({"outcome": "danced"}, "outcome"),
         ({"outcome": "reached", "next_on": date(2026, 1, 11)}, "next_on"),
+        ({"outcome": "reached", "next_on": date(2036, 1, 11)}, "next_on"),
         ({"outcome": "booked"}, "next_on"),
         ({"outcome": "note"}, "note"),
     ],

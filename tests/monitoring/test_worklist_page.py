@@ -180,6 +180,7 @@ def test_without_scripts_an_outcome_leads_back_to_the_same_list_with_undo(late, 
     assert response.redirect_chain[0][0].startswith("/worklist/overdue/?late=3")
     page = text_of(response)
     assert "Reached recorded for Marta" in page and page.count('class="acted"') == 1
+    assert '<span class="second">Reached</span>' in page
     assert reverse("worklist_undo", args=[ContactAttempt.objects.get().pk]) in page
 
 
@@ -211,6 +212,14 @@ def test_a_snooze_strikes_the_row_and_moves_the_counts(late, desk):
     assert desk.get(tab_url("overdue")).context["total"] == 0
     back = htmx(desk, reverse("worklist_unsnooze", args=[patient.pk], query={"tab": "overdue"}))
     assert back.status_code == 200 and desk.get(tab_url("overdue")).context["total"] == 1
+
+
+def test_who_is_brought_back_stands_struck_with_what_is_due_and_nothing_to_undo(late, desk):
+    patient = late()
+    htmx(desk, reverse("worklist_snooze", args=[patient.pk]), {"until": "2026-09-01", "reason": "abroad"})
+    row = text_of(htmx(desk, reverse("worklist_unsnooze", args=[patient.pk], query={"tab": "snoozed"})))
+    assert 'class="acted"' in row and "Back on the lists" in row and "Undo" not in row
+    assert "Due " in row and "Watched because" not in row
 
 
 def test_a_snooze_without_a_reason_is_refused_and_the_form_stays_open(late, desk):

@@ -78,6 +78,14 @@ def announced(monkeypatch, planned_by_hand, patient):
     return told
 
 
+def test_a_move_to_where_it_is_already_is_refused_and_tells_nobody(book, move):
+    row, mails = book(), Reminder.objects.count()
+    with pytest.raises(BookingRefused, match="Nothing is different"):
+        move(row, DAY)
+    row.refresh_from_db()
+    assert row.sequence == 0 and Reminder.objects.count() == mails
+
+
 def test_a_move_keeps_the_appointment_and_raises_its_sequence(book, move):
     row = book()
     moved = move(row, DAY + timedelta(7))
