@@ -178,6 +178,7 @@ LEFT_HIP = {
     "summary": "Symptomatic, small lesion 12 % (5.9 cm³), ARCO I",
     "pathway": "3-month interval: symptomatic; bone marrow oedema on MRI",
     "url": "#hips",
+    "decided": [{"text": "Decided 3 Nov 2026: Observe; visit; by 17 Nov 2026", "url": "#facts", "late": True}],
     "facts": [
         {"term": "Next radiograph", "value": "1 Dec 2026", "note": "window 1 to 15 Dec"},
         {"term": "Last complete", "value": "1 Jun 2026", "url": "#facts"},

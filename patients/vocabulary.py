@@ -158,6 +158,13 @@ class ProcedureKind(StrEnum):
 
 
 REPLACEMENTS: Final = frozenset({ProcedureKind.THA, ProcedureKind.RESURFACING_HEMI})
+SURGERY: Final = REPLACEMENTS | {
+    ProcedureKind.CORE_DECOMPRESSION,
+    ProcedureKind.NONVASC_BONE_GRAFT,
+    ProcedureKind.VASCULAR_FIBULAR_GRAFT,
+    ProcedureKind.OSTEOTOMY,
+    ProcedureKind.TANTALUM_ROD,
+}
 
 
 class Adjunct(StrEnum):

@@ -160,7 +160,13 @@ def _procedure(fact: Procedure) -> str:
 
 @words_of.register
 def _decision(fact: Decision) -> str:
-    return f"{fact.get_outcome_display()}: {fact.reason}"
+    return f"{decided_words(fact)}: {fact.reason}"
+
+
+def decided_words(decision: Decision) -> str:
+    """What was decided, what follows from it and by when: Operate; theatre list; by 20 Dec 2026."""
+    until = _("by %(day)s") % {"day": day_words(decision.next_on)} if decision.next_on else ""
+    return "; ".join(part for part in (str(decision.get_outcome_display()), decision.consequence, until) if part)
 
 
 @words_of.register

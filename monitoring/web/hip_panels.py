@@ -16,6 +16,7 @@ from schedules.guideline.stages import staging_rank
 from ..models import ReviewCase
 from ..review import CASE_ACTIONS
 from .chart import Chart, fact_url
+from .decided import decided_rows
 from .fact_words import joined, number, volume_words, words_of
 from .finding_words import ACTIONS, GRADES, PATHWAYS, PHASES, RISKS, SIZES, day_words
 from .guideline_words import asked_words, because_words
@@ -28,6 +29,7 @@ OF_PATHWAY = {
     "contralateral_watch": "not_assessed",
     "not_assessed": "not_assessed",
 }
+CLOSED = frozenset({"deceased", "replaced", "ended"})
 
 
 def hip_panel(
@@ -47,6 +49,7 @@ def hip_panel(
         "status_text": _("Watched") if pathway == "contralateral_watch" else "",
         "summary": summary_of(chart, side, answer, as_of),
         "pathway": because_words(str(answer["because"])) if "because" in answer else _("Not evaluated yet."),
+        "decided": [] if pathway in CLOSED else decided_rows(chart, side, as_of),
         "facts": _facts(chart, side, answer, as_of),
         "findings": [
             _finding(chart, found, [] if cases is None else _actions(chart, side, found, cases, may_decide=may_decide))
@@ -131,7 +134,7 @@ def _facts(chart: Chart, side: Side, answer: dict[str, Any], as_of: date) -> lis
     """What a clinician asks first, each with its date and the way to the fact itself."""
     pathway = str(answer.get("pathway", ""))
     rows = _window_facts(answer)
-    if pathway in {"deceased", "replaced", "ended"}:
+    if pathway in CLOSED:
         return rows
     if pathway not in {"not_affected", "contralateral_watch", "not_assessed"}:
         rows += [_size_fact(chart, side, as_of), _stage_fact(chart, side, as_of), _location_fact(chart, side, as_of)]

@@ -38,7 +38,7 @@ from .forms.section import DayInput
 from .hip_panels import ended_by, hip_panel, url_if_any
 from .history import NO_CHANGE, history_row, may_see_looks
 
-OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending")
+OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending", "decision")
 TABS: Final = (
     ("visits", gettext_lazy("Visits")),
     ("imaging", gettext_lazy("Imaging and staging")),

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final
 
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -11,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from patients.models import Imaging, Procedure, Staging, SymptomReport
-from patients.vocabulary import AP_VIEWS, REPLACEMENTS, ProcedureKind, Side, View
+from patients.vocabulary import AP_VIEWS, REPLACEMENTS, SURGERY, Side, View
 from schedules.guideline.stages import Phase
 from schedules.guideline.windows import add_days, add_months
 from schedules.models import Plan, Reminder
@@ -24,15 +23,6 @@ from .hip_panels import staging_rank_of
 LEFT, RIGHT, TOP = 84.0, 984.0, 22
 BAND, GAP = 132, 10
 STAGE_AT, WINDOW_AT, MARK_AT, PAIN_FROM, PAIN_TO = 6, 32, 60, 122, 88
-SURGERY: Final = {
-    ProcedureKind.CORE_DECOMPRESSION,
-    ProcedureKind.THA,
-    ProcedureKind.RESURFACING_HEMI,
-    ProcedureKind.NONVASC_BONE_GRAFT,
-    ProcedureKind.VASCULAR_FIBULAR_GRAFT,
-    ProcedureKind.OSTEOTOMY,
-    ProcedureKind.TANTALUM_ROD,
-}
 
 
 @dataclass(frozen=True)
