@@ -30,6 +30,7 @@ OF_PATHWAY = {
     "not_assessed": "not_assessed",
 }
 CLOSED = frozenset({"deceased", "replaced", "ended"})
+UNAFFECTED = frozenset({"not_affected", "contralateral_watch"})  # or not known to be, beside an affected hip
 
 
 def hip_panel(
@@ -43,12 +44,15 @@ def hip_panel(
 ) -> dict[str, Any]:
     """The variables of components/hip_panel.html. `cases`: the open ones by hip and action; None offers no actions."""
     pathway = str(answer.get("pathway", ""))
+    watched = pathway == "contralateral_watch"
+    clear = _clear_mri(chart, side, as_of) if watched else None
+    because = because_words(str(answer["because"])) if "because" in answer else _("Not evaluated yet.")
     return {
         "side": side.value,
-        "status": answer.get("status") or OF_PATHWAY.get(pathway, ""),
-        "status_text": _("Watched") if pathway == "contralateral_watch" else "",
+        "status": "not_affected" if clear else answer.get("status") or OF_PATHWAY.get(pathway, ""),
+        "status_text": _("Watched") if watched else "",
         "summary": summary_of(chart, side, answer, as_of),
-        "pathway": because_words(str(answer["because"])) if "because" in answer else _("Not evaluated yet."),
+        "pathway": str(PATHWAYS[pathway]) if clear else because,
         "decided": [] if pathway in CLOSED else decided_rows(chart, side, as_of),
         "facts": _facts(chart, side, answer, as_of),
         "findings": [
@@ -65,7 +69,7 @@ def summary_of(chart: Chart, side: Side, answer: dict[str, Any], as_of: date) ->
         return _("Follow-up ended on %(day)s: %(why)s") % {"day": day_words(ending.on), "why": words_of(ending)}
     if pathway == "replaced" and (replaced := _replacement(chart, side, as_of)):
         return f"{replaced.get_procedure_display()}, {day_words(replaced.on)}"
-    if pathway == "not_affected" and (clear := _clear_mri(chart, side, as_of)):
+    if pathway in UNAFFECTED and (clear := _clear_mri(chart, side, as_of)):
         return _("Clear on MRI of %(day)s") % {"day": day_words(clear.on)}
     symptoms = answer.get("symptomatic")
     stage = highest_stage(chart, side, as_of)
@@ -111,12 +115,13 @@ def _replacement(chart: Chart, side: Side, as_of: date) -> Procedure | None:
 
 
 def _clear_mri(chart: Chart, side: Side, as_of: date) -> Imaging | None:
-    seen = [
+    """The latest MRI that tells of necrosis, where it shows none."""
+    told: list[Imaging] = [
         study
         for study in chart.standing("imaging", side, until=as_of)
-        if study.modality == "MR" and study.necrosis is False
+        if study.modality == "MR" and study.diagnostic is not False and study.necrosis is not None
     ]
-    return seen[-1] if seen else None
+    return told[-1] if told and told[-1].necrosis is False else None
 
 
 def _measured(chart: Chart, side: Side, as_of: date) -> Imaging | None:
@@ -136,9 +141,11 @@ def _facts(chart: Chart, side: Side, answer: dict[str, Any], as_of: date) -> lis
     rows = _window_facts(answer)
     if pathway in CLOSED:
         return rows
-    if pathway not in {"not_affected", "contralateral_watch", "not_assessed"}:
+    if pathway not in UNAFFECTED | {"not_assessed"}:
         rows += [_size_fact(chart, side, as_of), _stage_fact(chart, side, as_of), _location_fact(chart, side, as_of)]
         rows += _risk_facts(answer)
+    elif clear := _clear_mri(chart, side, as_of):
+        rows.append(_row(chart, _("MRI"), clear, words_of(clear)))
     symptom: SymptomReport | None = _latest(chart, "symptom", side, as_of)
     rows.append(_row(chart, _("Symptoms"), symptom, words_of(symptom) if symptom else ""))
     rows += _score_facts(chart, side, as_of)

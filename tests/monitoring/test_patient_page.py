@@ -258,3 +258,20 @@ def test_what_was_said_on_the_telephone_stands_among_the_messages(page, watched,
     ContactAttempt.objects.create(clinic_id=clinic, patient=watched, outcome="moved", actor="Ada Okoye", undone_at=NOON)
     shown = page("coordinator", "messages/").content.decode()
     assert "2 contacts, latest first" in shown and "wants &lt;mornings&gt;" in shown and "taken back" in shown
+
+
+@pytest.mark.parametrize("rest", ["", "print/"])
+def test_a_clear_hip_beside_an_affected_one_says_that_it_is_clear(page, watched, rest):
+    text = page("clinician", rest).content.decode()
+    right = text[: text.index("Left hip")]
+    assert "Clear on MRI of 10 Jan 2026" in right and "Watched because the other side is affected" in right
+    assert "not known to be" not in right and "Not assessed" not in right
+
+
+def test_an_mri_that_could_not_be_read_clears_no_hip(page, watched, actor):
+    clear = Imaging.objects.get(patient=watched, necrosis=False)
+    recording.withdraw_fact(clear, by=actor, reason="another patient's study")
+    unread = Imaging(on=date(2026, 2, 1), modality="MR", diagnostic=False)
+    recording.record_facts(watched.pk, [(Side.RIGHT, unread)], by=actor)
+    text = page().content.decode()
+    assert "Clear on MRI" not in text and "this one is not known to be" in text
