@@ -1,9 +1,12 @@
 """The patient's page: both hips with reasons, the lists of facts, and who may see them."""
 
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 import time_machine
+from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -275,3 +278,11 @@ def test_an_mri_that_could_not_be_read_clears_no_hip(page, watched, actor):
     recording.record_facts(watched.pk, [(Side.RIGHT, unread)], by=actor)
     text = page().content.decode()
     assert "Clear on MRI" not in text and "this one is not known to be" in text
+
+
+def test_a_long_hip_begins_on_the_first_page_of_the_print():
+    sheet = Path(finders.find("hipwatch/hipwatch.css")).read_text()
+    paper = sheet[sheet.index("@media print {") :]
+    kept_whole = {part.strip() for part in re.search(r"([^;{}]+){ break-inside: avoid; }", paper)[1].split(",")}
+    assert ".finding" in kept_whole and ".hip" not in kept_whole
+    assert re.search(r"\.print-note { break-before: avoid;", paper), "the foot is never alone on the last page"
