@@ -14,6 +14,7 @@ import typst
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import override, pgettext
@@ -23,7 +24,7 @@ from patients import access
 from patients.access import Permission
 from patients.models import Exposure, Patient, Visit
 from patients.vocabulary import Side
-from schedules import letters
+from schedules import appointments, letters
 
 from .. import audit
 from .chart import MODELS, ON_SCREEN, Chart, read_chart
@@ -40,6 +41,7 @@ MOST_PAGES: Final = 2
 FITS: Final = (("10", 4), ("9.5", 3), ("9", 2), ("8.5", 1))
 LONGEST: Final = 300  # characters of one finding or reason
 ITEMS: Final = 12  # of the latest visit
+INTERNAL: Final = frozenset({"R28"})  # that the clinic is late with its own decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def _person(chart: Chart) -> list[Line]:
         Line(_("Followed since"), day_words(patient.enrolled_on)),
         Line(_("Conditions and exposures"), ", ".join(str(one.get_kind_display()) for one in exposures)),
         Line(_("Body mass index"), words_of(bmi[-1]) if bmi else "", day_words(bmi[-1].on) if bmi else ""),
+        Line(_("Next appointment"), _appointment(patient, timezone.now())),
     ]
     return [row for row in rows if row.words]
 
@@ -159,7 +162,7 @@ def _hip(chart: Chart, side: Side, most: int) -> HipPart:
         images=_latest_images(chart, side)[:most],
         treatments=_latest(chart.standing("procedure", side), most),
         decisions=_decisions(chart, side, most),
-        next=_next(window, panel["findings"]),
+        next=_next(window, panel["findings"], chart.today),
     )
 
 
@@ -179,18 +182,33 @@ def _decisions(chart: Chart, side: Side, most: int) -> list[Line]:
     return [Line(str(ACTIONS.get(one.action, one.action)), _short(words_of(one)), day_words(one.on)) for one in decided]
 
 
-def _next(window: dict[str, Any], findings: Iterable[dict[str, Any]]) -> list[Line]:
-    """What is asked for, what is pressing first, and the day of the next follow-up."""
-    asked = sorted(findings, key=lambda found: found["act_by"] or date.max)
-    rows = [
-        Line(str(one["title"]), _("by %(day)s") % {"day": day_words(one["act_by"])} if one["act_by"] else "")
-        for one in asked
-    ]
+def _next(window: dict[str, Any], findings: Iterable[dict[str, Any]], today: date) -> list[Line]:
+    """What is asked for, what is pressing first, and the next follow-up; not how the clinic reminds itself."""
+    told = (found for found in findings if found["rule"] not in INTERNAL)
+    asked = sorted(told, key=lambda found: found["act_by"] or date.max)
+    rows = [Line(str(one["title"]), _deadline(one["act_by"], today)) for one in asked]
     if not window:
         return rows
     days = {name: day_words(date.fromisoformat(value)) for name, value in window.items() if value}
     span = _("due on %(due)s, overdue from %(overdue)s") % {"due": days["due_on"], "overdue": days["overdue_on"]}
     return [*rows, Line(_("Next follow-up"), span)]
+
+
+def _deadline(act_by: date | None, today: date) -> str:
+    if act_by is None:
+        return ""
+    words = _("was due by %(day)s") if act_by < today else _("by %(day)s")
+    return words % {"day": day_words(act_by)}
+
+
+def _appointment(patient: Patient, now: datetime) -> str:
+    """What is booked next: Clinic visit, Mon 20 Apr 2026, 14:30."""
+    booked = appointments.standing([patient.pk], since=now).get(patient.pk)
+    if booked is None:
+        return ""
+    there = booked.starts_at.astimezone(patient.clinic.zone)
+    day = f"{date_format(there, 'D')} {day_words(there.date())}"
+    return ", ".join([str(booked.get_purpose_display()), day, date_format(there, "H:i")])
 
 
 def _found_at(chart: Chart, visit: Visit) -> list[Line]:

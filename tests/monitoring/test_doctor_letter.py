@@ -1,15 +1,20 @@
 """The letter to the referring doctor: what it says, in which language, on how many pages, and to whom it went."""
 
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
+from django.utils import timezone
 from pypdf import PdfReader
 
-from monitoring.models import AuditEntry
+from monitoring import pipeline
+from monitoring.models import AuditEntry, HipEvaluation
+from monitoring.web.chart import MODELS, read_chart
+from monitoring.web.doctor_letter import write
 from patients import recording
-from patients.models import Clinic, Imaging, Procedure, Score, Staging, SymptomReport, Visit
+from patients.models import Clinic, Imaging, Patient, Procedure, Score, Staging, SymptomReport, Visit
 from patients.vocabulary import Side
+from schedules.models import Appointment
 from tests.monitoring.test_patient_page import baseline, noon, page, watched  # noqa: F401 - fixtures
 
 TO = "Dr Maria Keller\nSurgery at the Mill\n4 Mill Lane\nLeeds LS1 4AB"
@@ -148,3 +153,27 @@ def test_another_clinics_patient_is_not_there(watched, other_clinic, make_user, 
     assert client.post(f"/patients/{watched.pk}/letter/", {"to": TO, "act": "pdf"}).status_code == 404
     assert client.get(f"/patients/{watched.pk}/audit/").status_code == 404
     assert client.get(f"/patients/{watched.pk}/audit.csv").status_code == 404
+
+
+def test_a_passed_deadline_is_said_to_have_passed_and_the_clinics_own_delay_is_left_out(watched, actor, noon):  # noqa: F811
+    report = SymptomReport(on=date(2026, 3, 3), source="clinician", symptomatic=True, pain_nrs=6)
+    recording.record_facts(watched.pk, [(Side.LEFT, report)], by=actor)
+    noon.move_to(datetime(2026, 4, 20, 12, tzinfo=UTC))
+    pipeline.sweep(timezone.now())
+    found = HipEvaluation.objects.get(hip__patient=watched, hip__side="left").answer["findings"]
+    assert "R28" in [one["rule"] for one in found], "it is asked for within the clinic"
+    person = Patient.objects.get(pk=watched.pk)
+    left = write(read_chart(person, MODELS), to=TO, greeting="", sentence="").hips[1]
+    told = {line.term: line.words for line in left.next}
+    assert told["Core decompression review"] == "was due by 17 Mar 2026"
+    assert "Decision overdue" not in told
+
+
+def test_the_next_appointment_is_told(letter, watched):  # noqa: F811
+    assert "Next appointment" not in " ".join(letter())
+    about = {"clinic": watched.clinic, "patient": watched, "actor": "Ada"}
+    Appointment.objects.create(starts_at=datetime(2026, 3, 2, 9, tzinfo=UTC), **about)
+    Appointment.objects.create(starts_at=datetime(2026, 3, 16, 14, 30, tzinfo=UTC), **about)
+    text = " ".join(letter())
+    assert "Next appointment Clinic visit, Mon 16 Mar 2026, 14:30" in text.replace(": ", " ")
+    assert "Mon 2 Mar" not in text
