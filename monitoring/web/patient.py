@@ -26,7 +26,7 @@ from schedules.models import Plan, ProtocolVersion, Reminder, ReminderEvent
 
 from .. import audit
 from ..merging import merges_of
-from ..models import AuditEntry, ContactAttempt, ReviewCase, Snooze
+from ..models import AuditEntry, ContactAttempt, ReviewCase, Snooze, VisitDraft
 from . import calendar, timeline
 from .banner import banner_of
 from .chart import MODELS, ON_SCREEN, Chart, fact_url, read_chart, sides_of
@@ -157,7 +157,7 @@ def patient_print(request: HttpRequest, pk: int) -> HttpResponse:
     return _overview(request, pk, "monitoring/patient/print.html", "patient summary")
 
 
-def _beside(*, patient: int, missed_since: datetime) -> Sequence[Question]:
+def _beside(*, patient: int, user: int, missed_since: datetime) -> Sequence[Question]:
     """What the overview shows beside the chart."""
     exposures = Exposure.objects.filter(patient=patient, withdrawn_at__isnull=True)
     return (
@@ -169,10 +169,11 @@ def _beside(*, patient: int, missed_since: datetime) -> Sequence[Question]:
         Snooze.objects.filter(patient=patient, ended_at__isnull=True).select_related("owner"),
         calendar.coming(patient, missed_since),
         merges_of(patient),
+        VisitDraft.objects.filter(patient=patient, user=user),
     )
 
 
-_BESIDE = Kept(_beside, patient=int, missed_since=datetime)
+_BESIDE = Kept(_beside, patient=int, user=int, missed_since=datetime)
 
 
 def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpResponse:
@@ -180,8 +181,10 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
     person = access.patient_for(viewer, pk)
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], what)
     chart = read_chart(person, OVERVIEW_KINDS)
-    cases, plans, sent, wishes, exposures, snoozes, appointments, merges = _BESIDE.read(
-        patient=person.pk, missed_since=calendar.missed_since(viewer, chart.today)
+    cases, plans, sent, wishes, exposures, snoozes, appointments, merges, drafts = _BESIDE.read(
+        patient=person.pk,
+        user=viewer.actor.user_id or 0,
+        missed_since=calendar.missed_since(viewer, chart.today),
     )
     by_question = {(case.hip_id, case.action): case for case in cases}
     may_decide = viewer.may(Permission.DECIDE, person.clinic_id)
@@ -197,6 +200,7 @@ def _overview(request: HttpRequest, pk: int, template: str, what: str) -> HttpRe
         "whatif_form": WhatIfForm(initial={"as_of": chart.today}),
         "stale": chart.is_stale,
         "merges": merges,
+        "draft": next(iter(drafts), None),
     }
     return render(request, template, context)
 

@@ -116,3 +116,12 @@ def test_forgotten_drafts_are_dropped(watched, client_, form):  # noqa: F811
     with access.system_run("test"):
         assert drafts.drop_forgotten(now=timezone.now()) == 0
         assert drafts.drop_forgotten(now=timezone.now() + drafts.KEPT_FOR + timedelta(days=1)) == 1
+
+
+def test_the_patients_page_tells_whoever_typed_it_of_the_draft(watched, client_, form, clinic, make_user, sign_in):  # noqa: F811
+    page = f"/patients/{watched.pk}/"
+    assert "A draft of a visit" not in client_.get(page).content.decode()
+    client_.post(f"{form}draft/", typed(watched))
+    text = client_.get(page).content.decode()
+    assert "A draft of a visit of" in text and f'<a href="{form}">Go on with it</a>' in text
+    assert "A draft of a visit" not in sign_in(make_user(clinic, "clinician")).get(page).content.decode()
