@@ -206,10 +206,15 @@ def _stages(sheet: _Sheet, stages: list[Staging], until_on: date, side: Side, to
         start, end = sheet.scale.x(stage.on), sheet.scale.x(until)
         css = "stage stage-collapse" if _is_collapse(stage) else "stage"
         sheet.parts.append(_bar(css, start, end, top + STAGE_AT, 20, title))
-        if end - start > 8 * len(stage.words):
-            sheet.parts.append(
-                format_html('<text x="{}" y="{}">{}</text>', start + 6, top + STAGE_AT + 14, stage.words)
-            )
+        room = 8 * len(stage.words)
+        if end - start > room:
+            sheet.parts.append(_stage_word(start + 6, top, stage.words))
+        elif stage is stages[-1] and RIGHT + 16 - end > room:  # the one that holds today is named beside its bar
+            sheet.parts.append(_stage_word(max(end, start + 3) + 5, top, stage.words))
+
+
+def _stage_word(x: float, top: int, words: str) -> SafeString:
+    return format_html('<text x="{}" y="{}">{}</text>', round(x, 1), top + STAGE_AT + 14, words)
 
 
 def _is_collapse(stage: Staging) -> bool:

@@ -11,11 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.models import AuditEntry, ContactAttempt, PatientEvaluation
+from monitoring.web import timeline
+from monitoring.web.chart import MODELS, read_chart
 from patients import recording
-from patients.models import Imaging, Procedure, Staging, SymptomReport
+from patients.models import Imaging, Patient, Procedure, Staging, SymptomReport
 from patients.vocabulary import Side
 from schedules import adoption
-from schedules.models import ProtocolVersion
+from schedules.models import Plan, ProtocolVersion
 
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 BASELINE = date(2026, 1, 10)
@@ -286,3 +288,12 @@ def test_a_long_hip_begins_on_the_first_page_of_the_print():
     kept_whole = {part.strip() for part in re.search(r"([^;{}]+){ break-inside: avoid; }", paper)[1].split(",")}
     assert ".finding" in kept_whole and ".hip" not in kept_whole
     assert re.search(r"\.print-note { break-before: avoid;", paper), "the foot is never alone on the last page"
+
+
+def test_the_latest_stage_is_named_however_short_it_stood(page, watched, actor, noon):
+    noon.move_to(datetime(2026, 7, 1, 12, tzinfo=UTC))
+    stage = Staging(on=date(2026, 6, 28), system="ARCO", version="2019", code="II")
+    recording.record_facts(watched.pk, [(Side.LEFT, stage)], by=actor)
+    chart = read_chart(Patient.objects.get(pk=watched.pk), MODELS)
+    drawing = timeline.draw(chart, plans=Plan.objects.filter(patient=watched), reminders=[])
+    assert ">ARCO II</text>" in drawing.svg and ">ARCO I</text>" in drawing.svg
