@@ -16,6 +16,7 @@ from patients.access import Permission, Viewer
 from patients.models import Clinic
 from patients.recording import today_at
 from schedules import adoption
+from schedules.appointments import FARTHEST
 from schedules.guideline.protocol import Protocol
 from schedules.models import ProtocolStep, ProtocolVersion
 
@@ -165,6 +166,8 @@ def approve(pk: int, *, in_force_from: date, viewer: Viewer, now: datetime) -> P
     _one_at_a_time()
     if in_force_from <= last_today(now):
         raise StepRefused(_("It comes into force tomorrow at the earliest."))
+    if in_force_from > last_today(now) + FARTHEST:
+        raise StepRefused(_("This is more than two years ahead."))
     if ProtocolVersion.objects.filter(state=State.APPROVED, in_force_from=in_force_from).exists():
         raise StepRefused(_("Another version comes into force on that day."))
     if Protocol.from_json(version.parameters).digest() != version.digest:

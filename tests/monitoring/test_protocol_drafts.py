@@ -166,6 +166,11 @@ def test_steps_are_only_added(draft):
             connection.cursor().execute(statement)
 
 
+def test_it_comes_into_force_within_two_years(under_review, second):
+    with pytest.raises(StepRefused, match="two years"):
+        protocol_drafts.approve(under_review.pk, in_force_from=date(2999, 1, 1), viewer=second, now=NOW)
+
+
 def test_it_comes_into_force_tomorrow_at_the_earliest(under_review, second):
     Clinic.objects.update(time_zone="Pacific/Auckland")  # there it is already the third
     late = datetime(2026, 3, 2, 12, tzinfo=UTC)
