@@ -31,7 +31,7 @@ from .chart import Chart, read_chart
 from .entry import signed_in, typed
 from .fact_words import titled
 from .finding_words import ACTIONS, GRADES, with_dates
-from .forms.case import AssignForm, CommentForm, DecisionForm, OpinionForm
+from .forms.case import LONGEST_COMMENT, AssignForm, CommentForm, DecisionForm, OpinionForm
 from .guideline_words import asked_words, because_words
 from .hip_panels import summary_of
 from .identity import identity_of
@@ -186,7 +186,8 @@ def case_page(request: HttpRequest, pk: int) -> HttpResponse:
                     form.add_error(name if name in form.fields else None, text)
         except review.CaseRefused as refused_case:
             form.add_error(None, str(refused_case))
-        status = 422
+        case = _case(viewer, pk)  # somebody may have closed it meanwhile
+        status = 422 if case.state == ReviewCase.State.OPEN else 409
     audit.looked(viewer.actor, [(case.clinic_id, case.patient_id)], f"case-{case.pk}")
     return render(request, "monitoring/review/case.html", _case_context(viewer, case, form, today), status=status)
 
@@ -194,6 +195,21 @@ def case_page(request: HttpRequest, pk: int) -> HttpResponse:
 def _decided_words(case: ReviewCase) -> str:
     asked = ACTIONS.get(case.action, case.action)
     return _("%(question)s decided for %(patient)s.") % {"question": asked, "patient": case.patient.display_name}
+
+
+def _unrecorded(case: ReviewCase, form: DecisionForm) -> dict[str, Any]:
+    """The variables of components/error_summary.html for a decision sent to a case that was closed meanwhile."""
+    when = date_format(timezone.localtime(case.closed_at), "DATETIME_FORMAT")
+    if case.decision:
+        said = {"who": case.decision.actor, "when": when, "outcome": case.decision.get_outcome_display()}
+        text = _("%(who)s decided this case meanwhile, on %(when)s: %(outcome)s.") % said
+    else:
+        text = _("This case was closed meanwhile, on %(when)s: the record no longer raises it.") % {"when": when}
+    return {
+        "title": _("Your decision was not recorded"),
+        "text": f"{text} {_('What you wrote stands in the comment below, which is not sent yet:')}",
+        "errors": [{"text": line} for line in form.typed()],
+    }
 
 
 def note_words(note: CaseNote) -> str:
@@ -209,6 +225,8 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
     clinicians = list(review.clinicians_of(case.clinic_id).values_list("pk", flat=True))
     is_open = case.state == ReviewCase.State.OPEN
     may_decide = viewer.may(Permission.DECIDE, case.clinic_id)
+    unrecorded = _unrecorded(case, form) if form.is_bound and not is_open else None
+    meant = "\n".join([_("What I would have decided:"), *form.typed()]) if unrecorded else ""
     return {
         "case": case,
         "banner": banner_of(case.patient, today, ContactWish.objects.filter(patient=case.patient)),
@@ -231,7 +249,8 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
         "ends_otherwise": case.action in review.NOT_ANSWERED_BY_DECISION,
         "assign_form": AssignForm(initial={"who": case.assigned_to_id}, clinicians=clinicians, auto_id="assign_%s"),
         "opinion_form": OpinionForm(clinicians=clinicians, auto_id="opinion_%s"),
-        "comment_form": CommentForm(auto_id="comment_%s"),
+        "unrecorded": unrecorded,
+        "comment_form": CommentForm(initial={"text": meant}, auto_id="comment_%s"),
         "next_url": _next_after(viewer, case),
         "action_words": ACTIONS,
     }
@@ -314,7 +333,7 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
     case = _case(viewer, pk)
     viewer.check(Permission.WORK, case.clinic_id)
     try:
-        review.comment(case, text=typed(request, "text")[:2000], viewer=viewer)
+        review.comment(case, text=typed(request, "text")[:LONGEST_COMMENT], viewer=viewer)
     except review.CaseRefused as refused:
         messages.error(request, str(refused))
     return redirect(f"{reverse('review_case', args=[case.pk])}#notes")

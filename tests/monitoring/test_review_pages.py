@@ -61,6 +61,33 @@ def test_a_decision_without_a_reason_is_refused_and_keeps_what_was_typed(painful
     assert not Decision.objects.exists()
 
 
+LATE = {"outcome": "operate", "reason": "oedema <worse>", "on": "2026-03-05", "consequence": "list of Dr Berg"}
+
+
+@pytest.mark.parametrize("day", ["2026-03-20", "soon"])
+def test_who_decides_second_is_told_who_was_first_and_loses_nothing(painful, surgeon, clinic, make_user, sign_in, day):
+    case, first = case_of(painful), make_user(clinic, "clinician", name="Dr Samir Holt")
+    sign_in(first).post(f"/review/{case.pk}/", {"outcome": "observe", "reason": "mild", "on": "2026-03-05"})
+    client = sign_in(surgeon)
+    reply = client.post(f"/review/{case.pk}/", LATE | {"next_on": day})
+    page = reply.content.decode()
+    assert reply.status_code == 409 and Decision.objects.get().outcome == "observe"
+    assert "Your decision was not recorded" in page and "notice-good" not in page
+    assert "Dr Samir Holt decided this case meanwhile, on 5 Mar 2026" in page and ": Observe" in page
+    shown = "20 Mar 2026" if day == "2026-03-20" else day
+    typed = ["What is decided: Operate", "Why: oedema &lt;worse&gt;", "What follows: list of Dr Berg"]
+    typed.append(f"On or by: {shown}")
+    comment = page.partition('name="text"')[2].partition("</textarea>")[0]
+    assert all(f"<li>{line}</li>" in page and line in comment for line in typed)
+
+
+def test_a_decision_on_a_case_that_lapsed_meanwhile_says_so(painful, surgeon, actor, sign_in):
+    case = case_of(painful)
+    recording.withdraw_fact(SymptomReport.objects.get(symptomatic=True), by=actor, reason="the other hip")
+    reply = sign_in(surgeon).post(f"/review/{case.pk}/", LATE)
+    assert reply.status_code == 409 and "the record no longer raises it" in reply.content.decode()
+
+
 @pytest.mark.parametrize("day", ["2031-01-01", "2026-03-01", "1880-01-01", "yesterday"])
 def test_a_decision_on_an_impossible_day_is_refused(painful, surgeon, sign_in, day):
     answer = {"outcome": "observe", "reason": "x", "on": day}

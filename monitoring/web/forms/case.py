@@ -1,9 +1,11 @@
 """Case forms: a clinician's answer to a review, an assignment, a second opinion, a comment."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import User
@@ -21,6 +23,8 @@ CONSEQUENCES = {
     "discharge_refused": _("Discharge refused; follow-up goes on"),
     "other": _("Something else, as written"),
 }
+
+LONGEST_COMMENT = 3000  # what was typed into a whole DecisionForm can be sent as a comment
 
 
 def _day(label: Any, *, required: bool) -> forms.DateField:
@@ -57,6 +61,16 @@ class DecisionForm(forms.Form):
             next_on=data["next_on"],
         )
 
+    def typed(self) -> list[str]:
+        """What was sent, a line for each field that was filled in; call it on a bound form, valid or not."""
+        lines = []
+        for field in self:
+            said = self.cleaned_data.get(field.name) or field.value()
+            words = date_format(said, "DATE_FORMAT") if isinstance(said, date) else dict(OUTCOMES).get(said, said)
+            if words:
+                lines.append(f"{field.label}: {words}")
+        return lines
+
 
 class AssignForm(forms.Form):
     """`who`: whom to make answerable, or to ask, among the clinicians given by id."""
@@ -82,4 +96,4 @@ class OpinionForm(AssignForm):
 
 
 class CommentForm(forms.Form):
-    text = forms.CharField(label=_("Comment"), max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+    text = forms.CharField(label=_("Comment"), max_length=LONGEST_COMMENT, widget=forms.Textarea(attrs={"rows": 2}))
