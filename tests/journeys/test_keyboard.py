@@ -5,7 +5,7 @@ from django.db import transaction
 from playwright.sync_api import expect
 
 from monitoring import emergency
-from monitoring.models import ContactAttempt
+from monitoring.models import CaseNote, ContactAttempt, ReviewCase
 from patients import access
 from tests.journeys.site import sign_in
 
@@ -87,6 +87,28 @@ def test_keys_move_between_rows_open_patients_and_find_them(page, site, overdue)
     page.keyboard.type(overdue.late[2].record_number)
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{site}/patients/{overdue.late[2].pk}/")
+
+
+def test_on_a_case_single_keys_lead_to_the_decision_and_the_clinician_and_send_neither(site, registry, open_browser):
+    with transaction.atomic():
+        made = registry()
+        for name in NAMES[:2]:
+            made.hurts(made.watched(days_ago=90, family_name=name))
+        first, second = ReviewCase.objects.order_by("id").values_list("pk", flat=True)
+    page = open_browser()
+    sign_in(page, site, made.clinician)
+    page.goto(f"{site}/review/{first}/")
+    page.keyboard.press("d")
+    expect(page.get_by_role("radio").first).to_be_focused()
+    expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+    page.keyboard.press("a")
+    expect(page.get_by_role("combobox", name="Clinician")).to_be_focused()
+    expect(page).to_have_url(f"{site}/review/{first}/")
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    expect(page).to_have_url(f"{site}/review/{second}/")
+    with access.system_run("test"):
+        assert set(CaseNote.objects.values_list("kind", flat=True)) == {"opened"}
 
 
 def test_help_opens_and_closes_and_single_keys_can_be_switched_off(page):

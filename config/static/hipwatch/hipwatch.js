@@ -1,7 +1,8 @@
 /* Hipwatch: keyboard, focus, announcements and guards. Every action works without this file.
 
    data-row                 a row that j and k move to; Enter opens its [data-open] (or first link), x ticks its check box
-   data-key="o"             this control answers the key: in the current row first, else anywhere on the page
+   data-key="o"             this control answers the key: in the current row first, else anywhere on the page; a field, and the
+                           first of several choices, takes the focus, a check box is ticked, all else is pressed
    data-focus               on <details>: opening it moves to its first field; elsewhere: takes focus after a swap
    data-arrives="/address"  on a part of a row: what it shows is fetched when the row is gone to, or its menu opened
    data-then="next"         on a form in a row: once it is saved, go on to the next row
@@ -106,7 +107,7 @@
     const row = currentRow();
     const control = (row && all(wanted, row).find(isShown)) || all(wanted).find((element) => isShown(element) && !element.closest("[data-row]"));
     if (!control) return false;
-    if (control.matches(fields) && !control.matches("[type=checkbox], [type=radio]")) control.focus();
+    if (control.matches(fields) && !control.matches("[type=checkbox]")) control.focus();
     else control.click();
     return true;
   };

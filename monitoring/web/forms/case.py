@@ -33,7 +33,9 @@ def _day(label: Any, *, required: bool) -> forms.DateField:
 
 
 class DecisionForm(forms.Form):
-    outcome = forms.ChoiceField(label=_("What is decided"), choices=OUTCOMES, widget=forms.RadioSelect)
+    outcome = forms.ChoiceField(
+        label=_("What is decided"), choices=OUTCOMES, widget=forms.RadioSelect(attrs={"data-key": "d"})
+    )
     reason = forms.CharField(
         label=_("Why"),
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -76,6 +78,7 @@ class AssignForm(forms.Form):
     """`who`: whom to make answerable, or to ask, among the clinicians given by id."""
 
     required = False
+    key = "a"  # the single key that leads to `who`
 
     def __init__(self, *args: Any, clinicians: Iterable[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,12 +87,14 @@ class AssignForm(forms.Form):
             queryset=User.objects.filter(pk__in=list(clinicians)).order_by("name"),
             empty_label=_("nobody"),
             required=self.required,
+            widget=forms.Select(attrs={"data-key": self.key} if self.key else None),
         )
         self.fields = {"who": who, **self.fields}
 
 
 class OpinionForm(AssignForm):
     required = True
+    key = ""
     text = forms.CharField(
         label=_("Question"), max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
