@@ -248,20 +248,30 @@ def assign_case(case: ReviewCase, *, to: User | None, viewer: Viewer) -> None:
 
 @transaction.atomic
 def ask_second_opinion(case: ReviewCase, *, of: User, viewer: Viewer, text: str = "") -> None:
+    """Ask another clinician; whoever was asked before and gave none is not asked any more, as the thread says."""
     viewer.check(Permission.DECIDE, case.clinic_id)
+    if of.pk == viewer.actor.user_id:
+        raise CaseRefused(_("A second opinion is somebody else's. Choose another clinician than yourself."))
     if not clinicians_of(case.clinic_id).filter(pk=of.pk).exists():
         raise CaseRefused(_("Only a clinician of this clinic can give an opinion."))
+    earlier = ReviewCase.objects.select_for_update().get(pk=case.pk).second_opinion_from
     case.second_opinion_from = of
     case.save(update_fields=["second_opinion_from"])
-    _note(case, viewer.actor, "second_opinion", f"{of.name}: {text}".rstrip(": "))
+    who = of.name
+    if earlier is not None and earlier.pk != of.pk:
+        who = _("%(name)s instead of %(earlier)s") % {"name": of.name, "earlier": earlier.name}
+    _note(case, viewer.actor, "second_opinion", f"{who}: {text}".rstrip(": "))
 
 
 @transaction.atomic
 def comment(case: ReviewCase, *, text: str, viewer: Viewer) -> CaseNote:
+    """Say something about a case; from whom a second opinion is asked, this is the opinion, and answers the request."""
     viewer.check(Permission.WORK, case.clinic_id)
     if not text.strip():
         raise CaseRefused(_("Write a comment first."))
-    return _note(case, viewer.actor, "comment", text.strip())
+    asked = ReviewCase.objects.filter(pk=case.pk, second_opinion_from=viewer.actor.user_id)
+    given = viewer.actor.user_id is not None and asked.update(second_opinion_from=None)
+    return _note(case, viewer.actor, "opinion" if given else "comment", text.strip())
 
 
 @dataclass(frozen=True)

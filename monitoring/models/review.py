@@ -74,7 +74,7 @@ class CaseNote(models.Model):
     actor = models.CharField(max_length=120)
     kind = models.CharField(
         max_length=16
-    )  # opened, reopened, comment, assigned, second_opinion, escalated, decided, lapsed
+    )  # opened, reopened, comment, assigned, second_opinion, opinion, escalated, decided, lapsed
     text = models.TextField(blank=True)
 
     class Meta:

@@ -58,6 +58,7 @@ ACTS: Final[dict[str, Words]] = {
     "case_assigned": gettext_lazy("Assigned a review"),
     "case_comment": gettext_lazy("Commented on a review"),
     "case_second_opinion": gettext_lazy("Asked for a second opinion"),
+    "case_opinion": gettext_lazy("Gave a second opinion"),
     "break_glass": gettext_lazy("Opened the record in an emergency"),
     "break_glass_missed": gettext_lazy("Tried to open a record in an emergency; there was none"),
     "end_break_glass": gettext_lazy("Closed the record opened in an emergency"),

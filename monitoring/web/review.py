@@ -248,7 +248,8 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
         "may_work": viewer.may(Permission.WORK, case.clinic_id),
         "ends_otherwise": case.action in review.NOT_ANSWERED_BY_DECISION,
         "assign_form": AssignForm(initial={"who": case.assigned_to_id}, clinicians=clinicians, auto_id="assign_%s"),
-        "opinion_form": OpinionForm(clinicians=clinicians, auto_id="opinion_%s"),
+        "opinion_form": OpinionForm(clinicians=set(clinicians) - {viewer.actor.user_id}, auto_id="opinion_%s"),
+        "my_opinion_asked": case.second_opinion_from_id == viewer.actor.user_id,
         "unrecorded": unrecorded,
         "comment_form": CommentForm(initial={"text": meant}, auto_id="comment_%s"),
         "next_url": _next_after(viewer, case),
@@ -319,8 +320,12 @@ def opinion(request: HttpRequest, pk: int) -> HttpResponse:
     form = OpinionForm(request.POST, clinicians=review.clinicians_of(case.clinic_id).values_list("pk", flat=True))
     if form.is_valid():
         who = form.cleaned_data["who"]
-        review.ask_second_opinion(case, of=who, viewer=viewer, text=form.cleaned_data["text"])
-        messages.success(request, _("%(name)s was asked for an opinion.") % {"name": who.name})
+        try:
+            review.ask_second_opinion(case, of=who, viewer=viewer, text=form.cleaned_data["text"])
+        except review.CaseRefused as refused:
+            messages.error(request, str(refused))
+        else:
+            messages.success(request, _("%(name)s was asked for an opinion.") % {"name": who.name})
     else:
         messages.error(request, _("Choose whom to ask."))
     return redirect("review_case", pk=case.pk)

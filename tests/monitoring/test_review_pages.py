@@ -120,6 +120,53 @@ def test_assigning_asking_and_commenting_are_kept_in_the_thread(painful, surgeon
     assert all(words in page for words in ("Dr Lindqvist", "Dr Berg: MRI again?", "Called the patient."))
 
 
+def said_of(case, *kinds):
+    notes = case.notes.filter(kind__in=kinds).order_by("id")
+    return [(note.actor, note.kind, note.text) for note in notes]
+
+
+def test_nobody_asks_themselves_for_a_second_opinion(painful, surgeon, clinic, make_user, sign_in):
+    make_user(clinic, "clinician", name="Dr Berg")
+    client, case = sign_in(surgeon), case_of(painful)
+    page = client.get(f"/review/{case.pk}/").content.decode().partition('id="opinion_who"')[2].partition("</select>")[0]
+    assert "Dr Berg" in page and "Dr Lindqvist" not in page
+    told = client.post(f"/review/{case.pk}/opinion/", {"who": surgeon.pk}, follow=True).content.decode()
+    assert "Choose another clinician than yourself." in told and said_of(case, "second_opinion") == []
+
+
+def test_the_thread_tells_whose_opinion_is_asked_instead_of_whose(painful, surgeon, clinic, make_user, sign_in):
+    client, case = sign_in(surgeon), case_of(painful)
+    for name in ("Dr Berg", "Dr Holt"):
+        who = make_user(clinic, "clinician", name=name)
+        client.post(f"/review/{case.pk}/opinion/", {"who": who.pk, "text": "MRI again?"})
+    assert [text for _by, _kind, text in said_of(case, "second_opinion")] == [
+        "Dr Berg: MRI again?",
+        "Dr Holt instead of Dr Berg: MRI again?",
+    ]
+
+
+def test_the_comment_of_who_was_asked_is_the_opinion_and_answers_the_request(
+    painful, surgeon, clinic, make_user, sign_in
+):
+    colleague, case = make_user(clinic, "clinician", name="Dr Berg"), case_of(painful)
+    sign_in(surgeon).post(f"/review/{case.pk}/opinion/", {"who": colleague.pk})
+    sign_in(surgeon).post(f"/review/{case.pk}/comment/", {"text": "Please soon."})
+    client = sign_in(colleague)
+    assert "Adeyemi" in client.get("/review/?whose=opinion").content.decode()
+    assert "Your opinion is asked." in client.get(f"/review/{case.pk}/").content.decode()
+    for text in ("Operate, I would.", "And soon."):
+        client.post(f"/review/{case.pk}/comment/", {"text": text})
+    assert "Adeyemi" not in client.get("/review/?whose=opinion").content.decode()
+    page = client.get(f"/review/{case.pk}/").content.decode()
+    assert "gave the opinion that was asked" in page and "Your opinion is asked." not in page
+    assert said_of(case, "comment", "opinion") == [
+        ("Dr Lindqvist", "comment", "Please soon."),
+        ("Dr Berg", "opinion", "Operate, I would."),
+        ("Dr Berg", "comment", "And soon."),
+    ]
+    assert AuditEntry.objects.filter(act="case_opinion", user_id=colleague.pk).count() == 1
+
+
 def test_looking_at_a_case_is_audited(painful, surgeon, sign_in):
     case = case_of(painful)
     sign_in(surgeon).get(f"/review/{case.pk}/")
