@@ -236,14 +236,18 @@ def _note(case: ReviewCase, by: Actor, kind: str, text: str) -> CaseNote:
 
 
 @transaction.atomic
-def assign_case(case: ReviewCase, *, to: User | None, viewer: Viewer) -> None:
-    """Make a clinician of the case's clinic answerable for it, or nobody."""
+def assign_case(case: ReviewCase, *, to: User | None, viewer: Viewer) -> bool:
+    """Make a clinician of the case's clinic answerable for it, or nobody; False where that is so already."""
     viewer.check(Permission.WORK, case.clinic_id)
     if to is not None and not clinicians_of(case.clinic_id).filter(pk=to.pk).exists():
         raise CaseRefused(_("Only a clinician of this clinic can decide."))
+    standing = ReviewCase.objects.select_for_update().get(pk=case.pk)
     case.assigned_to = to
+    if standing.assigned_to_id == (to.pk if to else None):
+        return False
     case.save(update_fields=["assigned_to"])
     _note(case, viewer.actor, "assigned", to.name if to else _("nobody"))
+    return True
 
 
 @transaction.atomic

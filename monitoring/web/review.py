@@ -303,9 +303,13 @@ def assign(request: HttpRequest, pk: int) -> HttpResponse:
     viewer.check(Permission.WORK, case.clinic_id)
     form = AssignForm(request.POST, clinicians=review.clinicians_of(case.clinic_id).values_list("pk", flat=True))
     if form.is_valid():
-        review.assign_case(case, to=form.cleaned_data["who"], viewer=viewer)
         who = form.cleaned_data["who"]
-        messages.success(request, _("Assigned to %(name)s.") % {"name": who.name} if who else _("Assigned to nobody."))
+        if review.assign_case(case, to=who, viewer=viewer):
+            said = _("Assigned to %(name)s.") % {"name": who.name} if who else _("Assigned to nobody.")
+            messages.success(request, said)
+        else:
+            had = _("Nothing is changed: %(name)s has this case already.") % {"name": who.name} if who else ""
+            messages.info(request, had or _("Nothing is changed: nobody has this case."))
     else:
         messages.error(request, _("Choose a clinician of this clinic."))
     return redirect("review_case", pk=case.pk)

@@ -125,6 +125,18 @@ def said_of(case, *kinds):
     return [(note.actor, note.kind, note.text) for note in notes]
 
 
+def test_assigning_a_case_to_who_has_it_changes_nothing_and_says_so(painful, surgeon, sign_in):
+    client, case = sign_in(surgeon), case_of(painful)
+    told = [
+        client.post(f"/review/{case.pk}/assign/", {"who": who}, follow=True).content.decode()
+        for who in ("", surgeon.pk, surgeon.pk)
+    ]
+    assert "Nothing is changed: nobody has this case." in told[0]
+    assert "Assigned to Dr Lindqvist." in told[1]
+    assert "Nothing is changed: Dr Lindqvist has this case already." in told[2]
+    assert said_of(case, "assigned") == [("Dr Lindqvist", "assigned", "Dr Lindqvist")]
+
+
 def test_nobody_asks_themselves_for_a_second_opinion(painful, surgeon, clinic, make_user, sign_in):
     make_user(clinic, "clinician", name="Dr Berg")
     client, case = sign_in(surgeon), case_of(painful)
