@@ -23,6 +23,7 @@ from patients.models import ContactWish
 from patients.recording import RecordingRefused, today_at
 from patients.vocabulary import Side
 from schedules.guideline.rules import RULES
+from schedules.guideline.stages import Phase
 
 from .. import audit, review
 from ..models import CaseNote, ReviewCase
@@ -35,10 +36,11 @@ from .forms.case import LONGEST_COMMENT, AssignForm, CommentForm, DecisionForm, 
 from .guideline_words import asked_words, because_words
 from .hip_panels import summary_of
 from .identity import identity_of
-from .symptom_clock import symptom_clock
+from .symptom_clock import FROM_FIRST_PAIN, OF_PAIN, symptom_clock
 
 PAGE = 50
 EVIDENCE_KINDS = ("imaging", "staging", "symptom", "score", "location", "procedure", "decision", "bmi", "ending")
+BEFORE_COLLAPSE = (None, Phase.PRE_MRI.name, Phase.PRE_XR.name)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _row(case: ReviewCase, viewer: Viewer) -> dict[str, Any]:
         "side": case.hip.get_side_display(),
         "because": because_words(case.because),
         "late": (today - case.act_by).days if case.act_by and case.act_by < today else 0,
-        "clock": symptom_clock(case.since, today) if case.rule in {"R05", "R11", "R13"} else None,
+        "clock": symptom_clock(case.since, today) if case.rule in FROM_FIRST_PAIN else None,
         "url": reverse("review_case", args=[case.pk]),
     }
 
@@ -258,10 +260,11 @@ def _case_context(viewer: Viewer, case: ReviewCase, form: DecisionForm, today: d
 
 
 def _onset(chart: Chart, side: Side, case: ReviewCase) -> date | None:
-    """When the present symptoms began, for the six-month window; None where the hip is not symptomatic."""
-    if case.rule in {"R05", "R11"}:
+    """When the present symptoms began, for the six-month window; None where the question is not of that window."""
+    if case.rule in FROM_FIRST_PAIN:
         return case.since
-    if not chart.answer(side).get("symptomatic"):
+    answer = chart.answer(side)
+    if case.rule not in OF_PAIN or not answer.get("symptomatic") or answer.get("phase") not in BEFORE_COLLAPSE:
         return None
     started = None
     for report in chart.standing("symptom", side):

@@ -1,5 +1,6 @@
 """Review, messages, import and protocol pages over HTTP: who may do what, and what happens then."""
 
+from copy import deepcopy
 from datetime import UTC, date, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from monitoring.imports import waiting
 from monitoring.models import AuditEntry, ImportBatch, ReviewCase
 from patients import recording
-from patients.models import Clinic, Decision, Imaging, Patient, SymptomReport
+from patients.models import Clinic, Decision, Imaging, Patient, Staging, SymptomReport
 from patients.vocabulary import Side
 from schedules.models import Reminder
 
@@ -43,6 +44,44 @@ def case_of(patient):
 def test_the_queue_shows_the_case_with_its_deadline_and_its_clock(painful, surgeon, sign_in):
     page = sign_in(surgeon).get("/review/").content.decode()
     assert "Adeyemi" in page and "17 Mar 2026" in page and "2 of 183 days used" in page
+
+
+def test_after_six_months_the_clock_says_since_when_they_are_over(painful, surgeon, sign_in):
+    for day, over in ((date(2026, 9, 2), False), (date(2026, 9, 3), True)):
+        with time_machine.travel(datetime(day.year, day.month, day.day, 12, tzinfo=UTC), tick=False):
+            client = sign_in(surgeon)
+            pages = [client.get(path).content.decode() for path in ("/review/", f"/review/{case_of(painful).pk}/")]
+        assert all(("6-month window over since 2 Sep 2026" in page) is over for page in pages)
+        assert all(("183 of 183 days used" in page) is not over for page in pages)
+        assert ("can save the joint" in pages[1]) is not over
+
+
+LARGE = Imaging(
+    on=date(2026, 3, 4), modality="MR", necrosis=True, lesion_volume_percent=45, volume_method="MRI_3D_SEGMENTATION"
+)
+ALARM = SymptomReport(on=date(2026, 3, 4), source="clinician", symptomatic=True, night_pain=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "fact", "action", "shown"),
+    [
+        ("IIIA", None, "COLLAPSE_REVIEW", False),
+        ("IV", None, "ARTHROPLASTY_REVIEW", False),
+        ("IIIA", ALARM, "URGENT_RADIOGRAPH", False),
+        ("II", LARGE, "LARGE_LESION_REVIEW", False),
+        ("II", ALARM, "URGENT_RADIOGRAPH", True),
+    ],
+)
+def test_the_clock_runs_only_where_pain_in_a_hip_before_collapse_is_the_question(
+    painful, surgeon, actor, sign_in, stage, fact, action, shown
+):
+    staging = Staging(on=date(2026, 3, 4), system="ARCO", version="2019", code=stage)
+    found = [staging, deepcopy(fact)] if fact else [staging]
+    recording.record_facts(painful.pk, [(Side.LEFT, one) for one in found], by=actor)
+    case = ReviewCase.objects.get(patient=painful, action=action)
+    page = sign_in(surgeon).get(f"/review/{case.pk}/").content.decode()
+    assert ("2 of 183 days used" in page and "Symptoms since 3 Mar 2026" in page) is shown
+    assert ("6-month window" in page) is shown
 
 
 def test_a_clinician_decides_and_the_case_closes(painful, surgeon, sign_in):
