@@ -164,7 +164,7 @@ def _system_note(case: ReviewCase, kind: str, text: str, now: datetime) -> CaseN
 
 
 def open_cases_for(viewer: Viewer) -> QuerySet[ReviewCase]:
-    """The queue: most urgent deadline first."""
+    """The whole queue; `in_order` sorts it."""
     return open_cases_of(viewer.clinic_ids)
 
 
@@ -205,7 +205,7 @@ def queue_of(
 
 
 def in_order(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
-    """What has an alarm sign before everything, then the nearest deadline."""
+    """The most urgent first, as URGENCIES has them; of equally urgent ones, the nearest deadline."""
     rank = Case(
         *(When(urgency=name, then=Value(rank)) for rank, name in enumerate(URGENCIES)),
         default=Value(9),

@@ -78,7 +78,7 @@ def _narrow(query: QueryDict, viewer: Viewer) -> Narrowing:
 @signed_in
 @require_GET
 def queue(request: HttpRequest) -> HttpResponse:
-    """All open cases, the nearest deadline first; what has an alarm sign before everything."""
+    """All open cases, the most urgent first; of equally urgent ones, the nearest deadline first."""
     viewer = access.viewer_of(request)
     narrowing = _narrow(request.GET, viewer)
     cases = narrowing.cases(viewer).select_related("patient", "patient__clinic", "hip", "assigned_to")

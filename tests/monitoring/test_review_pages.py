@@ -46,6 +46,16 @@ def test_the_queue_shows_the_case_with_its_deadline_and_its_clock(painful, surge
     assert "Adeyemi" in page and "17 Mar 2026" in page and "2 of 183 days used" in page
 
 
+def test_the_queue_is_in_the_order_that_it_says(painful, surgeon, actor, sign_in):
+    recording.record_facts(painful.pk, [(Side.LEFT, deepcopy(LARGE))], by=actor)
+    cases = ReviewCase.objects.filter(patient=painful)
+    cases.filter(urgency="REVIEW").update(act_by=date(2026, 3, 6))  # before that of the SOON one
+    page = sign_in(surgeon).get("/review/").content.decode()
+    assert "the most urgent first; of equally urgent ones, the nearest deadline first." in page
+    soon, later = (page.index(f'id="case-{cases.get(urgency=urgency).pk}"') for urgency in ("SOON", "REVIEW"))
+    assert soon < later
+
+
 def test_after_six_months_the_clock_says_since_when_they_are_over(painful, surgeon, sign_in):
     for day, over in ((date(2026, 9, 2), False), (date(2026, 9, 3), True)):
         with time_machine.travel(datetime(day.year, day.month, day.day, 12, tzinfo=UTC), tick=False):
