@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -25,6 +25,8 @@ from .common import (
     tell,
     today_at,
 )
+
+FARTHEST_FOLLOW_UP = timedelta(days=2 * 366)  # after the decision; appointments are not booked farther ahead, either
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def _problems_of(fact: Fact, patient: Patient, today: date) -> Problems:
     found = field_problems(fact, exclude={"clinic", "patient", "hip", "visit", "supersedes", "recorded_by"})
     for field, texts in fact_problems(fact, patient, today).items():
         found.setdefault(field, []).extend(texts)
+    # Not among the plausibilities, which bind what is stored already, too: a merge copies it as it is.
+    if isinstance(fact, Decision) and fact.next_on and fact.on and fact.next_on - fact.on > FARTHEST_FOLLOW_UP:
+        found.setdefault("next_on", []).append(_("This is more than two years after the decision."))
     return found
 
 

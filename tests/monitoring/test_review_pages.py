@@ -144,6 +144,15 @@ def test_a_decision_on_an_impossible_day_is_refused(painful, surgeon, sign_in, d
     assert not Decision.objects.exists()
 
 
+@pytest.mark.parametrize(("day", "status"), [("2028-03-06", 302), ("2028-03-07", 422), ("2099-01-15", 422)])
+def test_what_follows_lies_at_most_two_years_after_the_decision(painful, surgeon, sign_in, day, status):
+    answer = {"outcome": "observe", "reason": "mild", "on": "2026-03-05", "next_on": day}
+    reply = sign_in(surgeon).post(f"/review/{case_of(painful).pk}/", answer)
+    told = reply.content.decode().partition('id="id_next_on_error"')[2].partition("</ul>")[0]
+    assert reply.status_code == status and Decision.objects.exists() is (status == 302)
+    assert ("This is more than two years after the decision." in told) is (status == 422)
+
+
 def test_a_coordinator_sees_the_case_and_cannot_decide(painful, clinic, make_user, sign_in):
     client = sign_in(make_user(clinic, "coordinator"))
     case = case_of(painful)
