@@ -209,7 +209,7 @@ def _unrecorded(case: ReviewCase, form: DecisionForm) -> dict[str, Any]:
         text = _("This case was closed meanwhile, on %(when)s: the record no longer raises it.") % {"when": when}
     return {
         "title": _("Your decision was not recorded"),
-        "text": f"{text} {_('What you wrote stands in the comment below, which is not sent yet:')}",
+        "text": " ".join([text, _("What you wrote stands in the comment below, which is not sent yet:")]),
         "errors": [{"text": line} for line in form.typed()],
     }
 
