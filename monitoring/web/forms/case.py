@@ -14,16 +14,6 @@ from patients.models.choices import OUTCOMES
 from ...review import Verdict
 from .section import DayInput
 
-CONSEQUENCES = {
-    "operate": _("Operate on the date given"),
-    "observe": _("Observe until the date given"),
-    "image_further": _("Image further by the date given"),
-    "refer": _("Refer to somebody else"),
-    "patient_declined": _("The patient declined; ask again on the date given"),
-    "discharge_refused": _("Discharge refused; follow-up goes on"),
-    "other": _("Something else, as written"),
-}
-
 LONGEST_COMMENT = 3000  # what was typed into a whole DecisionForm can be sent as a comment
 
 
@@ -54,12 +44,11 @@ class DecisionForm(forms.Form):
     def verdict(self) -> Verdict:
         """The answer as typed; call it on a valid form."""
         data: dict[str, Any] = self.cleaned_data
-        outcome = str(data["outcome"])
         return Verdict(
-            outcome=outcome,
+            outcome=str(data["outcome"]),
             reason=data["reason"],
             on=data["on"],
-            consequence=data["consequence"] or str(CONSEQUENCES.get(outcome, "")),
+            consequence=data["consequence"],
             next_on=data["next_on"],
         )
 
