@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from patients import access, recording
 from patients.access import Permission
@@ -30,6 +31,11 @@ OPEN: dict[str, tuple[str, ...]] = {
     Visit.Kind.CLINIC: ("symptom", "radiograph"),
     Visit.Kind.TELEPHONE: ("symptom",),
     Visit.Kind.REPORT: ("radiograph", "mri", "ct"),
+}
+# Reports of one thing, asked for by the address: what they are called, and what their day is of.
+QUICK: dict[str, tuple[Any, Any]] = {
+    Visit.Kind.TELEPHONE: (gettext_lazy("Telephone report"), gettext_lazy("Date of the call")),
+    Visit.Kind.REPORT: (gettext_lazy("Imaging report"), gettext_lazy("Date of the images")),
 }
 TOTALS = {"harris": "HHS", "hoos": "HOOS_JR", "oxford": "OHS"}
 
@@ -139,6 +145,11 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     on = _day_of(entry, chart)
+    title, day_label = QUICK.get(request.GET.get("kind", ""), ("", "")) if draft is None else ("", "")
+    hips = [_hip(chart, side, entry, on) for side in ON_SCREEN]
+    if title:  # only what is asked for, and what was typed
+        entry.visit.fields["on"].label = day_label
+        hips = [hip | {"sections": [one for one in hip["sections"] if one["open"]]} for hip in hips]
     context = frame_of(request, chart.patient, chart.today, cases=open_cases(chart.patient.pk), heading=False) | {
         "chart": chart,
         "entry": entry,
@@ -147,7 +158,8 @@ def _page(
         "warned": digest(warnings or []),
         "meanwhile": meanwhile,
         "draft": draft,
-        "hips": [_hip(chart, side, entry, on) for side in ON_SCREEN],
+        "quick": title,
+        "hips": hips,
         "body": _section(chart, None, entry.body, on),
         "actions": [],
     }

@@ -264,6 +264,39 @@ def test_a_quick_report_opens_only_what_it_is_about(watched, client_, kind, is_o
     assert {section["key"] for section in left["sections"] if section["open"]} == is_open
 
 
+@pytest.mark.parametrize(
+    ("kind", "title", "asked"),
+    [
+        ("telephone", "Telephone report", {"symptom"}),
+        ("report", "Imaging report", {"radiograph", "mri", "ct"}),
+    ],
+)
+def test_a_quick_report_asks_for_nothing_else_and_says_what_it_is(watched, client_, kind, title, asked):
+    answer = client_.get(f"/patients/{watched.pk}/visit/?kind={kind}")
+    page = answer.content.decode()
+    assert f"<h1>{title}</h1>" in page and "Record the report" in page and "Record a whole visit instead" in page
+    assert all({section["key"] for section in hip["sections"]} == asked for hip in answer.context["hips"])
+    assert f'type="hidden" name="kind" value="{kind}"' in page and "harris" not in page
+
+
+def test_a_quick_report_is_recorded_as_what_it_is_and_keeps_what_is_refused(watched, client_):
+    url = f"/patients/{watched.pk}/visit/?kind=telephone"
+    page = client_.get(url)
+    sent = {
+        "on": "2026-03-05",
+        "kind": "telephone",
+        "record_version": page.context["entry"].visit["record_version"].value(),
+        "left-symptom-symptomatic": "yes",
+        "left-symptom-pain_nrs": "15",
+        "left-symptom-source": "patient",
+    }
+    refused = client_.post(url, sent)
+    assert refused.status_code == 422 and "<h1>Telephone report</h1>" in refused.content.decode()
+    assert client_.post(url, {**sent, "left-symptom-pain_nrs": "5"}).status_code == 302
+    assert Visit.objects.latest("pk").kind == "telephone"
+    assert SymptomReport.objects.latest("pk").pain_nrs == 5
+
+
 def test_what_is_said_on_the_telephone_is_the_patients_own_report(watched, client_):
     answer = client_.get(f"/patients/{watched.pk}/visit/?kind=telephone")
     [symptom] = [s for s in answer.context["entry"].hips[Side.LEFT] if s.key == "symptom"]
