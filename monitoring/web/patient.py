@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from django import forms
+from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -306,18 +307,22 @@ def _messages(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     events: dict[int, list[ReminderEvent]] = {reminder.pk: [] for reminder in paged["rows"]}
     for event in ReminderEvent.objects.filter(reminder__in=list(events)).order_by("at", "id"):
         events[event.reminder_id].append(event)
-    return paged | {"rows": [(reminder, events[reminder.pk]) for reminder in paged["rows"]], **_contacts(patient)}
+    return paged | {
+        "rows": [(reminder, events[reminder.pk]) for reminder in paged["rows"]],
+        **_contacts(request, patient),
+    }
 
 
-CONTACTS = 50  # the latest; a page says how many there are
-
-
-def _contacts(patient: Patient) -> dict[str, Any]:
+def _contacts(request: HttpRequest, patient: Patient) -> dict[str, Any]:
     """What came of calls and other tries to reach the patient, with what was said; what was taken back struck out."""
-    found = ContactAttempt.objects.filter(patient=patient)
-    contacts = list(found.select_related("owner").order_by("-at", "-id")[: CONTACTS + 1])
-    many = len(contacts) if len(contacts) <= CONTACTS else found.count()
-    return {"contacts": contacts[:CONTACTS], "contacts_in_all": many}
+    found = ContactAttempt.objects.filter(patient=patient).select_related("owner").order_by("-at", "-id")
+    page = Paginator(found, PAGE).get_page(request.GET.get("contacts"))
+    return {
+        "contacts": page,
+        "contacts_in_all": page.paginator.count,
+        "newer_contacts": f"?contacts={page.previous_page_number()}#contacts" if page.has_previous() else "",
+        "older_contacts": f"?contacts={page.next_page_number()}#contacts" if page.has_next() else "",
+    }
 
 
 def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:

@@ -177,6 +177,8 @@ def test_a_death_before_what_the_record_saw_is_asked_about_once(watched, at):
     answer = client.post(url, wrong)
     assert answer.status_code == 422 and "has this person alive on" in answer.content.decode()
     assert 'type="checkbox" name="sure"' in answer.content.decode()
+    unsourced = client.post(url, {"died_on": "2020-01-01", "sure": "on"}).content.decode()
+    assert 'type="checkbox" name="sure"' in unsourced, "a tick is never sent unseen"
     assert Plan.objects.filter(patient=watched, state="current").exists()
     assert client.post(url, {**wrong, "sure": "on"}).status_code == 302
     watched.refresh_from_db()

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from monitoring.models import AuditEntry, ContactAttempt, PatientEvaluation
 from monitoring.web import timeline
 from monitoring.web.chart import MODELS, read_chart
+from monitoring.web.patient import PAGE
 from patients import recording
 from patients.models import Imaging, Patient, Procedure, Staging, SymptomReport
 from patients.vocabulary import Side
@@ -253,6 +254,18 @@ def test_history_tells_what_was_recorded_in_words(page, watched, actor):
     hurts(watched, actor)
     text = page("clinician", "history/").content.decode()
     assert "Left hip, Symptom report</a>: 3 Mar 2026, symptoms, pain 3 of 10" in text
+
+
+def test_no_call_is_lost_behind_a_long_list_of_them(page, watched):
+    notes = [f"call {number:03}" for number in range(PAGE + 3)]
+    ContactAttempt.objects.bulk_create(
+        ContactAttempt(clinic_id=watched.clinic_id, patient=watched, outcome="reached", note=note, actor="Ada Okoye")
+        for note in notes
+    )
+    first, last = (page("coordinator", f"messages/?contacts={one}").content.decode() for one in ("x", 2))
+    assert "?contacts=2#contacts" in first and "?contacts=1#contacts" in last
+    assert [note in first for note in notes].count(True) == PAGE
+    assert all((note in first) != (note in last) for note in notes)
 
 
 def test_what_was_said_on_the_telephone_stands_among_the_messages(page, watched, actor):

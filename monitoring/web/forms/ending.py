@@ -25,8 +25,8 @@ class _Sure(forms.Form):
     sure = forms.BooleanField(label=_("The day is right all the same"), required=False, widget=forms.HiddenInput)
 
     def doubt(self, field: str, message: str) -> None:
+        self.fields["sure"].widget = forms.CheckboxInput()  # once ticked too, so that nobody sends the tick unseen
         if not self.cleaned_data.get("sure"):
-            self.fields["sure"].widget = forms.CheckboxInput()
             self.add_error(field, message)
 
 
