@@ -29,6 +29,7 @@ SHIFTED = """() => new Promise(done => {
     setTimeout(() => done(0), 100)
 })"""
 
+COLUMNS = "[...document.querySelectorAll('main thead th')].map(one => Math.round(one.getBoundingClientRect().x))"
 OPEN_ALL = "for (const closed of document.querySelectorAll('main details:not(.menu)')) closed.open = true"
 
 
@@ -186,6 +187,19 @@ def test_pages_of_strangers_are_accessible_and_silent(site, full, open_browser):
         inspection.open(site + address)
         inspection.look()
     assert not inspection.wrong, "\n".join(inspection.wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["worklist/all/", "patients/"])
+def test_columns_stay_where_they_are_while_rows_still_arrive(path, site, full, open_browser):
+    page = open_browser()
+    sign_in(page, site, full.everything)
+    page.goto(f"{site}/{path}")
+    assert page.locator("main [data-row]").count() > 2
+    whole = page.evaluate(COLUMNS)
+    page.evaluate("for (const row of [...document.querySelectorAll('main [data-row]')].slice(1)) row.remove()")
+
+    assert page.evaluate(COLUMNS) == whole
 
 
 @pytest.mark.slow
