@@ -4,18 +4,15 @@ A coordinator has it from the day it is overdue, the clinician from the protocol
 was due), the administrator from the day of tracing (90 days) or a gap. It stays with each of them while it is open.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from patients.models import Membership, Role
-from schedules.models import Plan
-
-from .models import HipEvaluation
 
 LATE = ("overdue", "gap")
 
@@ -77,15 +74,14 @@ def steps_of(hips: Iterable[LateHip], today: date) -> list[Step]:
     return sorted(found, key=lambda step: (-HEIGHT[step.rung], step.since, step.why))
 
 
-def has_come_to(rung: Rung, today: date) -> Q:
-    """Patients with a late hip that has come to this rung."""
-    late = HipEvaluation.objects.filter(patient=OuterRef("pk"), status__in=LATE)
-    plans = Plan.objects.filter(patient=OuterRef("pk"), state=Plan.State.CURRENT, hip__evaluation__status__in=LATE)
-    if rung == Rung.ADMIN:
-        return Q(Exists(plans.filter(trace_on__lte=today))) | Q(Exists(late.filter(gap_on__lte=today)))
-    if rung == Rung.CLINICIAN:
-        return Q(Exists(plans.filter(escalate_on__lte=today)))
-    return Q(Exists(late))
+def has_come_to(rungs: Collection[Rung], colleagues: Sequence[int], today: date) -> Q:
+    """Standings with a late hip that has come to one of these rungs; to clinicians not where it is a colleague's."""
+    there = Q(pk__in=[])
+    if Rung.CLINICIAN in rungs:
+        there |= Q(clinician_from__lte=today) & ~Q(responsible__in=colleagues)
+    if Rung.ADMIN in rungs:
+        there |= Q(admin_from__lte=today)
+    return Q(late=True) & there
 
 
 # ---- Who answers
@@ -112,6 +108,14 @@ class Team:
             return self.admins or self.clinicians or self.coordinators
         return self.coordinators or self.admins or self.clinicians
 
+    def rungs_of(self, user_id: int) -> frozenset[Rung]:
+        """Those above the coordinators' on which this person answers."""
+        return frozenset(rung for rung in (Rung.CLINICIAN, Rung.ADMIN) if user_id in self.answering(rung))
+
+    def colleagues_of(self, user_id: int) -> list[int]:
+        """The other clinicians. Nobody is a colleague's for whom none is named, or one who no longer is a clinician."""
+        return sorted(self.clinicians - {user_id})
+
     def stands_in(self, user_id: int, rung: Rung) -> bool:
         """True for a person who answers on a rung whose own role nobody holds."""
         own = {Rung.CLINICIAN: self.clinicians, Rung.ADMIN: self.admins, Rung.COORDINATOR: self.coordinators}[rung]
@@ -131,21 +135,15 @@ def teams_of(clinic_ids: Collection[int]) -> list[Team]:
 
 
 def escalated_to(user_id: int, clinic_ids: Collection[int], today: date) -> Q:
-    """Patients whose overdue follow-up has been escalated to this person in one of these clinics.
+    """Standings of whom an overdue follow-up has been escalated to this person in one of these clinics.
 
     To the responsible clinician, and to every clinician where none is named or who is named no longer is one.
     """
-    teams = teams_of(clinic_ids)
-    as_clinician = Q(pk__in=[])
-    for team in teams:
-        if user_id in team.answering(Rung.CLINICIAN):
-            named = Q(responsible=user_id) | Q(responsible__isnull=True) | ~Q(responsible__in=sorted(team.clinicians))
-            as_clinician |= Q(clinic=team.clinic_id) & named
-    administered = [team.clinic_id for team in teams if user_id in team.answering(Rung.ADMIN)]
-    # What a hip has come to is asked once, and not for each clinic again.
-    return (as_clinician & has_come_to(Rung.CLINICIAN, today)) | (
-        Q(clinic__in=administered) & has_come_to(Rung.ADMIN, today)
-    )
+    theirs = Q(pk__in=[])
+    for team in teams_of(clinic_ids):
+        come = has_come_to(team.rungs_of(user_id), team.colleagues_of(user_id), today)
+        theirs |= Q(clinic=team.clinic_id) & come
+    return theirs
 
 
 def step_for(user_id: int, team: Team, steps: Iterable[Step]) -> Step | None:

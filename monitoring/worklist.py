@@ -5,14 +5,14 @@ being late. A snoozed patient leaves the tabs of lateness until the day promised
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import BooleanField, Count, DateTimeField, Exists, F, Func, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -21,11 +21,11 @@ from patients.access import Viewer
 from patients.at_once import Kept, Question
 from patients.models import Patient
 
-from .escalation import LATE, escalated_to
-from .models import ContactAttempt, HipEvaluation, ReviewCase, Snooze, Standing
+from .escalation import Rung, escalated_to, has_come_to, teams_of
+from .models import ContactAttempt, ReviewCase, Snooze, Standing
 from .patient_search import search_patients
 from .standings import behind, columns_of_first, first_of, mark_of, place_of
-from .worklist_row import FROM_PATIENT, FROM_STANDING, OPEN, PatientSaid, Row, rows_for
+from .worklist_row import FROM_PATIENT, FROM_STANDING, PatientSaid, Row, rows_for
 
 TABS = {
     "reviews": _("New symptoms and reviews"),
@@ -62,18 +62,6 @@ class Filters:
         if self.late is None:
             return self
         return replace(self, late=None, due_before=today - timedelta(days=self.late))
-
-
-def _hips(**conditions: Any) -> QuerySet[HipEvaluation]:
-    return HipEvaluation.objects.filter(patient=OuterRef("pk"), **conditions)
-
-
-def _open_cases(**conditions: Any) -> QuerySet[ReviewCase]:
-    return ReviewCase.objects.filter(patient=OuterRef("pk"), state=ReviewCase.State.OPEN, **conditions)
-
-
-def _snoozes(today: date, **conditions: Any) -> QuerySet[Snooze]:
-    return Snooze.objects.filter(patient=OuterRef("pk"), ended_at__isnull=True, until__gt=today, **conditions)
 
 
 def _not_snoozed(today: date) -> Q:
@@ -131,18 +119,19 @@ def _clinics(viewer: Viewer, filters: Filters) -> list[int]:
 
 def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, today: date) -> QuerySet[Standing]:
     """Without those whom the filters leave out. Standings and patients have the same key."""
-    standings = _narrowed_by_columns(standings, filters.reckoned(today), _clinics(viewer, filters), today)
+    standings = _narrowed_by_columns(standings, filters.reckoned(today), today)
     if filters.escalated_to:
-        theirs = escalated_to(filters.escalated_to, viewer.clinic_ids, today)
-        escalated = access.patients_for(viewer).filter(theirs)
-        standings = standings.filter(late=True, patient__in=escalated)  # only what is late was escalated
+        standings = standings.filter(escalated_to(filters.escalated_to, _clinics(viewer, filters), today))
     if filters.search:
-        meant = search_patients(access.findable(viewer), filters.search)
-        standings = standings.filter(patient__in=meant.order_by().values("pk"))
+        standings = standings.filter(patient__in=_found(viewer, filters.search).values("pk"))
     return standings
 
 
-# What the filters whose value goes into the statement as it is hold; from the others something is reckoned.
+def _found(viewer: Viewer, words: str) -> QuerySet[Patient]:
+    return search_patients(access.findable(viewer), words).order_by()
+
+
+# What the filters whose value goes into the statement as it is hold; from the others something is reckoned first.
 _BY_COLUMNS: dict[str, type] = {
     "clinician": int,
     "pathway": str,
@@ -154,63 +143,49 @@ _BY_COLUMNS: dict[str, type] = {
 }
 
 
-def _narrowed_by_columns(
-    standings: QuerySet[Standing], filters: Filters, clinics: Sequence[int], today: date
-) -> QuerySet[Standing]:
+class _Among(Func):
+    """Whether the first is one of an array's."""
+
+    template, arg_joiner, output_field = "%(expressions)s)", " = ANY(", BooleanField()
+
+
+def _narrowed_by_columns(standings: QuerySet[Standing], filters: Filters, today: date) -> QuerySet[Standing]:
     if filters.clinician:
-        standings = standings.filter(patient__responsible=filters.clinician)
+        standings = standings.filter(responsible=filters.clinician)
     if filters.language:
-        standings = standings.filter(patient__language=filters.language)
-    if filters.pathway:  # the clinics are said to the hips too, so that their index is used
-        standings = standings.filter(Exists(_hips(clinic__in=clinics, pathway=filters.pathway)))
+        standings = standings.filter(language=filters.language)
+    if filters.pathway:
+        standings = standings.filter(_Among(Value(filters.pathway), F("pathways")))
     if filters.due_before:
-        standings = standings.filter(Exists(_hips(status__isnull=False, due_on__lte=filters.due_before)))
+        standings = standings.filter(due_on__lte=filters.due_before)
     if filters.owner:
-        latest = ContactAttempt.objects.filter(patient=OuterRef("pk"), undone_at__isnull=True).order_by("-at", "-id")
-        standings = standings.alias(left_to=Subquery(latest.values("owner")[:1])).filter(
-            Q(left_to=filters.owner)
-            | Q(Exists(_open_cases(assigned_to=filters.owner)))
-            | Q(Exists(_snoozes(today, owner=filters.owner)))
+        cases = ReviewCase.objects.filter(state=ReviewCase.State.OPEN, assigned_to=filters.owner)
+        snoozes = Snooze.objects.filter(ended_at__isnull=True, until__gt=today, owner=filters.owner)
+        standings = standings.filter(
+            Q(left_to=filters.owner) | Q(patient__in=cases.values("patient")) | Q(patient__in=snoozes.values("patient"))
         )
     if filters.overdue_from:
-        standings = standings.filter(Exists(_hips(status__in=LATE, overdue_on__gte=filters.overdue_from)))
+        standings = standings.filter(overdue_on__gte=filters.overdue_from)
     if filters.promised_by:
-        patients = Patient.objects.filter(clinic__in=clinics)
-        standings = standings.filter(patient__in=_with_promise_kept_open(patients, filters.promised_by, today))
+        standings = standings.filter(_with_promise_kept_open(filters.promised_by, today))
     return standings
 
 
-def _with_promise_kept_open(patients: QuerySet[Patient], user_id: int, today: date) -> QuerySet[Patient]:
+def _with_promise_kept_open(user_id: int, today: date) -> Q:
     """Whom this person was to try again by today, or whose snooze of theirs has ended, with nothing recorded since.
 
     A booked day is a promise of the patient's: it is looked at the day after, while the follow-up is still open.
     """
-    attempts = ContactAttempt.objects.filter(patient=OuterRef("pk"), undone_at__isnull=True)
-    latest = attempts.order_by("-at", "-id").annotate(whose=Coalesce("owner", "by"))
-    booked = Q(last_outcome=ContactAttempt.Outcome.BOOKED)
-    asked_for = Exists(_hips(status__in=(*LATE, *OPEN)))
-    agreed = Q(last_whose=user_id) & (
-        (~booked & Q(last_next__lte=today)) | (booked & Q(last_next__lt=today) & asked_for)
-    )
+    asked_for = Q(late=True) | Q(open=True)
+    agreed = Q(promised_by=user_id, promised_on__lte=today, followed=True) & (Q(promised_booking=False) | asked_for)
     since = ContactAttempt.objects.filter(patient=OuterRef("patient"), undone_at__isnull=True)
     returned = Snooze.objects.filter(
         ~Exists(since.filter(at__gte=Cast(OuterRef("until"), DateTimeField()))),
-        patient=OuterRef("pk"),
         ended_at__isnull=True,
         until__lte=today,
         owner=user_id,
     )
-    # Looking up the last attempt is dear: only of those with whom this person had anything to do.
-    theirs = ContactAttempt.objects.filter(Q(owner=user_id) | Q(by=user_id, owner__isnull=True), undone_at__isnull=True)
-    promises = Snooze.objects.filter(owner=user_id, ended_at__isnull=True, until__lte=today)
-    concerned = Q(pk__in=theirs.values("patient")) | Q(pk__in=promises.values("patient"))
-    known = patients.filter(concerned).alias(
-        last_whose=Subquery(latest.values("whose")[:1]),
-        last_next=Subquery(latest.values("next_on")[:1]),
-        last_outcome=Subquery(latest.values("outcome")[:1]),
-    )
-    followed = Exists(_hips(status__isnull=False))
-    return known.filter((agreed & followed) | (Exists(returned) & asked_for))
+    return agreed | (asked_for & Q(patient__in=returned.values("patient")))
 
 
 def counts(viewer: Viewer, filters: Filters, today: date) -> dict[str, int]:
@@ -260,38 +235,61 @@ def _first(tab: str, standings: QuerySet[Standing], today: date, morning: dateti
 
 
 def look(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: str = "") -> tuple[dict[str, int], Page]:
-    """The length of each tab's list and one page of this one. Of one clinic both are read at once, by a kept question,
-    unless something is reckoned from a filter.
-    """
+    """The length of each tab's list and one page of this one; of one clinic read at once, by a kept question."""
     clinics, place = _clinics(viewer, filters), place_of(order_of(tab), after)
-    narrowed = _set(filters.reckoned(today))
-    if len(clinics) != 1 or not narrowed.keys() <= _BY_COLUMNS.keys():
+    if len(clinics) != 1:
         return counts(viewer, filters, today), page_of(tab, viewer, filters, today, after=after)
-    kept = _list_of_clinic(tab, frozenset(narrowed), after=type(place[0]).__name__ if place else "")
+    given, rungs = _given(filters.reckoned(today), viewer, clinics[0])
+    kept = _list_of_clinic(tab, frozenset(given), rungs, after=type(place[0]).__name__ if place else "")
     at = {"value": place[0], "last": place[1]} if place else {}
-    asked = {"clinic": clinics[0], "today": today, "morning": morning_of(today)}
-    lengths, found = kept.read(**asked, **narrowed, **at)
+    lengths, found = kept.read(clinic=clinics[0], today=today, morning=morning_of(today), **given, **at)
     return counted(lengths), page_from(tab, found, today)
 
 
-def _set(filters: Filters) -> dict[str, Any]:
-    """By name, those that narrow; which clinics are meant is said otherwise."""
-    values = {field.name: getattr(filters, field.name) for field in fields(filters) if field.name != "clinic"}
-    return {name: value for name, value in values.items() if value}
+def _given(filters: Filters, viewer: Viewer, clinic: int) -> tuple[dict[str, Any], frozenset[Rung] | None]:
+    """What narrows the lists of one clinic, by name; and on which rungs somebody answers to whom they are narrowed.
+
+    Whom words mean is found first, and so is who works in the clinic: both would be asked for every list again.
+    """
+    given: dict[str, Any] = {name: value for name in _BY_COLUMNS if (value := getattr(filters, name))}
+    if filters.search:
+        given["found"] = list(_found(viewer, filters.search).values_list("pk", flat=True))
+    if not filters.escalated_to:
+        return given, None
+    (team,) = teams_of([clinic])
+    rungs = team.rungs_of(filters.escalated_to)
+    if not rungs:
+        return given | {"found": []}, None
+    if Rung.CLINICIAN in rungs:
+        given["colleagues"] = team.colleagues_of(filters.escalated_to)
+    return given, rungs
 
 
-@lru_cache(maxsize=128)
-def _list_of_clinic(tab: str, narrowed: frozenset[str], *, after: str) -> Kept:
+@lru_cache(maxsize=256)
+def _list_of_clinic(tab: str, narrowed: frozenset[str], rungs: frozenset[Rung] | None, *, after: str) -> Kept:
     """All lengths and the page after a number or a day, or the first one."""
 
     def questions(
-        *, clinic: int, today: date, morning: datetime, value: Any = None, last: int = 0, **by: Any
+        *,
+        clinic: int,
+        today: date,
+        morning: datetime,
+        found: Sequence[int] | None = None,
+        colleagues: Sequence[int] = (),
+        value: Any = None,
+        last: int = 0,
+        **by: Any,
     ) -> Sequence[Question]:
-        here = _narrowed_by_columns(Standing.objects.filter(clinic=clinic), Filters(**by), [clinic], today)
+        here = _narrowed_by_columns(Standing.objects.filter(clinic=clinic), Filters(**by), today)
+        if rungs is not None:
+            here = here.filter(has_come_to(rungs, colleagues, today))
+        if found is not None:
+            here = here.filter(patient__in=found)
         following = here.filter(behind(order_of(tab), (value, last) if after else None))
         return _lengths(here, today, morning), _first(tab, following, today, morning)
 
-    slots = {"clinic": int, "today": date, "morning": datetime} | {name: _BY_COLUMNS[name] for name in narrowed}
+    kinds = _BY_COLUMNS | {"colleagues": list, "found": list}
+    slots = {"clinic": int, "today": date, "morning": datetime} | {name: kinds[name] for name in narrowed}
     if after:
         slots |= {"value": date if after == "date" else int, "last": int}
     return Kept(questions, **slots)

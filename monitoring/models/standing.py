@@ -4,10 +4,20 @@ Nobody writes it: triggers on the tables from which it follows do (`monitoring/s
 whoever wrote there and however. Days are kept where the lists depend on today, so nothing changes at midnight.
 """
 
-from django.db import models
-from django.db.models import Q
+from typing import Any
 
-from patients.models import Clinic, Patient
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q, Value
+
+from patients.models import Clinic, Patient, User
+
+
+def _whose(**more: Any) -> Any:
+    """A person, named where triggers found them; whether they exist is seen to there."""
+    return models.ForeignKey(
+        User, on_delete=models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False, **more
+    )
 
 
 class Standing(models.Model):
@@ -29,6 +39,18 @@ class Standing(models.Model):
     booked_at = models.DateTimeField(null=True)  # the last time that stands in place of the follow-up
     call_from = models.DateField(null=True)  # the first day on which a call is to be made; empty: none
     call_until = models.DateField(null=True)
+    # What filters ask for.
+    responsible = _whose()
+    language = models.CharField(max_length=8, db_default="")
+    pathways = ArrayField(models.CharField(max_length=24), db_default=Value([]))  # of both hips
+    due_on = models.DateField(null=True)  # the earliest of a hip that is followed
+    overdue_on = models.DateField(null=True)  # the latest of a hip that is late
+    clinician_from = models.DateField(null=True)  # when a late hip was escalated to the clinician, the earliest
+    admin_from = models.DateField(null=True)  # the same, to administrators
+    left_to = _whose()  # by the last contact, in so many words
+    promised_by = _whose()  # who comes back to the patient: to whom it was left, else who made the last contact
+    promised_on = models.DateField(null=True)
+    promised_booking = models.BooleanField(db_default=False)  # the promise is the patient's, to come
 
     class Meta:
         indexes = [

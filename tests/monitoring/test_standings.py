@@ -1,20 +1,22 @@
 """Standings: what the database keeps of each patient is what follows from the facts, whoever changed them and how."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from monitoring import census, outreach, standing_sql, standings, worklist
-from monitoring.models import Flag, HipEvaluation, ReviewCase, Snooze, Standing
+from monitoring.escalation import steps_of
+from monitoring.models import ContactAttempt, Flag, HipEvaluation, ReviewCase, Snooze, Standing
 from monitoring.worklist import Filters, page_of
 from monitoring.worklist_row import INCOMPLETE_ACTIONS
 from patients import access, recording
-from patients.models import ContactWish, Patient
+from patients.models import ContactWish, Membership, Patient
 from schedules.guideline.pathways import Pathway
-from schedules.models import Appointment, Substitute
+from schedules.models import Appointment, Plan, Substitute
 from schedules.substitutes import ripe_on
 from tests.monitoring.test_worklist import evaluate_all, on_day, pain, viewer, watch  # noqa: F401 - fixtures
 
@@ -93,6 +95,15 @@ def test_a_record_that_changes_nothing_here_leaves_the_row_alone(people, actor):
         assert cursor.fetchone() == before
 
 
+def test_a_day_of_escalation_that_moves_alone_is_followed(people):
+    """As under a protocol that escalates later and changes nothing else."""
+    evaluate_all(DAY)
+    late = HipEvaluation.objects.get(patient=people[0], status="gap")
+    late.answer["window"]["escalate_on"] = "2026-08-19"
+    late.save(update_fields=["answer"])
+    assert of(people[0]).clinician_from == date(2026, 8, 19)
+
+
 def old_definition(tab, today):
     """The tabs as they were said of the facts themselves, before anything was kept: an oracle for what is."""
 
@@ -132,6 +143,104 @@ def test_every_tab_holds_whom_the_facts_put_there(day, people, enrol, clinic, vi
     for tab in worklist.TABS:
         listed = {patient.pk for patient in worklist.patients_in(tab, viewer, Filters(), day)}
         assert listed == set(Patient.objects.filter(old_definition(tab, day)).values_list("pk", flat=True)), tab
+
+
+def old_filters(narrowed, today):
+    """The filters as they were said of the facts themselves, before anything was kept: by name, who is meant."""
+
+    def having(model, **conditions):
+        return Q(Exists(model.objects.filter(patient=OuterRef("pk"), **conditions)))
+
+    late, me = ("overdue", "gap"), narrowed["owner"]
+    attempts = ContactAttempt.objects.filter(patient=OuterRef("pk"), undone_at__isnull=True)
+    latest = attempts.order_by("-at", "-id").annotate(whose=Coalesce("owner", "by"))
+    of_latest = {name: Subquery(latest.values(name)[:1]) for name in ("whose", "outcome", "next_on")}
+    asked_for = having(HipEvaluation, status__in=(*late, "open", "due"))
+    since = ContactAttempt.objects.filter(
+        patient=OuterRef("patient"), undone_at__isnull=True, at__date__gte=OuterRef("until")
+    )
+    unkept = Snooze.objects.filter(
+        ~Exists(since), patient=OuterRef("pk"), ended_at__isnull=True, until__lte=today, owner=me
+    )
+    kept_open = (~Q(outcome="booked") & Q(next_on__lte=today)) | (Q(outcome="booked", next_on__lt=today) & asked_for)
+    agreed = Q(whose=me) & kept_open & having(HipEvaluation, status__isnull=False)
+    colleagues = list(Membership.objects.filter(role="clinician").exclude(user=me).values_list("user_id", flat=True))
+    plans = Plan.objects.filter(patient=OuterRef("pk"), state="current", hip__evaluation__status__in=late)
+    meant = {
+        "clinician": Q(responsible=narrowed["clinician"]),
+        "language": Q(language=narrowed["language"]),
+        "pathway": having(HipEvaluation, pathway=narrowed["pathway"]),
+        "late": having(HipEvaluation, status__isnull=False, due_on__lte=today - timedelta(days=narrowed["late"])),
+        "owner": Q(left_to=me)
+        | having(ReviewCase, state="open", assigned_to=me)
+        | having(Snooze, ended_at__isnull=True, until__gt=today, owner=me),
+        "overdue_from": having(HipEvaluation, status__in=late, overdue_on__gte=narrowed["overdue_from"]),
+        "promised_by": agreed | (Q(Exists(unkept)) & asked_for),
+        "escalated_to": Q(Exists(plans.filter(escalate_on__lte=today)))
+        & (Q(responsible__isnull=True) | ~Q(responsible__in=colleagues)),
+    }
+    patients = Patient.objects.alias(left_to=Subquery(latest.values("owner")[:1]), **of_latest)
+    return {name: set(patients.filter(one).values_list("pk", flat=True)) for name, one in meant.items()}
+
+
+@pytest.mark.parametrize("day", [date(2026, 7, 5), DAY, date(2026, 9, 15), date(2027, 6, 1)])
+def test_every_filter_holds_whom_the_facts_put_there(day, people, watch, enrol, clinic, make_user, on_day):  # noqa: F811
+    surgeon, former = make_user(clinic, "clinician"), make_user(clinic, "coordinator")
+    other, _admin = make_user(clinic, "clinician"), make_user(clinic, "admin")
+    mine, theirs = access.viewer_for(surgeon), access.viewer_for(other)
+    enrol(clinic)
+    watched = [*people, *(watch(on=date(2026, 1, 10) + timedelta(days=3 * n)) for n in range(8))]
+    for patient, whose in zip(watched[:4], (surgeon, other, former, None), strict=True):
+        Patient.objects.filter(pk=patient.pk).update(responsible=whose)
+    Patient.objects.filter(pk=watched[4].pk).update(language="de")
+    ReviewCase.objects.filter(patient=watched[1]).update(assigned_to=surgeon)
+    for patient, outcome, owner, back in (
+        (watched[3], "no_answer", None, 0),
+        (watched[4], "booked", surgeon, 9),
+        (watched[5], "reached", surgeon, None),
+        (watched[6], "no_answer", other, 3),
+        (watched[7], "message_left", surgeon, 1),
+    ):
+        next_on = DAY + timedelta(days=back) if back is not None else None
+        outreach.record_outcome(patient, outcome=outcome, viewer=mine, today=DAY, next_on=next_on, owner=owner)
+    taken_back = outreach.record_outcome(watched[6], outcome="no_answer", viewer=theirs, today=DAY, owner=surgeon)
+    outreach.undo_outcome(taken_back, viewer=theirs)
+    outreach.record_outcome(watched[7], outcome="no_answer", viewer=theirs, today=DAY, next_on=DAY)
+    for patient in (watched[8], watched[9]):
+        outreach.snooze(patient, until=DAY + timedelta(days=12), reason="abroad", viewer=mine, today=DAY)
+    on_day(DAY + timedelta(days=13))
+    outreach.record_outcome(watched[9], outcome="reached", viewer=theirs, today=DAY + timedelta(days=13))
+    evaluate_all(day)
+    narrowed = {
+        "clinician": surgeon.pk,
+        "language": "de",
+        "pathway": "symptomatic",
+        "late": 30,
+        "owner": surgeon.pk,
+        "overdue_from": date(2026, 8, 1),
+        "promised_by": surgeon.pk,
+        "escalated_to": surgeon.pk,
+    }
+    found = {
+        name: {patient.pk for patient in worklist.patients_in("all", mine, Filters(**{name: value}), day)}
+        for name, value in narrowed.items()
+    }
+    assert found == old_filters(narrowed, day)
+    assert day < DAY or all(found.values()), "a filter that holds nobody shows nothing"
+
+
+def test_an_overdue_follow_up_is_an_administrators_from_the_day_its_row_says(people, clinic, make_user):
+    admin = access.viewer_for(make_user(clinic, "admin"))
+    make_user(clinic, "clinician")
+    had = []
+    for day in (date(2026, 8, 8), date(2026, 8, 9), DAY, date(2026, 10, 8), date(2027, 6, 1)):
+        evaluate_all(day)
+        rows = worklist.rows_of(admin, [patient.pk for patient in people], day)
+        said = {row.patient.pk for row in rows if any(step.rung == "admin" for step in steps_of(row.late_hips(), day))}
+        found = worklist.patients_in("all", admin, Filters(escalated_to=admin.actor.user_id), day)
+        assert {patient.pk for patient in found} == said, day
+        had.append(len(said))
+    assert had[0] == 0 and had[-1] == 3 and sorted(had) == had
 
 
 def test_what_is_said_in_sql_is_what_python_says():
