@@ -1,10 +1,11 @@
 """Listing: pages of rows by cursor, narrowed by parameters that are checked, with every look audited."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics
@@ -14,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patients import access
-from patients.models import Patient
+from patients.access import Permission, Viewer
+from patients.at_once import Kept, Question
 
 from .. import audit
 from .columns import Columns, Row
@@ -56,21 +58,71 @@ class Newest(CursorPagination):
         return found
 
 
-class Foremost:
-    """What paginating asks of a queryset: who is on the page is found before anything else of them is read."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a list of one clinic, as paginating adds to it; the rows are read when it is said how many."""
 
-    def __init__(self, rows: QuerySet[Any], columns: tuple[str, ...]) -> None:
-        self.rows, self.columns, self.model = rows, columns, rows.model
+    view: type["Listing"]
+    viewer: Viewer
+    filters: tuple[tuple[str, str], ...]
+    order: tuple[str, ...] = ()
+    place: tuple[str, str] | None = None  # behind which row: a lookup and its value
 
-    def order_by(self, *order: str) -> "Foremost":
-        return Foremost(self.rows.order_by(*order), self.columns)
+    @property
+    def model(self) -> type[Model]:
+        return self.view().rows().model
 
-    def filter(self, **by: Any) -> "Foremost":
-        return Foremost(self.rows.filter(**by), self.columns)
+    def order_by(self, *order: str) -> "Asked":
+        return replace(self, order=order)
 
-    def __getitem__(self, page: slice) -> Any:
-        here = self.model._default_manager.filter(pk__in=self.rows.values("pk")[page])
-        return here.order_by(*self.rows.query.order_by).values(*self.columns)
+    def filter(self, **by: str) -> "Asked":
+        ((lookup, value),) = by.items()
+        return replace(self, place=(lookup, value))
+
+    def __getitem__(self, page: slice) -> list[Row]:
+        of, lookup = self.view.filters, self.place[0] if self.place else ""
+        keys = {name: int(value) for name, value in self.filters if of[name] == ID}
+        said = tuple(one for one in self.filters if one[0] not in keys)
+        given: dict[str, Any] = {
+            "clinic": self.viewer.clinic_ids[0],
+            "passed": list(self.viewer.gates),
+            "trusted": list(self.viewer.clinics_where(Permission.RESTRICTED)),
+            **keys,
+        }
+        if self.place:
+            given["place"] = int(self.place[1])
+        kept = _kept(self.view, said, tuple(keys), self.order, lookup, page.start, page.stop)
+        (rows,) = kept.read(**given)
+        return [dict(zip(self.view.names(), row, strict=True)) for row in rows]
+
+
+@lru_cache(maxsize=512)
+def _kept(
+    view: type["Listing"],
+    said: tuple[tuple[str, str], ...],
+    keys: tuple[str, ...],
+    order: tuple[str, ...],
+    lookup: str,
+    start: int,
+    stop: int,
+) -> Kept:
+    """One page of a list, by the filters whose values are words and the names of those that are keys."""
+
+    def questions(
+        *, clinic: int, passed: Sequence[int], trusted: Sequence[int], place: int = 0, **by: int
+    ) -> Sequence[Question]:
+        one = view()
+        here = access.without_restricted(one.rows().filter(clinic=clinic), view.patient, passed, trusted)
+        found = one.narrowed(here, dict(said) | by).order_by(*order)
+        if lookup:
+            found = found.filter(**{lookup: place})
+        if view.joined_last:  # who is on the page is found before anything else of them is read
+            foremost = found.values("pk")[start:stop]
+            return (found.model._default_manager.filter(pk__in=foremost).order_by(*order).values_list(*view.names()),)
+        return (found.values_list(*view.names())[start:stop],)
+
+    slots: dict[str, type] = {"clinic": int, "passed": list, "trusted": list} | dict.fromkeys(keys, int)
+    return Kept(questions, **slots | ({"place": int} if lookup else {}))
 
 
 class Listing(Registry, generics.ListAPIView[Any]):
@@ -81,31 +133,37 @@ class Listing(Registry, generics.ListAPIView[Any]):
     columns: Mapping[str, str] = {}  # of fields that are more than a column of the row
     default: Mapping[str, str] = {}  # what holds where a parameter is not given
     joined_last = False  # for lists of which PostgreSQL would rather read and sort everybody
+    patient = "patient_id"  # the column that names whom a row is about
+    kept = True  # asked by a kept question, in which only keys vary
 
     def rows(self) -> QuerySet[Any]:
         raise NotImplementedError
 
     def get_queryset(self) -> Any:
-        asked = _checked(self.request, self.filters)
-        viewer, rows = viewer_of(self.request), self.rows()
-        patient = "pk" if rows.model is Patient else "patient_id"
-        here = access.ungated(viewer, rows.filter(clinic__in=viewer.clinic_ids), patient)
-        found, columns = self.narrowed(here, asked), ("pk", "clinic_id", patient, *self.of_columns().of.values())
-        return Foremost(found, columns) if self.joined_last else found.values(*columns)
+        asked, viewer = _checked(self.request, self.filters), viewer_of(self.request)
+        if self.kept and len(viewer.clinic_ids) == 1:
+            return Asked(type(self), viewer, tuple(sorted(asked.items())))
+        here = access.ungated(viewer, self.rows().filter(clinic__in=viewer.clinic_ids), self.patient)
+        return self.narrowed(here, asked).values(*self.names())
+
+    @classmethod
+    @cache
+    def names(cls) -> tuple[str, ...]:
+        """The columns that are read; those of the serializer's fields may be some of the first again."""
+        return tuple(dict.fromkeys(("pk", "clinic_id", cls.patient, *cls.of_columns().of.values())))
 
     @classmethod
     @cache
     def of_columns(cls) -> Columns:
         return Columns(cls.serializer_class, cls.columns)  # type: ignore[arg-type]
 
-    def narrowed(self, rows: QuerySet[Any], asked: dict[str, str]) -> QuerySet[Any]:
+    def narrowed(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
         return rows.filter(**{**self.default, **asked})
 
     def paginate_queryset(self, queryset: Any) -> Any:
         """The rows of this page, whose patients were looked at."""
         page: list[Row] = super().paginate_queryset(queryset)  # type: ignore[assignment]
-        patient = "pk" if queryset.model is Patient else "patient_id"
-        seen = dict.fromkeys((row["clinic_id"], row[patient]) for row in page)
+        seen = dict.fromkeys((row["clinic_id"], row[self.patient]) for row in page)
         audit.looked(viewer_of(self.request).actor, seen, f"API {self.request.path.rstrip('/').rpartition('/')[2]}")
         return page
 

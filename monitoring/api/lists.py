@@ -1,5 +1,7 @@
 """Lists of the registry: hips, plans, flags, reviews and reminders of the token's clinic."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 
 from patients.models import Decision
@@ -62,7 +64,7 @@ class Flags(Listing):
     def rows(self) -> QuerySet[Flag]:
         return Flag.objects.all()
 
-    def narrowed(self, rows: QuerySet[Flag], asked: dict[str, str]) -> QuerySet[Flag]:
+    def narrowed(self, rows: QuerySet[Flag], asked: dict[str, Any]) -> QuerySet[Flag]:
         state = asked.pop("state", "open")
         if state != ANY:
             rows = rows.filter(closed_at__isnull=state == "open")
@@ -82,7 +84,7 @@ class Reviews(Listing):
     def rows(self) -> QuerySet[ReviewCase]:
         return ReviewCase.objects.all()
 
-    def narrowed(self, rows: QuerySet[ReviewCase], asked: dict[str, str]) -> QuerySet[ReviewCase]:
+    def narrowed(self, rows: QuerySet[ReviewCase], asked: dict[str, Any]) -> QuerySet[ReviewCase]:
         chosen = {**self.default, **asked}
         return rows.filter(**{name: value for name, value in chosen.items() if value != ANY})
 

@@ -111,11 +111,13 @@ class Patients(Listing):
     serializer_class = PatientOut
     filters = {"q": TEXT, "record_number": TEXT}
     columns = {"contact_wishes": "id"}
+    patient = "pk"
+    kept = False  # what a search finds is reckoned from its words
 
     def rows(self) -> QuerySet[Patient]:
         return access.patients_for(viewer_of(self.request))
 
-    def narrowed(self, rows: QuerySet[Patient], asked: dict[str, str]) -> QuerySet[Patient]:
+    def narrowed(self, rows: QuerySet[Patient], asked: dict[str, Any]) -> QuerySet[Patient]:
         if "record_number" in asked:
             rows = rows.filter(record_number__iexact=asked["record_number"])
         return search_patients(rows, asked["q"]) if "q" in asked else rows
