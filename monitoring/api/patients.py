@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from patients import access, recording
 from patients.access import Permission
+from patients.at_once import Kept
 from patients.duplicates import find_candidates
 from patients.models import Clinic, ContactWish, Fact, Patient, Visit
 from patients.plausibility import EARLIEST
@@ -80,7 +81,14 @@ _AMENDMENT = OpenApiExample(
 )
 _WITHDRAWAL = OpenApiExample("The wrong hip", {"reason": "it was the other hip"}, request_only=True)
 _OUT = PatientOut()
+_OUT.fields.pop("contact_wishes")  # which are read for any number of patients at once
 _WISH = tuple(WishOut().fields)
+_WISHES = Kept(
+    lambda patients: (
+        ContactWish.objects.filter(patient__in=patients).order_by("id").values_list("patient_id", *_WISH),
+    ),
+    patients=list,
+)
 _PERSON = ("family_name", "given_name", "born_on", "record_number", "national_id", "email")
 
 
@@ -96,8 +104,16 @@ def _expected(request: Request) -> int | None:
 
 
 def _answer(patient: Patient, code: int = status.HTTP_200_OK) -> Response:
-    body = _OUT.to_representation(patient)
+    body = {**_OUT.to_representation(patient), "contact_wishes": _wishes_of([patient.pk])[patient.pk]}
     return Response(body, status=code, headers=etag_of(body))
+
+
+def _wishes_of(patients: list[int]) -> dict[int, list[Row]]:
+    """By patient, what they wish of each channel."""
+    wishes: dict[int, list[Row]] = defaultdict(list)
+    for patient, *wish in _WISHES.read(patients=patients)[0]:
+        wishes[patient].append(dict(zip(_WISH, wish, strict=True)))
+    return wishes
 
 
 def _with_telephone(data: dict[str, Any]) -> dict[str, Any]:
@@ -124,10 +140,7 @@ class Patients(Listing):
 
     def told(self, page: list[Row]) -> list[Row]:
         """With what each wishes of each channel."""
-        wishes: dict[int, list[Row]] = defaultdict(list)
-        said = ContactWish.objects.filter(patient__in=[row["pk"] for row in page]).order_by("id")
-        for patient, *wish in said.values_list("patient_id", *_WISH):
-            wishes[patient].append(dict(zip(_WISH, wish, strict=True)))
+        wishes = _wishes_of([row["pk"] for row in page])
         return [row | {"contact_wishes": wishes[row["id"]]} for row in super().told(page)]
 
     @extend_schema(
