@@ -222,7 +222,11 @@ def page_of(tab: str, viewer: Viewer, filters: Filters, today: date, *, after: s
     order, clinics = order_of(tab), _clinics(viewer, filters)
     here = Standing.objects.filter(belonging_to(tab, today), behind(order, place_of(order, after)))
     standings = _narrowed(here, viewer, filters, today)
-    return page_from(tab, first_of(standings, clinics, order, size + 1, FROM_STANDING), today, size=size)
+    if filters.search:  # few, and asked for once: not for each clinic again
+        found = list(columns_of_first(standings.filter(clinic__in=clinics), order, size + 1, FROM_STANDING))
+    else:
+        found = first_of(standings, clinics, order, size + 1, FROM_STANDING)
+    return page_from(tab, found, today, size=size)
 
 
 def first_of_clinic(tab: str, clinic: int, today: date, morning: datetime) -> QuerySet[Any]:

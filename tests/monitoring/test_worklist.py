@@ -10,7 +10,7 @@ from monitoring import outreach, patient_search, pipeline, worklist
 from monitoring.models import AuditEntry, ContactAttempt, Snooze
 from monitoring.worklist import Filters, counts, page_of, patients_in
 from patients import access, recording
-from patients.models import Imaging, Patient, SymptomReport, User
+from patients.models import Imaging, Membership, Patient, SymptomReport, User
 from patients.vocabulary import Side
 
 NOTHING = Filters()
@@ -259,6 +259,41 @@ def test_what_a_look_reads_at_once_is_what_each_list_says(watch, enrol, clinic, 
                 assert page == page_of(tab, viewer, filters, today, after=after), (tab, filters, after)
     assert len(worklist.look("all", viewer, Filters(owner=me), today)[1].rows) == 3  # one was put off
     assert len(worklist.look("all", viewer, Filters(clinician=other, language="de"), today)[1].rows) == 2
+
+
+def test_whoever_works_in_two_clinics_sees_one_list_of_both(watch, clinic, other_clinic, make_user, on_day):
+    today = on_day(date(2026, 8, 20))
+    person, surgeon = make_user(clinic, "admin"), make_user(other_clinic, "clinician")
+    Membership.objects.create(user=person, clinic=other_clinic, role="admin")
+    both, me = access.viewer_for(person), person.pk
+    for number in range(3):
+        for where in (clinic, other_clinic):
+            watch(where=where, family_name=f"Watched{number}", language="de" if number else "en")
+    Patient.objects.filter(family_name="Watched1", clinic=other_clinic).update(responsible=surgeon)
+    for patient in patients_in("overdue", both, NOTHING, today)[1:3]:
+        outreach.record_outcome(patient, outcome="no_answer", viewer=both, today=today, next_on=today, owner=person)
+    evaluate_all(date(2026, 10, 20))
+    narrowed = {
+        "search": "watched1",
+        "language": "de",
+        "clinician": surgeon.pk,
+        "pathway": "observation",
+        "late": 30,
+        "owner": me,
+        "promised_by": me,
+        "escalated_to": me,
+        "overdue_from": date(2026, 7, 1),
+    }
+    for name, value in narrowed.items():
+        filters = Filters(**{name: value})
+        listed = list(patients_in("all", both, filters, today))
+        lengths, page = worklist.look("all", both, filters, today)
+        assert [row.patient.pk for row in page.rows] == [patient.pk for patient in listed], name
+        assert lengths["all"] == len(listed) > 0, name
+    assert {patient.clinic_id for patient in patients_in("all", both, Filters(search="watched1"), today)} == {
+        clinic.pk,
+        other_clinic.pk,
+    }
 
 
 @pytest.mark.parametrize("mark", ["x", "1~2~3", "~~", "0~2026-02-31~1", "9~~99999999999999999999999"])
