@@ -1,16 +1,19 @@
-"""Fixtures of the API's tests: tokens, and callers that speak JSON with them."""
+"""Fixtures of several of these tests: callers of the API, and somebody who is watched."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.test import Client
 
 from monitoring.api import tokens
-from patients import access
+from patients import access, recording
 from patients.changes import Actor
 from patients.models import Clinic
 
+NOON = datetime(2026, 7, 8, 12, tzinfo=UTC)
 ALL = ("read", "record", "work", "decide")
 
 
@@ -65,3 +68,19 @@ def caller(issue_token):
 def api(caller, clinic):
     """Calls with a token that may do everything in the clinic."""
     return caller(clinic)
+
+
+@pytest.fixture
+def watched(clinic, enrol, actor):
+    """Somebody with a baseline, who is seen at noon on 8 Jul 2026."""
+    from tests.monitoring.test_patient_page import baseline
+
+    with time_machine.travel(NOON, tick=False):
+        patient = enrol(clinic)
+        recording.record_facts(patient.pk, baseline(), by=actor)
+        yield patient
+
+
+@pytest.fixture
+def client_(watched, clinic, make_user, sign_in):
+    return sign_in(make_user(clinic, "coordinator"))

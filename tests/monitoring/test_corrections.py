@@ -1,31 +1,14 @@
 """Correcting a fact: what speaks against it is asked as at a visit, and nothing typed is lost."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
-import time_machine
 
 from patients import recording
 from patients.models import Decision, Imaging, Procedure, Score, Staging, SymptomReport
 from patients.vocabulary import Side
 from schedules.models import Plan
-from tests.monitoring.test_patient_page import baseline
-
-NOON = datetime(2026, 7, 8, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def watched(clinic, enrol, actor):
-    with time_machine.travel(NOON, tick=False):
-        patient = enrol(clinic)
-        recording.record_facts(patient.pk, baseline(), by=actor)
-        yield patient
-
-
-@pytest.fixture
-def client_(watched, clinic, make_user, sign_in):
-    return sign_in(make_user(clinic, "coordinator"))
 
 
 @pytest.fixture

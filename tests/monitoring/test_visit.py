@@ -1,32 +1,17 @@
 """Recording a visit: both hips in one form, nothing half-saved, and what it moves."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
-import time_machine
 
 from monitoring.models import AuditEntry, ReviewCase
 from patients import recording
 from patients.models import BmiReading, Imaging, Patient, Score, Staging, SymptomReport, Visit
 from patients.vocabulary import Side
 from schedules.models import Plan
-from tests.monitoring.test_patient_page import baseline, hurts
+from tests.monitoring.test_patient_page import hurts
 
-NOON = datetime(2026, 7, 8, 12, tzinfo=UTC)
 TODAY = "2026-07-08"
-
-
-@pytest.fixture
-def watched(clinic, enrol, actor):
-    with time_machine.travel(NOON, tick=False):
-        patient = enrol(clinic)
-        recording.record_facts(patient.pk, baseline(), by=actor)
-        yield patient
-
-
-@pytest.fixture
-def client_(watched, clinic, make_user, sign_in):
-    return sign_in(make_user(clinic, "coordinator"))
 
 
 @pytest.fixture
