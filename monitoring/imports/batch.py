@@ -110,7 +110,7 @@ def table_of(batch: ImportBatch) -> tuple[Table, Options]:
     """The kept file's headings and cells, and how it is to be read so far. Raises ImportRefused where none is kept."""
     if batch.state not in MATCHABLE or batch.content is None:
         raise ImportRefused(_("The columns of this import can no longer be matched."))
-    content, options = _unpack(bytes(batch.content))
+    content, options = unpack(bytes(batch.content))
     return read_table(content), options
 
 
@@ -132,7 +132,7 @@ def check_matched(
         batch = ImportBatch.objects.select_related("clinic").select_for_update(of=("self",)).get(pk=batch_id)
         if batch.state not in MATCHABLE or batch.content is None:
             raise ImportRefused(_("The columns of this import can no longer be matched."))
-        content, options = _unpack(bytes(batch.content))
+        content, options = unpack(bytes(batch.content))
         options = replace(options, mapping=dict(columns), date_order=date_order or options.date_order)
         file = open_file(content, mapping=options.mapping)
         batch.state, batch.content = State.CHECKED, _pack(content, options)
@@ -157,7 +157,7 @@ def _dry_run(
     batch: ImportBatch, file: RegistryFile, options: Options, by: Actor, now: datetime, progress: Progress
 ) -> None:
     batch.rows_total, batch.note = file.count(), " ".join(file.says)[:300]
-    _run(batch, file, _intake(batch, options, by, now), options, saving=False, progress=progress)
+    _run(batch, file, intake_of(batch, options, by, now), options, saving=False, progress=progress)
     batch.save()
     audit.note(by, "check_import", clinic_id=batch.clinic_id, object=f"import-{batch.pk}", after=_counts(batch))
 
@@ -174,9 +174,9 @@ def commit(
     with alone_in_clinic(batch_id, clinic_id):
         with bound(clinic_id, by):
             batch = _claimed(batch_id)
-            content, options = _unpack(bytes(batch.content or b""))
+            content, options = unpack(bytes(batch.content or b""))
         file = open_file(content, mapping=options.mapping)
-        intake = _intake(batch, options, by, now)
+        intake = intake_of(batch, options, by, now)
         try:
             if options.all_or_nothing:
                 _save_whole(batch, file, intake, options, by, progress)
@@ -219,7 +219,7 @@ def _fail(batch: ImportBatch, by: Actor, error: Exception) -> None:
         ImportBatch.objects.filter(pk=batch.pk).update(state=State.FAILED, note=text[:300], finished_at=timezone.now())
 
 
-def _intake(batch: ImportBatch, options: Options, by: Actor, now: datetime) -> Intake:
+def intake_of(batch: ImportBatch, options: Options, by: Actor, now: datetime) -> Intake:
     return Intake(
         batch.clinic,
         by=by,
@@ -235,7 +235,7 @@ def _pack(content: bytes, options: Options) -> bytes:
     return json.dumps(asdict(options)).encode() + b"\n" + zlib.compress(content)
 
 
-def _unpack(stored: bytes) -> tuple[bytes, Options]:
+def unpack(stored: bytes) -> tuple[bytes, Options]:
     head, _newline, packed = stored.partition(b"\n")
     plain = json.loads(head)
     return zlib.decompress(packed), Options(**{**plain, "date_order": DateOrder(plain["date_order"])})

@@ -140,7 +140,7 @@ def _read_yes_no(column: Column, text: str) -> bool:
 
 
 def _read_code(column: Column, text: str) -> str:
-    code = column.codes.get(spelled(text))
+    code = column.codes.written.get(spelled(text))
     if code is None:
         raise CellRefused(
             _("“%(text)s” is not among %(codes)s.") % {"text": text[:40], "codes": ", ".join(column.allowed)}

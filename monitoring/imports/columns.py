@@ -38,7 +38,12 @@ class Kind(StrEnum):
     SOME_OF = _("some of")
 
 
-Codes = Mapping[str, str]
+@dataclass(frozen=True)
+class Codes:
+    """The codes that a cell may hold."""
+
+    written: Mapping[str, str] = field(default_factory=dict)  # lower case with underscores -> code
+    words: Mapping[str, Any] = field(default_factory=dict)  # code -> what people read
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,11 @@ class Column:
     of: str = ""
     required: bool = False
     side: Side | None = None
-    codes: Codes = field(default_factory=dict)  # what may be written, lower case with underscores -> code
+    codes: Codes = field(default_factory=Codes)
 
     @property
     def allowed(self) -> list[str]:
-        return list(dict.fromkeys(self.codes.values()))
+        return list(dict.fromkeys(self.codes.written.values()))
 
 
 def spelled(text: str) -> str:
@@ -66,9 +71,10 @@ def spelled(text: str) -> str:
 
 def _codes(choices: Iterable[tuple[str, Any]], also: Mapping[str, str] | None = None) -> Codes:
     """Each code by itself and by its English word."""
+    words = dict(choices)
     with override("en"):
-        words = {spelled(str(label)): code for code, label in choices}
-    return words | {spelled(code): code for code, _label in choices} | dict(also or {})
+        written = {spelled(str(label)): code for code, label in words.items()}
+    return Codes(written | {spelled(code): code for code in words} | dict(also or {}), words)
 
 
 _MODALITY_WORDS = {"x_ray": "XR", "xray": "XR", "rx": "XR", "mri": "MR", "mrt": "MR", "bone_scan": "NM"}

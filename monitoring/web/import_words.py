@@ -1,19 +1,24 @@
-"""Import words: what undoing an import did or would do, and what it left, in words and with links."""
+"""Import words: what saving or undoing an import did or would do, and what it left, in words and with links."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from patients.access import Viewer
 
+from ..imports.columns import BY_NAME, Column
+from ..imports.preview import Preview, Previewed
 from ..imports.undo import Left
 from ..models import ImportBatch, ImportRow
 from .chart import MODELS, fact_url
-from .fact_words import titled
-from .finding_words import Words
+from .fact_words import joined, number, titled
+from .finding_words import Words, day_words
 from .identity import Identity, identity_of, reference
 
 SHOWN: Final = 50
@@ -65,6 +70,37 @@ def problems_of(row: ImportRow, viewer: Viewer) -> list[dict[str, Any]]:
         return list(row.problems)
     text = _("Restricted record, %(reference)s: open it with a reason to read what is wrong.")
     return [{"column": "", "text": text % {"reference": reference(pk)}} for pk in shut]
+
+
+def preview_rows(preview: Preview, viewer: Viewer) -> list[tuple[Previewed, Words, list[tuple[str, str]]]]:
+    """Each row with its outcome and, in the order of the headings, what was read and what the registry has instead."""
+    return [
+        (
+            row,
+            OUTCOMES[row.outcome],
+            [
+                (_read(BY_NAME[name], row.cells.get(name)), _read(BY_NAME[name], row.before.get(name)))
+                for name in preview.headings
+            ],
+        )
+        for row in preview.rows
+        if row.patient_id not in viewer.shut
+    ]
+
+
+def _read(column: Column, value: Any) -> str:
+    """A value as it was understood, in words."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, date):
+        return day_words(value).replace(" ", "\N{NO-BREAK SPACE}")
+    if isinstance(value, Decimal):
+        return number(value)
+    if isinstance(value, list):
+        return joined(_read(column, part) for part in value)
+    return str(column.codes.words.get(value, value))
 
 
 def left_rows(found: Iterable[tuple[ImportRow, Left]], viewer: Viewer) -> list[LeftRow]:

@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
@@ -20,14 +21,14 @@ from patients.access import Permission, Viewer
 from patients.models import Clinic
 
 from .. import audit
-from ..imports import batch, columns, registry_file, undo, virus_scan, waiting
+from ..imports import batch, columns, preview, registry_file, undo, virus_scan, waiting
 from ..imports.cells import DateOrder
 from ..imports.registry_file import ImportRefused
 from ..models import ImportBatch, ImportRow
 from ..spreadsheets import harmless
 from ..tasks import save_waiting_imports
 from .entry import signed_in
-from .import_words import OUTCOMES, numbers, problems_of, undone_rows
+from .import_words import OUTCOMES, numbers, preview_rows, problems_of, undone_rows
 
 PAGE = 50
 State = ImportBatch.State
@@ -133,6 +134,7 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("import_batch", pk=one.pk)
     if one.state == State.MAPPING:
         return redirect(page_of(one), pk=one.pk)
+    saved = one.rows_total - one.rows_refused
     running = one.state in {State.WAITING, State.RUNNING, State.UNDOING}
     rows = ImportRow.objects.filter(batch=one).exclude(problems=[]).order_by("number", "id")
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
@@ -141,7 +143,10 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         "running": running,
         "page": page,
         "rows": [(row, OUTCOMES[row.outcome], problems_of(row, viewer)) for row in page.object_list],
-        "can_save": one.state in {State.CHECKED, State.FAILED} and not (one.all_or_nothing and one.rows_refused),
+        "saved": saved,
+        "can_save": one.state in {State.CHECKED, State.FAILED}
+        and saved
+        and not (one.all_or_nothing and one.rows_refused),
         "can_match": one.state == State.CHECKED and found_file(one),
         "can_undo": undo.is_undoable(one),
         "numbers": numbers(one.undone),
@@ -152,6 +157,9 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         if not running:
             answer["HX-Refresh"] = "true"
         return answer
+    if one.state in {State.CHECKED, State.FAILED}:
+        first = preview.preview(one, by=viewer.actor, now=timezone.now())
+        context |= {"headings": first.headings.items(), "first": preview_rows(first, viewer)}
     return render(request, "monitoring/imports/batch.html", context)
 
 

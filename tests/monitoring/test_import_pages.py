@@ -124,6 +124,43 @@ def test_a_strange_file_is_matched_mended_saved_undone_and_imported_again(desk: 
     assert Imaging.objects.filter(withdrawn_at__isnull=True).count() == 2
 
 
+def read_as(answer: Any) -> list[list[str]]:
+    """The table of how the file was read, its heading first, as a person reads it."""
+    page = answer.content.decode()
+    table = page[page.index('aria-labelledby="first-title">', page.index('id="first-title"')) :].partition("</table>")[
+        0
+    ]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in row] for row in cells]
+
+
+def test_a_checked_file_shows_how_each_good_row_was_read(desk: Any, clinic: Any) -> None:
+    url = send(desk, clinic, BAD, ROWS[0]).url
+    answer = desk.post(url, chosen(desk.get(url)), follow=True)
+    heading, row = read_as(answer)
+    assert heading[:3] == ["Line", "Outcome", "record_number Fallnummer"]
+    assert row == ["3", "new", "A-1", "Berg", "Anna", "29 Feb 1980", "1 Mar 2026", "Radiograph", "yes", "4"]
+
+
+def test_a_changed_detail_shows_what_the_registry_has(desk: Any, clinic: Any, enrol: Any) -> None:
+    enrol(clinic, record_number="A-1", family_name="Berg", given_name="Anna", born_on=date(1980, 2, 28))
+    url = send(desk, clinic, ROWS[0]).url
+    _heading, row = read_as(desk.post(url, chosen(desk.get(url)), follow=True))
+    assert row[1] == "changed" and row[5] == "29 Feb 1980 was 28 Feb 1980"
+
+
+def test_one_row_is_saved_as_one_row(desk: Any, clinic: Any) -> None:
+    url = send(desk, clinic, ROWS[0]).url
+    assert "Save this row" in desk.post(url, chosen(desk.get(url)), follow=True).content.decode()
+
+
+def test_a_file_of_refused_rows_has_nothing_to_save(desk: Any, clinic: Any) -> None:
+    url = send(desk, clinic, BAD, row_by_row="on").url
+    page = desk.post(url, chosen(desk.get(url)), follow=True).content.decode()
+    assert "No row is good" in page and "Save th" not in page
+
+
 def test_a_file_with_our_headings_needs_no_matching(desk: Any, clinic: Any) -> None:
     file = SimpleUploadedFile("r.csv", b"Record Number,family_name,\n1,A,\n")
     desk.post("/import/", {"clinic": clinic.pk, "file": file, "date_order": "iso"})

@@ -294,7 +294,7 @@ def test_a_file_is_checked_and_then_saved_in_the_background(clinic, make_user, s
     reply = client.post("/import/", {"clinic": clinic.pk, "file": upload(GOOD), "date_order": "iso"})
     batch = ImportBatch.objects.get()
     assert reply.status_code == 302 and not Patient.objects.exists()
-    assert "Save these 1 rows" in client.get(f"/import/{batch.pk}/").content.decode()
+    assert "Save this row" in client.get(f"/import/{batch.pk}/").content.decode()
     client.post(f"/import/{batch.pk}/")
     assert ImportBatch.objects.get().state == "waiting"
     assert waiting.save_waiting_imports() == 1
