@@ -14,16 +14,18 @@ class Remark:
     """Something about one place of the source. A remark that `refuses` keeps the whole row out.
 
     `about`: the patient of the registry, other than the row's own, of whom the text tells something.
+    `doubt`: the record speaks against it, and whoever saves the row has been told so.
     """
 
     column: str
     text: str
     refuses: bool = True
     about: int | None = None
+    doubt: bool = False
 
     def to_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {"column": self.column, "text": self.text, "refuses": self.refuses}
-        return said | ({"about": self.about} if self.about else {})
+        return said | ({"about": self.about} if self.about else {}) | ({"doubt": True} if self.doubt else {})
 
 
 @dataclass(frozen=True)

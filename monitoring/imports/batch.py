@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -24,7 +24,9 @@ from patients.recording import RecordingRefused
 from .. import audit, pipeline
 from ..models import ImportBatch, ImportRow
 from . import matching
+from .arrivals import Arrival
 from .cells import DateOrder
+from .doubts import Doubts
 from .intake import Intake, remarks_of
 from .plans import Outcome, Plan
 from .registry_file import ImportRefused, RegistryFile, Table, open_file, read_table
@@ -157,9 +159,38 @@ def _dry_run(
     batch: ImportBatch, file: RegistryFile, options: Options, by: Actor, now: datetime, progress: Progress
 ) -> None:
     batch.rows_total, batch.note = file.count(), " ".join(file.says)[:300]
-    _run(batch, file, intake_of(batch, options, by, now), options, saving=False, progress=progress)
+    intake = intake_of(batch, options, by, now)
+    doubts = Doubts(batch.clinic, intake.today)
+    batch.rows.all().delete()
+    _run(batch, file, intake, options, doubts=doubts, progress=progress)
+    _keep_doubts(batch, doubts)
     batch.save()
     audit.note(by, "check_import", clinic_id=batch.clinic_id, object=f"import-{batch.pk}", after=_counts(batch))
+
+
+def _keep_doubts(batch: ImportBatch, doubts: Doubts) -> None:
+    """Write what speaks against a row beside what is remarked of it already."""
+    doubtful = doubts.found()
+    while found := list(islice(doubtful, CHUNK)):
+        rows = {row.number: row for row in batch.rows.filter(number__in=[one.line for one in found])}
+        fresh = []
+        for one in found:
+            said = [remark.to_json() for remark in one.remarks]
+            if row := rows.get(one.line):
+                row.problems += said
+            else:
+                fresh.append(
+                    ImportRow(
+                        clinic_id=batch.clinic_id,
+                        batch=batch,
+                        number=one.line,
+                        outcome=one.outcome,
+                        problems=said,
+                        patient=one.patient,
+                    )
+                )
+        ImportRow.objects.bulk_update(rows.values(), ["problems"])
+        ImportRow.objects.bulk_create(fresh)
 
 
 def commit(
@@ -299,7 +330,7 @@ def _save_whole(
     """One transaction. What the registry has learned since the check may refuse a row, and then all is undone."""
     shown = nullcontext(progress) if connection.in_atomic_block else _shown_beside(batch, progress)
     with shown as show, bound(batch.clinic_id, by), pipeline.deferred():
-        _run(batch, file, intake, options, saving=True, progress=show)
+        _run(batch, file, intake, options, progress=show)
         if batch.rows_refused:
             first = batch.rows.filter(outcome=Outcome.REFUSED).first()
             raise ImportRefused(
@@ -324,7 +355,7 @@ def _save_by_row(
     def transaction_of_chunk() -> AbstractContextManager[Any]:
         return _chunk_transaction(batch, by)
 
-    _run(batch, file, intake, options, saving=True, progress=progress, around=transaction_of_chunk)
+    _run(batch, file, intake, options, progress=progress, around=transaction_of_chunk)
 
 
 @contextmanager
@@ -344,11 +375,14 @@ def _run(
     intake: Intake,
     options: Options,
     *,
-    saving: bool,
     progress: Progress,
+    doubts: Doubts | None = None,
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> None:
-    """Every row once, chunk by chunk; afterwards the batch has the counts and the rows that ask for attention."""
+    """Every row once, chunk by chunk; afterwards the batch has the counts and the rows that ask for attention.
+
+    With `doubts` nothing is saved, and they hear what would be; without, rows keep the doubts that the check found.
+    """
     for name in _COUNTED:
         setattr(batch, name, 0)
     arrivals = (read_row(row, order=options.date_order) for row in file.rows())
@@ -357,15 +391,30 @@ def _run(
     while chunk := list(islice(arrivals, CHUNK)):
         with around():
             if first:
-                batch.rows.filter(wrote={}).delete()
-                kept, first = dict(batch.rows.order_by().values_list("number", "outcome")), False
-            rows = [_carried_out(batch, intake, plan, kept, saving=saving) for plan in intake.plan_all(chunk)]
-            ImportRow.objects.bulk_create(
-                row for row in rows if row and (row.problems or row.wrote or row.outcome == Outcome.CREATED)
-            )
+                saved = batch.rows.exclude(wrote={}).order_by()
+                kept, first = dict(saved.values_list("number", "outcome")), False
+            shown = _forget_check(batch, chunk)
+            rows = []
+            for plan in intake.plan_all(chunk):
+                if doubts:
+                    doubts.hear(plan)
+                rows.append(_carried_out(batch, intake, plan, kept, saving=not doubts))
+            for row in rows:
+                if row and row.outcome != Outcome.REFUSED:
+                    row.problems += shown.get(row.number, [])
+            ImportRow.objects.bulk_create(row for row in rows if row and _is_worth_keeping(row))
             done += len(chunk)
             batch.rows_done = done
         progress(done, batch.rows_total)
+
+
+def _forget_check(batch: ImportBatch, chunk: Sequence[Arrival]) -> dict[int, list[dict[str, Any]]]:
+    """Delete what the check has written of these lines; what it doubted, by line."""
+    found = batch.rows.filter(wrote={}, number__range=(chunk[0].line, chunk[-1].line))
+    doubted = found.filter(problems__contains=[{"doubt": True}]).values_list("number", "problems")
+    shown = {number: [problem for problem in problems if problem.get("doubt")] for number, problems in doubted}
+    found.delete()
+    return shown
 
 
 def _is_worth_keeping(row: ImportRow) -> bool:

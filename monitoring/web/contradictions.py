@@ -39,14 +39,20 @@ class Contradiction:
     fact: Fact
 
 
-def contradictions(chart: Chart, entered: Iterable[tuple[Side | None, Fact]]) -> list[Contradiction]:
-    """Every contradiction of the entered facts with the chart's and with one another, in the order given."""
+def contradictions(
+    chart: Chart, entered: Iterable[tuple[Side | None, Fact]], *, twice: bool = True
+) -> list[Contradiction]:
+    """Every contradiction of the entered facts with the chart's and with one another, in the order given.
+
+    `twice`: also where the same study, surgery or report of the same day is there already.
+    """
     together = list(entered)
     found = []
     for side, fact in together:
         if side is None:
             continue
-        texts = [text for check in _CHECKS for text in check(chart, side, fact)]
+        checks = (*_CHECKS, _twice) if twice else _CHECKS
+        texts = [text for check in checks for text in check(chart, side, fact)]
         beside = [other for its, other in together if its is side and other is not fact]
         of_hip = [old for kind in chart.facts for old in chart.standing(kind, side)]
         texts += [text for check in _CHECKS_OF_HIP for text in check([*of_hip, *beside], fact)]
@@ -253,7 +259,6 @@ _CHECKS: Final[tuple[Callable[[Chart, Side, Any], list[str]], ...]] = (
     _wrong_side,
     _out_of_follow_up,
     _self_contradiction,
-    _twice,
 )
 # With every other fact of the hip, also those entered with it.
 _CHECKS_OF_HIP: Final[tuple[Callable[[list[Fact], Any], list[str]], ...]] = (_replaced_before, _stage_and_signs)

@@ -144,10 +144,11 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         "page": page,
         "rows": [(row, OUTCOMES[row.outcome], problems_of(row, viewer)) for row in page.object_list],
         "saved": saved,
+        "doubtful": ImportRow.objects.filter(batch=one, problems__contains=[{"doubt": True}]).count(),
         "can_save": one.state in {State.CHECKED, State.FAILED}
         and saved
         and not (one.all_or_nothing and one.rows_refused),
-        "can_match": one.state == State.CHECKED and found_file(one),
+        "can_match": one.state == State.CHECKED and one.content is not None,
         "can_undo": undo.is_undoable(one),
         "numbers": numbers(one.undone),
         "left": undone_rows(one, viewer) if one.undone else [],
@@ -161,10 +162,6 @@ def import_batch(request: HttpRequest, pk: int) -> HttpResponse:
         first = preview.preview(one, by=viewer.actor, now=timezone.now())
         context |= {"headings": first.headings.items(), "first": preview_rows(first, viewer)}
     return render(request, "monitoring/imports/batch.html", context)
-
-
-def found_file(one: ImportBatch) -> bool:
-    return ImportBatch.objects.filter(pk=one.pk, content__isnull=False).exists()
 
 
 def wake_a_worker() -> None:

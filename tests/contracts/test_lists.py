@@ -60,7 +60,7 @@ PAGES = (
         "/dashboard/": 13,
         "/protocol/versions/": 14,
         "/import/": 13,
-        "/import/{batch}/": 12,
+        "/import/{batch}/": 13,
         "/tokens/": 11,
         "/webhooks/": 12,
         "/endings/": 11,

@@ -155,6 +155,14 @@ def test_one_row_is_saved_as_one_row(desk: Any, clinic: Any) -> None:
     assert "Save this row" in desk.post(url, chosen(desk.get(url)), follow=True).content.decode()
 
 
+def test_contradicting_rows_are_counted_before_saving_and_do_not_keep_it_back(desk: Any, clinic: Any) -> None:
+    file = SimpleUploadedFile(
+        "r.csv", b"record_number,family_name,visit_on,left_symptomatic,left_pain_nrs\n1,Berg,2026-03-01,no,6\n"
+    )
+    page = desk.post("/import/", {"clinic": clinic.pk, "file": file, "date_order": "iso"}, follow=True).content.decode()
+    assert "1 row contradicts the record" in page and "No symptoms, but pain of 6." in page and "Save this row" in page
+
+
 def test_a_file_of_refused_rows_has_nothing_to_save(desk: Any, clinic: Any) -> None:
     url = send(desk, clinic, BAD, row_by_row="on").url
     page = desk.post(url, chosen(desk.get(url)), follow=True).content.decode()

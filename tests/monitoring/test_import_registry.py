@@ -129,6 +129,45 @@ def test_another_reading_of_the_same_day_stands_beside_the_first_and_is_mentione
     assert "both will stand" in said(batch)[2, "visit_on"]
 
 
+# ---- Contradictions: shown, not refused
+
+STAGES = "record_number,family_name,visit_on,right_stage_system,right_stage_version,right_stage_code"
+EARLY, LATE = "A-1,Berg,2026-03-01,arco,2019,{}", "A-1,Berg,2026-06-01,arco,2019,{}"
+
+
+def doubts(batch: ImportBatch) -> list[tuple[int, str, str]]:
+    return [(row.number, p["column"], p["text"]) for row in batch.rows.all() for p in row.problems if p.get("doubt")]
+
+
+def test_a_lower_stage_than_the_registry_has_is_doubted_and_kept_with_the_row(load: Any) -> None:
+    load(lines(EARLY.format("IIIA"), head=STAGES))
+    batch = load(lines(LATE.format("I"), head=STAGES))
+    [(line, column, text)] = doubts(batch)
+    assert (line, column, batch.rows_updated) == (2, "right_stage_system", 1)
+    assert "is a lower stage than ARCO IIIA (2019) of 1 Mar 2026" in text
+    assert doubts(load(lines(LATE.format("I"), head=STAGES))) == []
+
+
+def test_rows_of_one_file_are_compared_in_the_order_of_their_days(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "CHUNK", 1)
+    batch = check(lines(LATE.format("I"), EARLY.format("IIIA"), head=STAGES))
+    [(line, _column, text)] = doubts(batch)
+    assert line == 2 and "is a lower stage than" in text
+    assert outcome(batch) == (1, 1, 0, 0)
+
+
+def test_the_other_hip_and_another_person_are_not_compared(check: Any) -> None:
+    head = STAGES + ",left_stage_system,left_stage_version,left_stage_code"
+    rows = (EARLY.format("IIIA") + ",,,", "A-1,Berg,2026-06-01,,,,arco,2019,I", "B-2,Holm,2026-06-01,arco,2019,I,,,")
+    assert doubts(check(lines(*rows, head=head))) == []
+
+
+def test_what_saving_was_told_of_stays_also_after_saving_row_by_row(load: Any) -> None:
+    head = HEAD + ",right_symptomatic"
+    batch = load(lines(ANNA.removesuffix("0") + "6,no", BORIS + ",", head=head), all_or_nothing=False)
+    assert [(line, text) for line, _column, text in doubts(batch)] == [(2, "No symptoms, but pain of 6.")]
+
+
 def test_everything_a_row_can_say(load: Any, clinic: Any) -> None:
     values = {
         "record_number": "F-1", "family_name": "Full", "given_name": "Fay", "born_on": "1970-01-02", "sex": "f",
