@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -34,6 +35,7 @@ MISSED_WHEN_BOOKED = gettext_noop("Its day had passed when the appointment was m
 TOLD_ALREADY = gettext_noop("The mail about the new time tells it.")
 TIME_CHANGED = gettext_noop("The appointment was changed.")
 NO_LONGER = gettext_noop("The appointment does not take place.")
+STANDS_AGAIN = gettext_noop("The patient has an appointment at this time again.")
 WAS_KEPT = gettext_noop("The appointment is over.")
 
 
@@ -94,6 +96,7 @@ def book(patient_id: int, wanted: Wanted, *, by: Actor, now: datetime | None = N
         created_at=now,
         changed_at=now,
     )
+    _drop_cancellations(row, by=by, now=now)
     _plan_mails(row, patient.clinic, now)
     substitutes.reconsider([patient.pk], by=by, at=now)
     _tell(row, "book_appointment", by=by, now=now)
@@ -114,7 +117,8 @@ def move(
     if all(getattr(row, name) == value for name, value in _columns(wanted).items()):
         raise BookingRefused("day", _("Nothing is different: the appointment stands as it was."))
     _change(row, State.MOVED, by=by, now=now, sequence=row.sequence + 1, **_columns(wanted))
-    _drop_mails(row, TIME_CHANGED, by=by, now=now)
+    _drop_mails(Reminder.objects.filter(appointment=row), TIME_CHANGED, by=by, now=now)
+    _drop_cancellations(row, by=by, now=now)
     _plan_mails(row, clinic, now, news=Step.APPOINTMENT_MOVED)
     _ask_again(row, by=by, now=now)
     _tell(row, "move_appointment", by=by, now=now, before=before)
@@ -141,7 +145,7 @@ def cancel(
     row = _locked(appointment_id, sequence)
     before = _said(row)
     _change(row, State.CANCELLED, by=by, now=now, sequence=row.sequence + 1, cancelled_reason=reason.strip()[:200])
-    _drop_mails(row, NO_LONGER, by=by, now=now)
+    _drop_mails(Reminder.objects.filter(appointment=row), NO_LONGER, by=by, now=now)
     if tell_patient and row.starts_at > now:
         today = today_at(row.patient.clinic, now)
         Reminder.objects.create(**_mail(row, Step.APPOINTMENT_CANCELLED, today, row.patient.clinic, now))
@@ -172,7 +176,7 @@ def _settle(appointment_id: int, to: State, act: str, *, by: Actor, now: datetim
         raise BookingRefused("state", _("This can be said when the time has come."))
     before = _said(row)
     _change(row, to, by=by, now=now)
-    _drop_mails(row, WAS_KEPT, by=by, now=now)
+    _drop_mails(Reminder.objects.filter(appointment=row), WAS_KEPT, by=by, now=now)
     _ask_again(row, by=by, now=now)
     _tell(row, act, by=by, now=now, before=before)
     return row
@@ -307,11 +311,16 @@ def _mail(
     }
 
 
-def _drop_mails(row: Appointment, reason: str, *, by: Actor, now: datetime) -> None:
-    planned = Reminder.objects.filter(appointment=row, state=Reminder.State.PLANNED).values_list("id", flat=True)
-    reminders.move(
-        list(planned), Reminder.State.CANCELLED, out_of=[Reminder.State.PLANNED], at=now, by=by, reason=reason
-    )
+def _drop_mails(mails: QuerySet[Reminder], reason: str, *, by: Actor, now: datetime) -> None:
+    planned = list(mails.filter(state=Reminder.State.PLANNED).values_list("id", flat=True))
+    reminders.move(planned, Reminder.State.CANCELLED, out_of=[Reminder.State.PLANNED], at=now, by=by, reason=reason)
+
+
+def _drop_cancellations(row: Appointment, *, by: Actor, now: datetime) -> None:
+    """What has not gone out yet of an earlier appointment at this time is not true any more; one more would say it."""
+    earlier = Appointment.objects.filter(patient=row.patient_id, starts_at=row.starts_at).exclude(pk=row.pk)
+    mails = Reminder.objects.filter(appointment__in=earlier, step=Step.APPOINTMENT_CANCELLED)
+    _drop_mails(mails, STANDS_AGAIN, by=by, now=now)
 
 
 def _ask_again(row: Appointment, *, by: Actor, now: datetime) -> None:

@@ -308,6 +308,35 @@ def test_a_cancellation_is_told_once_and_nothing_follows(book, actor, drain, sin
     assert "Scanner" not in cancellation.as_string()
 
 
+def test_a_time_given_anew_before_its_cancellation_went_out_is_not_cancelled_by_mail(book, actor, drain, sink):
+    night = noon(DAY - timedelta(10)) + timedelta(hours=9)
+    first = book()
+    appointments.cancel(first.pk, by=actor, reason="mistake", now=night)
+    book(now=night)
+    drain(at=noon(DAY - timedelta(9)))
+    assert mails(first, step="visit_cancelled") == [("visit_cancelled", 1, "cancelled")]
+    assert sink.arrived == []
+
+
+def test_one_time_cancelled_twice_in_a_night_is_told_once(book, move, actor, drain, sink):
+    night = noon(DAY - timedelta(10)) + timedelta(hours=9)
+    elsewhere = book(DAY + timedelta(3))
+    for again in (book(), book, lambda now: move(elsewhere, DAY, now=now)):
+        row = again if isinstance(again, Appointment) else again(now=night)
+        appointments.cancel(row.pk, by=actor, reason="Scanner broken", now=night)
+    drain(at=noon(DAY - timedelta(9)))
+    (told,) = sink.arrived
+    assert "does not take place" in told["subject"]
+
+
+def test_two_times_of_one_day_are_two_cancellations_each_for_its_own_calendar_entry(book, actor, drain, sink):
+    rows = book(), book(at=time(11))
+    for row in rows:
+        appointments.cancel(row.pk, by=actor, reason="Scanner broken", now=noon(DAY - timedelta(10)))
+    drain(at=noon(DAY - timedelta(10)) + timedelta(minutes=5))
+    assert {str(event_of(told)["uid"]).partition("@")[0] for told in sink.arrived} == {str(row.uid) for row in rows}
+
+
 def test_no_mail_goes_out_after_the_appointment_however_long_the_server_was_away(book, drain, sink):
     row = book()
     drain(at=row.starts_at + timedelta(minutes=1))
