@@ -138,7 +138,7 @@ TEMPLATES = [
                 "csp.context_processors.nonce",
                 "config.context.frame",
             ],
-            "builtins": ["template_partials.templatetags.partials", "config.steady"],
+            "builtins": ["template_partials.templatetags.partials", "config.steady", "monitoring.web.actor_words"],
             "libraries": {"browsers": "config.browsers"},
         },
     }

@@ -100,7 +100,7 @@ def _sections(digest: Digest) -> list[dict[str, Any]]:
 
 def _group(group: Group) -> dict[str, Any]:
     return {
-        "words": words_of(group),
+        "words": words_of(group.kind, group.count),
         "url": _url(group.path),
         "note": _stand_in(group.instead_of),
         "items": [{"words": f"#{item.number}, {_item(item)}", "url": _url(item.path)} for item in group.items],
@@ -108,9 +108,8 @@ def _group(group: Group) -> dict[str, Any]:
     }
 
 
-def words_of(group: Group) -> str:
-    """The group in words with its number, in the language that is active."""
-    n = group.count
+def words_of(kind: Kind, n: int) -> str:
+    """So many of a kind in words, in the language that is active."""
     words = {
         Kind.OVERDUE_ESCALATED: ngettext("%(n)d overdue follow-up", "%(n)d overdue follow-ups", n),
         Kind.CASES_ESCALATED: ngettext(
@@ -151,7 +150,7 @@ def words_of(group: Group) -> str:
             n,
         ),
     }
-    return words[group.kind] % {"n": n}
+    return words[kind] % {"n": n}
 
 
 def _item(item: Item) -> str:

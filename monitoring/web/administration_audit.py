@@ -24,9 +24,10 @@ from ..models import AuditEntry
 from ..spreadsheets import harmless
 from .act_words import ACTS
 from .administration import may_audit, sections_of
+from .detail_words import reference_words
 from .entry import signed_in
 from .forms.audit import AuditForm
-from .history import HistoryRow, history_row
+from .history import HistoryRow, history_rows
 from .identity import reference
 from .worklist_filters import with_query
 
@@ -103,16 +104,21 @@ def _rows(entries: list[AuditEntry], viewer: Viewer) -> list[dict[str, Any]]:
     numbers = _numbers({one.patient_id for one in entries if one.patient_id}, viewer)
     return [
         {
-            "said": history_row(entry, {}),
+            "said": said,
             "clinic": clinics.get(entry.clinic_id or 0, ""),
             "patient": numbers.get(entry.patient_id or 0, ""),
             "patient_url": reverse("patient_audit", args=[entry.patient_id]) if entry.patient_id in numbers else "",
-            "about": "" if entry.patient_id or entry.act in (*audit_search.LOOKS, "export") else entry.object,
+            "about": _about(entry),
             "request": entry.request_id,
             "shut": entry.patient_id in viewer.shut,
         }
-        for entry in entries
+        for entry, said in zip(entries, history_rows(entries, {}), strict=True)
     ]
+
+
+def _about(entry: AuditEntry) -> str:
+    told = entry.patient_id or entry.act in (*audit_search.LOOKS, "export")
+    return "" if told else reference_words(entry.object)
 
 
 def _numbers(ids: Collection[int], viewer: Viewer) -> dict[int, str]:

@@ -23,7 +23,7 @@ from ..models import AuditEntry
 from ..spreadsheets import harmless
 from .chart import read_chart, sides_of
 from .entry import signed_in
-from .history import NO_CHANGE, HistoryRow, history_row, may_see_looks
+from .history import NO_CHANGE, HistoryRow, history_rows, may_see_looks
 from .patient import frame_of
 from .worklist_filters import with_query
 
@@ -72,7 +72,7 @@ def patient_audit(request: HttpRequest, pk: int) -> HttpResponse:
     url, kept = reverse("patient_audit", args=[pk]), {"show": kind} if kind else {}
     context = frame_of(request, person, chart.today, tab="audit") | {
         "title": _("Audit"),
-        "rows": [history_row(entry, sides_of(chart)) for entry in found[:PAGE]],
+        "rows": history_rows(found[:PAGE], sides_of(chart)),
         "kinds": [
             {"name": name, "url": with_query(url, {"show": code} if code else {}), "current": code == kind}
             for code, name in KINDS.items()
@@ -101,8 +101,7 @@ def patient_audit_file(request: HttpRequest, pk: int) -> HttpResponse:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow([_("When"), _("Who"), _("What"), _("Reason"), _("Details"), _("Request")])
-    for entry in entries:
-        said = history_row(entry, sides)
+    for entry, said in zip(entries, history_rows(entries, sides), strict=True):
         cells = [said.actor, said.what, said.reason, _details(said), entry.request_id]
         writer.writerow([entry.at.isoformat(timespec="seconds"), *(harmless(cell) for cell in cells)])
     after = {"rows": len(entries), "of": kind, "format": "csv"}

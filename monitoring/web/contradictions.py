@@ -22,6 +22,7 @@ from schedules.guideline.lesion import implausible_volumes
 from schedules.guideline.protocol import DEFAULT
 from schedules.guideline.stages import NO_PHASE, Phase, sign_rank
 
+from .actor_words import who
 from .chart import Chart
 from .fact_words import name_of, number, titled, words_of
 from .finding_words import day_words
@@ -242,7 +243,7 @@ def _twice(chart: Chart, side: Side, fact: Fact) -> list[str]:
     same = [old for old in chart.standing(fact.kind, side) if old.on == fact.on and _what(old) == _what(fact)]
     return [
         _("%(what)s of %(day)s is recorded already by %(who)s: %(words)s.")
-        % {"what": name_of(old), "day": day_words(old.on), "who": old.actor, "words": words_of(old)}
+        % {"what": name_of(old), "day": day_words(old.on), "who": who(old.actor), "words": words_of(old)}
         for old in same[-1:]
     ]
 

@@ -21,6 +21,7 @@ from schedules.guideline.rules import RULES
 from ..models import HipEvaluation
 from ..review import CASE_ACTIONS
 from .act_words import ACTS
+from .actor_words import who
 from .chart import MODELS, Chart, corrected_id, fact_url, read_chart
 from .contradictions import Contradiction, contradictions, digest, keep_reason
 from .enrolment import form_page, refuse
@@ -142,11 +143,11 @@ def _overtaken(request: HttpRequest, chart: Chart, fact: Fact) -> HttpResponse:
     while (newer := _correction_of(chart, fact)) is not None:
         change = Changed(name_of(newer), titled(fact), titled(newer), "")
         reason = newer.correction_reason
-        done.append(HistoryRow(newer.recorded_at, newer.actor, str(ACTS["correct_fact"]), reason, (change,)))
+        done.append(HistoryRow(newer.recorded_at, who(newer.actor), str(ACTS["correct_fact"]), reason, (change,)))
         fact = newer
     if fact.withdrawn_at:
         act = str(ACTS["withdraw_fact"])
-        done.append(HistoryRow(fact.withdrawn_at, fact.withdrawn_actor, act, fact.withdrawn_reason, ()))
+        done.append(HistoryRow(fact.withdrawn_at, who(fact.withdrawn_actor), act, fact.withdrawn_reason, ()))
     form = correction_form(type(fact))(request.POST, instance=_copy_of(fact))
     return _correction_page(request, chart, fact, form, go_on=GoOnForm(), meanwhile=done)
 

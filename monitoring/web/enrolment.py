@@ -27,7 +27,7 @@ from .entry import signed_in
 from .forms.ending import DeathForm, EndingForm, ReasonForm, ReopenForm
 from .forms.person import EditForm, EnrolForm, WishForm, initial_of, wish_rows
 from .hip_panels import ended_by
-from .history import NO_CHANGE, history_row
+from .history import NO_CHANGE, history_rows
 from .patient import frame_of
 
 
@@ -120,7 +120,7 @@ def patient_edit(request: HttpRequest, pk: int) -> HttpResponse:
             form = EditForm(typed, clinicians=_clinicians([person.clinic_id]))
             entries = AuditEntry.objects.filter(patient_id=person.pk).exclude(act__in=NO_CHANGE).order_by("-id")[:5]
             sides = sides_of(read_chart(person, ()))
-            meanwhile, status = [history_row(entry, sides) for entry in entries], 409
+            meanwhile, status = history_rows(entries, sides), 409
         else:
             messages.success(request, _("The changes are saved."))
             return redirect("patient", pk=person.pk)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from patients.models import Fact
 from patients.vocabulary import Side
 
+from .actor_words import who
 from .chart import Chart, corrected_id
 from .fact_words import name_of, words_of
 
@@ -45,9 +46,9 @@ def fact_rows(chart: Chart) -> list[FactRow]:
 
 def _row(chart: Chart, fact: Fact, correction: Fact | None) -> FactRow:
     state = "withdrawn" if fact.withdrawn_at else "superseded" if correction else "standing"
-    became = f"{fact.withdrawn_reason} ({fact.withdrawn_actor})" if fact.withdrawn_at else ""
+    became = f"{fact.withdrawn_reason} ({who(fact.withdrawn_actor)})" if fact.withdrawn_at else ""
     if correction and not became:
-        became = f"{correction.correction_reason} ({correction.actor})"
+        became = f"{correction.correction_reason} ({who(correction.actor)})"
     return FactRow(
         key=fact.key,
         on=fact.on,
@@ -56,7 +57,7 @@ def _row(chart: Chart, fact: Fact, correction: Fact | None) -> FactRow:
         words=words_of(fact),
         note=fact.note,
         origin=str(fact.get_origin_display()),
-        actor=fact.actor,
+        actor=who(fact.actor),
         recorded_at=fact.recorded_at,
         state=state,
         became=became,

@@ -1,20 +1,21 @@
 """History: audit entries as sentences: who changed what of a patient, and who looked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext_noop
 
 from patients.access import Permission, Viewer
-from patients.models import Fact, Patient
+from patients.models import Fact, Patient, User
 from patients.vocabulary import Side
 
 from .. import audit_search
 from ..audit import MAILS
 from ..models import AuditEntry
 from .act_words import ACTS
+from .actor_words import who
 from .chart import MODELS, fact_url
 from .detail_words import how_words, name_words, seen_words, value_words
 from .fact_words import name_of, words_of
@@ -43,6 +44,7 @@ LOOKS: Final = (
 )
 SEEN: Final = (*audit_search.LOOKS, "export")  # what changes nothing
 NO_CHANGE: Final = (*SEEN, *MAILS)  # and what changes no record
+_OF_STAFF: Final = ("owner", "responsible", "user")  # details that are the id of somebody's account
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,29 @@ def may_see_looks(viewer: Viewer, patient: Patient) -> bool:
     return any(viewer.may(permission, patient.clinic_id) for permission in (Permission.AUDIT, Permission.DECIDE))
 
 
-def history_row(entry: AuditEntry, sides: Mapping[int, Side]) -> HistoryRow:
-    """The entry in words; `sides` names the patient's hips by id."""
+def history_rows(entries: Iterable[AuditEntry], sides: Mapping[int, Side]) -> list[HistoryRow]:
+    """The entries in words; `sides` names the patient's hips by id."""
+    told = list(entries)
+    said = [details for entry in told for details in (entry.before, entry.after) if details]
+    ids = {details[name] for details in said for name in _OF_STAFF if isinstance(details.get(name), int)}
+    names = dict(User.objects.filter(pk__in=ids).values_list("id", "name")) if ids else {}
+    return [_row(entry, sides, names) for entry in told]
+
+
+def _row(entry: AuditEntry, sides: Mapping[int, Side], names: Mapping[Any, str]) -> HistoryRow:
     what = str(ACTS.get(entry.act, entry.act.replace("_", " ")))
     if entry.act in SEEN and entry.object:
         what = f"{what}: {seen_words(entry.object)}"
     before, after = entry.before or {}, entry.after or {}
-    names = list(dict.fromkeys([*before, *after]))
-    changes = tuple(_changed(entry, name, before.get(name), after.get(name), sides) for name in names)
-    return HistoryRow(entry.at, entry.actor, what, how_words(entry.reason), changes)
+    changes = []
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name), after.get(name)
+        if name in _OF_STAFF:
+            was, now = names.get(was, was), names.get(now, now)
+        told = _changed(entry, name, was, now, sides)
+        if told.before or told.after:
+            changes.append(replace(told, before="") if told.before == told.after else told)
+    return HistoryRow(entry.at, who(entry.actor), what, how_words(entry.reason), tuple(changes))
 
 
 def _changed(entry: AuditEntry, name: str, before: Any, after: Any, sides: Mapping[int, Side]) -> Changed:

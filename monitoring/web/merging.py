@@ -26,6 +26,7 @@ from patients.vocabulary import Side
 from schedules.guideline.evaluation import HipAnswer
 
 from .. import audit, merging
+from .actor_words import who
 from .enrolment import refuse
 from .entry import signed_in
 from .fact_words import titled
@@ -322,7 +323,7 @@ def _form_of(request: HttpRequest, found: Merge, since: list[Fact]) -> forms.For
 
 def _fact_words(fact: Any) -> str:
     side = f"{hip_words(Side(fact.hip.side))}, " if isinstance(fact, HipFact) else ""
-    return f"{side}{titled(fact)} ({fact.actor})"
+    return f"{side}{titled(fact)} ({who(fact.actor)})"
 
 
 def _decide(request: HttpRequest, viewer: Viewer, found: Merge, form: forms.Form) -> HttpResponse:

@@ -37,7 +37,7 @@ from .fact_words import name_of, words_of
 from .finding_words import ACTIONS, day_words
 from .forms.section import DayInput
 from .hip_panels import ended_by, hip_panel, url_if_any
-from .history import NO_CHANGE, history_row, may_see_looks
+from .history import NO_CHANGE, history_rows, may_see_looks
 
 OVERVIEW_KINDS: Final = ("imaging", "staging", "symptom", "score", "procedure", "location", "bmi", "ending", "decision")
 TABS: Final = (
@@ -332,7 +332,7 @@ def _history(request: HttpRequest, chart: Chart) -> dict[str, Any]:
     first = page * PAGE
     shown = list(entries[first : first + PAGE + 1])
     return {
-        "rows": [history_row(entry, sides_of(chart)) for entry in shown[:PAGE]],
+        "rows": history_rows(shown[:PAGE], sides_of(chart)),
         "shown": min(len(shown), PAGE),
         "total": entries.count(),
         "previous_url": f"?page={page - 1}" if page else "",

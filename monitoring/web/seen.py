@@ -20,6 +20,7 @@ from patients.recording import today_at
 
 from .. import audit
 from ..models import AuditEntry
+from .actor_words import who
 from .entry import signed_in
 from .history import may_see_looks
 
@@ -72,7 +73,7 @@ def patient_seen(request: HttpRequest, pk: int) -> HttpResponse:
     lines, more = who_has_seen(person, since=since, zone=person.clinic.zone)
     with override(person.language):
         rows: list[dict[str, Any]] = [
-            {"on": line.on, "who": line.who, "what": _words(line.what), "times": line.times} for line in lines
+            {"on": line.on, "who": who(line.who), "what": _words(line.what), "times": line.times} for line in lines
         ]
         context = {"patient": person, "rows": rows, "since": since, "today": today, "more": more}
         return render(request, "monitoring/patient/seen.html", context)

@@ -22,7 +22,7 @@ from .entry import signed_in
 from .follow_up import moved_since, needed
 from .forms.section import SectionForm
 from .forms.visit import VisitEntry, hip_words
-from .history import NO_CHANGE, HistoryRow, history_row
+from .history import NO_CHANGE, HistoryRow, history_rows
 from .last_values import last_total, last_values
 from .patient import frame_of, open_cases
 
@@ -124,9 +124,7 @@ def _conflict(request: HttpRequest, chart: Chart) -> HttpResponse:
     typed["record_version"], typed["seen_entry"] = str(current.record_version), str(_last_entry(current.pk))
     entry = VisitEntry.of(typed)
     entry.is_valid()
-    return _page(
-        request, fresh, entry, meanwhile=[history_row(one, sides_of(fresh)) for one in entries[:50]], status=409
-    )
+    return _page(request, fresh, entry, meanwhile=history_rows(entries[:50], sides_of(fresh)), status=409)
 
 
 def _last_entry(patient_id: int) -> int:

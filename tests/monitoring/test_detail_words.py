@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone, translation
 
 from monitoring.imports import columns
-from monitoring.web.detail_words import how_words, name_words, note_words, seen_words, value_words
+from monitoring.web.actor_words import who
+from monitoring.web.detail_words import how_words, name_words, note_words, reference_words, seen_words, value_words
 from monitoring.web.fact_words import words_of
 from monitoring.web.forms.score import HarrisForm
 from patients.models import SymptomReport
@@ -50,6 +51,11 @@ def test_every_column_of_an_import_is_explained_in_german():
         ("roles", ["clinician", "admin"], "Ärztin/Arzt, Administration"),
         ("justified", True, "ja"),
         ("place", "", ""),
+        ("language", "de", "Deutsch"),
+        ("outcome", "no_answer", "Keine Antwort"),
+        ("list", "overdue", "Überfällig"),
+        ("kinds", ["totp", "webauthn"], "Code aus einer App, Passkey"),
+        ("counts", {"overdue": 2, "letters": 1}, "2 Patienten sind überfällig, 1 Brief ist zu drucken"),
         ("reason", "as typed", "as typed"),
     ],
 )
@@ -69,6 +75,25 @@ def test_names_and_what_was_seen_are_said_in_german():
     assert seen_words("case-132") == "Fall 132"
     assert seen_words("effect of onfh-small-lesion/2") == "Wirkung des Protokolls onfh-small-lesion/2"
     assert seen_words("user-7") == "user-7"
+    with translation.override("en"):
+        assert reference_words("user-7") == "account 7" and reference_words("onfh-1") == "onfh-1"
+        assert seen_words("worklist overdue") == "worklist, Overdue"
+        assert seen_words("import-7 problems") == "problems of import 7"
+
+
+def test_who_it_was_is_said_in_words_and_names_stay():
+    with translation.override("en"):
+        told = [who(actor) for actor in ("system: mail feedback", "system: tables", "patient, by link", "API: lab")]
+    assert told == ["System: news of mail", "System: tables", "patient, by link", "API: lab"]
+    assert who("Ada Okoye") == "Ada Okoye"
+
+
+def test_what_stands_under_names_of_its_own_is_told_name_by_name():
+    with translation.override("en"):
+        told = value_words("steps", {"due": {"on": True, "days": -3}, "missed": {"on": False, "days": 1}})
+        read = value_words("Patient", {"read": 2, "new": 1})
+    assert told == "Due: (On: yes, Days: -3), Missed: (On: no, Days: 1)"
+    assert read == "Read: 2, New: 1"
 
 
 def test_what_the_program_noted_is_in_german_and_what_somebody_typed_is_not_touched():

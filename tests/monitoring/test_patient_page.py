@@ -10,11 +10,12 @@ from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from monitoring import outreach
 from monitoring.models import AuditEntry, ContactAttempt, PatientEvaluation
 from monitoring.web import timeline
 from monitoring.web.chart import MODELS, read_chart
 from monitoring.web.patient import PAGE
-from patients import recording
+from patients import access, recording
 from patients.models import Imaging, Patient, Procedure, Staging, SymptomReport
 from patients.vocabulary import Side
 from schedules import adoption
@@ -248,6 +249,24 @@ def test_a_window_that_gave_way_before_it_opened_is_not_drawn_as_kept(page, watc
     recording.record_facts(watched.pk, early, by=actor)
     drawing = page().context["timeline"].svg
     assert "window-kept" not in drawing and drawing.count('class="window"') == 1
+
+
+def test_history_names_the_owner_and_the_outcome(page, watched, clinic, make_user):
+    owner = make_user(clinic, "coordinator", name="Jonas Weber")
+    viewer = access.viewer_for(owner)
+    outreach.record_outcome(watched, outcome="no_answer", viewer=viewer, today=NOON.date(), owner=owner)
+    text = page(rest="history/").content.decode()
+    assert "Owner: Jonas Weber" in text and "Outcome: No answer" in text
+    assert "Next date:" not in text, "nothing was said of it"
+
+
+def test_history_strikes_only_what_became_another(page, watched, actor):
+    AuditEntry.objects.create(
+        actor="Ada", act="move_appointment", clinic_id=watched.clinic_id, patient_id=watched.pk,
+        before={"purpose": "visit", "state": "booked"}, after={"purpose": "visit", "state": "moved"},
+    )  # fmt: skip
+    text = page(rest="history/").content.decode()
+    assert '<span class="struck">Booked</span> Moved' in text and '<span class="struck">Clinic visit' not in text
 
 
 def test_history_tells_what_was_recorded_in_words(page, watched, actor):
