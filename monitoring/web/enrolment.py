@@ -1,6 +1,7 @@
 """Enrolment: into the registry and out of it, and what is known of the person in between."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import date
 from typing import Any
 
@@ -25,7 +26,7 @@ from ..models import AuditEntry
 from .chart import read_chart, sides_of
 from .entry import signed_in
 from .forms.ending import DeathForm, EndingForm, ReasonForm, ReopenForm
-from .forms.person import EditForm, EnrolForm, WishForm, initial_of, wish_rows
+from .forms.person import EditForm, EnrolForm, PersonForm, WishForm, initial_of, wish_rows
 from .hip_panels import ended_by
 from .history import NO_CHANGE, history_rows
 from .patient import frame_of
@@ -36,6 +37,14 @@ def refuse(form: forms.Form, problems: Mapping[str, Sequence[str]]) -> None:
     for name, texts in problems.items():
         field = name.rpartition(".")[2]
         form.add_error(field if field in form.fields else None, list(texts))
+
+
+def _refuse_the_rest(form: PersonForm, patient: Patient) -> None:
+    """Beside what the form itself cannot take, what recording would refuse of the rest: all is told at once."""
+    for name, value in form.details().items():
+        setattr(patient, name, value)
+    problems = recording.detail_problems(patient, now=timezone.now())
+    refuse(form, {name: texts for name, texts in problems.items() if name not in form.errors})
 
 
 def _clinicians(clinic_ids: Sequence[int]) -> Any:
@@ -66,6 +75,9 @@ def patient_enrol(request: HttpRequest) -> HttpResponse:
         else:
             seen = [(candidate.patient.clinic_id, candidate.patient.pk) for candidate in candidates]
             audit.looked(viewer.actor, seen, "possible duplicate")
+    elif form.is_bound:
+        clinic = form.cleaned_data.get("clinic", first)
+        _refuse_the_rest(form, Patient(clinic=clinic, enrolled_on=today_at(clinic, timezone.now())))
     status = 422 if form.is_bound else 200
     return render(request, "monitoring/enrol/enrol.html", {"form": form, "candidates": candidates}, status=status)
 
@@ -124,6 +136,8 @@ def patient_edit(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("The changes are saved."))
             return redirect("patient", pk=person.pk)
+    elif form.is_bound:
+        _refuse_the_rest(form, copy(person))
     return form_page(request, person, form, "monitoring/enrol/edit.html", status=status, meanwhile=meanwhile)
 
 

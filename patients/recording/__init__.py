@@ -18,6 +18,7 @@ from .facts import (
 from .merging import approve_merge, corrects_a_copy, facts_since, propose_merge, reject_merge, undo_merge
 from .people import (
     amend_patient,
+    detail_problems,
     enrol_patient,
     record_bounce,
     record_death,
@@ -36,6 +37,7 @@ __all__ = [
     "amend_patient",
     "approve_merge",
     "corrects_a_copy",
+    "detail_problems",
     "end_follow_up",
     "enrol_patient",
     "facts_since",

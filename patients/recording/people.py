@@ -13,6 +13,7 @@ from ..models import Clinic, Consent, ContactWish, Exposure, Hip, Patient
 from ..plausibility import patient_problems
 from ..vocabulary import Side
 from .common import (
+    Problems,
     RecordingRefused,
     field_problems,
     lock_patient,
@@ -52,12 +53,7 @@ def enrol_patient(
         created_at=now,
         **details,
     )
-    problems = field_problems(patient, exclude={"clinic", "responsible"}) | patient_problems(
-        patient, today_at(clinic, now)
-    )
-    if not problems and Patient.objects.filter(clinic=clinic, record_number__iexact=patient.record_number).exists():
-        problems["record_number"] = [_("This clinic already has a patient with this record number.")]
-    refuse_if(problems)
+    refuse_if(detail_problems(patient, now=now))
     try:
         with transaction.atomic():
             patient.save(force_insert=True)
@@ -84,6 +80,16 @@ AMENDABLE = frozenset(
 )
 
 
+def detail_problems(patient: Patient, *, now: datetime) -> Problems:
+    """All for which the details of a person, as they would be, are refused."""
+    problems = field_problems(patient, exclude={"clinic", "responsible"})
+    problems |= patient_problems(patient, today_at(patient.clinic, now))
+    taken = Patient.objects.filter(clinic=patient.clinic_id, record_number__iexact=patient.record_number)
+    if taken.exclude(pk=patient.pk).exists():
+        problems["record_number"] = [_("This clinic already has a patient with this record number.")]
+    return problems
+
+
 def _details(patient: Patient) -> dict[str, Any]:
     return {name: plain(getattr(patient, name)) for name in sorted(AMENDABLE)}
 
@@ -106,12 +112,7 @@ def amend_patient(
     before = _details(patient)
     for name, value in changes.items():
         setattr(patient, name, value)
-    problems = field_problems(patient, exclude={"clinic", "responsible"})
-    problems |= patient_problems(patient, today_at(patient.clinic, now or timezone.now()))
-    taken = Patient.objects.filter(clinic=patient.clinic_id, record_number__iexact=patient.record_number)
-    if taken.exclude(pk=patient.pk).exists():
-        problems["record_number"] = [_("This clinic already has a patient with this record number.")]
-    refuse_if(problems)
+    refuse_if(detail_problems(patient, now=now or timezone.now()))
     after = _details(patient)
     changed = {name for name in after if after[name] != before[name]}
     if not changed:

@@ -71,6 +71,36 @@ def test_what_cannot_be_true_is_told_at_its_field(clinic, at, fields, field, wor
     assert not Patient.objects.exists()
 
 
+WRONG = {
+    "email": "not an address",
+    "telephone": "12",
+    "born_on": "2031-01-01",
+    "national_id": "9434765918",
+    "national_id_kind": "nhs",
+    "record_number": "hw-20",
+}
+
+
+def test_all_that_is_wrong_with_details_is_told_at_once(clinic, at, enrol):
+    enrol(clinic, record_number="HW-20")
+    patient = enrol(clinic, record_number="HW-19")
+    client = at("coordinator")
+    edited = {**PERSON, **WRONG, "record_version": patient.record_version}
+    for address, sent in (
+        (f"/patients/{patient.pk}/edit/", edited),
+        ("/patients/new/", {**PERSON, **WRONG, "clinic": clinic.pk}),
+    ):
+        errors = client.post(address, sent).context["form"].errors
+        assert set(errors) == set(WRONG) - {"national_id_kind"}, address
+        assert all(len(texts) == 1 for texts in errors.values())
+
+
+@pytest.mark.parametrize("day", ["", "31.02.2026"])
+def test_a_day_that_cannot_be_read_does_not_keep_other_faults_back(clinic, at, day):
+    answer = at("coordinator").post("/patients/new/", {**PERSON, "clinic": clinic.pk, **WRONG, "enrolled_on": day})
+    assert {"enrolled_on", "born_on", "email"} <= set(answer.context["form"].errors)
+
+
 def test_a_likely_duplicate_is_shown_before_anybody_is_enrolled(clinic, at, enrol):
     known = enrol(clinic, family_name="Solheim", given_name="Ingrit", born_on=date(1958, 2, 17))
     client = at("coordinator")

@@ -49,9 +49,10 @@ class PersonForm(forms.Form):
             responsible.queryset = clinicians
 
     def details(self) -> dict[str, Any]:
-        """The person's details as recording takes them."""
-        said = {name: self.cleaned_data[name] for name in PersonForm.base_fields}
-        return said | {"sex": said["sex"] or Sex.UNKNOWN, "telephone": said["telephone"] or ""}
+        """The person's details as recording takes them, without those that could not be read."""
+        said = {name: self.cleaned_data[name] for name in PersonForm.base_fields if name in self.cleaned_data}
+        unsaid = {"sex": Sex.UNKNOWN, "telephone": ""}
+        return said | {name: said[name] or value for name, value in unsaid.items() if name in said}
 
 
 class EnrolForm(PersonForm):
