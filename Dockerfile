@@ -10,6 +10,8 @@ RUN pip --python /opt/venv/bin/python install --require-hashes --only-binary=:al
 FROM python:3.11.17-slim-bookworm
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HIPWATCH_ENV=production STATIC_ROOT=/srv/static DATA_DIR=/srv/data PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
+# Letters name people in their own script; the fonts that typst brings lack Chinese, Japanese and Korean.
+RUN apt-get update && apt-get install --yes --no-install-recommends fonts-droid-fallback && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 hipwatch \
  && useradd --uid 10001 --gid hipwatch --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hipwatch \
  && install -d -o hipwatch -g hipwatch /srv/data \

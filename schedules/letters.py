@@ -2,11 +2,13 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import typst
 from django.utils.translation import get_language, gettext, override
@@ -20,6 +22,9 @@ from .models import Reminder
 log = logging.getLogger(__name__)
 TEMPLATE = Path(__file__).parent / "templates" / "schedules" / "letters" / "letter.typ"
 TAGGED: Final = "ua-1"  # readable by screen readers: PDF/UA
+GAP: Final = "________"  # to be written in by hand
+_PROBE: Final = b'#set document(title: "-")\n#set text(font: "Libertinus Serif")\n#sys.inputs.text'
+_BEYOND_LATIN: Final = re.compile(r"[^\x00-\u024f\u2000-\u206f\s]")  # what the fonts that come along may lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def write(reminder: Reminder, patient: Patient, clinic: Clinic, *, now: datetime
 
 
 def bind(letters: Sequence[Letter], *, title: str, now: datetime) -> bytes:
-    """All of them as one PDF, tagged for screen readers; one without tags where a font lacks a character.
+    """All of them as one PDF, tagged for screen readers, with a gap for what no font has.
 
     Raises ValueError when there is none.
     """
@@ -90,12 +95,39 @@ def bind(letters: Sequence[Letter], *, title: str, now: datetime) -> bytes:
 
 
 def set_in_type(template: Path, inputs: dict[str, str], *, now: datetime) -> bytes:
-    """The template with its data as one PDF, tagged for screen readers; without tags where a font lacks a character."""
+    """The template with its data, which is JSON, as one PDF, tagged for screen readers; what no font has is a gap."""
+    filled = {name: json.dumps(_with_gaps(json.loads(text))) for name, text in inputs.items()}
     try:
-        return _compiled(template, inputs, now, TAGGED)
-    except typst.TypstError as fault:
-        log.warning("letters are printed without tags: %s", fault)
-        return _compiled(template, inputs, now, None)
+        return _compiled(template, filled, now, TAGGED)
+    except typst.TypstError:  # what it says may hold a patient's words, so it is not logged
+        log.warning("letters are printed without tags")
+        return _compiled(template, filled, now, None)
+
+
+def undrawable(text: str) -> str:
+    """The characters of the text, each once, for which this server has no font."""
+    return "".join(sign for sign in dict.fromkeys(_BEYOND_LATIN.findall(text)) if not _is_drawable(sign))
+
+
+def _with_gaps(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {name: _with_gaps(part) for name, part in data.items()}
+    if isinstance(data, list):
+        return [_with_gaps(part) for part in data]
+    if isinstance(data, str) and (lacking := undrawable(data)):
+        one = f"[{re.escape(lacking)}]"
+        return re.sub(rf"{one}+(?:\s+{one}+)*", GAP, data)
+    return data
+
+
+@lru_cache(maxsize=4096)
+def _is_drawable(sign: str) -> bool:
+    """Whether some font has the character: a tagged PDF is refused where none has."""
+    try:
+        typst.compile(_PROBE, format="pdf", sys_inputs={"text": sign}, pdf_standards=TAGGED, timestamp=0)
+    except typst.TypstError:
+        return False
+    return True
 
 
 def _compiled(template: Path, inputs: dict[str, str], now: datetime, standard: Literal["ua-1"] | None) -> bytes:

@@ -286,10 +286,12 @@ def patient_letter(request: HttpRequest, pk: int) -> HttpResponse:
     if valid and request.POST.get("act") == "pdf":
         return _download(request, person, chart, typed)
     audit.looked(viewer.actor, [(person.clinic_id, person.pk)], "letter to the doctor")
+    letter = write(chart, **typed)
     context = frame_of(request, person, chart.today) | {
         "title": _("Letter to the referring doctor"),
         "form": form,
-        "letter": write(chart, **typed),
+        "letter": letter,
+        "gaps": letters.undrawable(json.dumps(asdict(letter), ensure_ascii=False)),
         "stale": chart.is_stale,
     }
     return render(request, "monitoring/patient/letter.html", context, status=422 if form.errors else 200)

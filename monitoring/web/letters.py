@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from patients import access
 from patients.access import Permission, Viewer
 from patients.at_once import Length
-from schedules import printing, substitutes
+from schedules import letters, printing, substitutes
 from schedules.models import Substitute
 
 from .. import audit, worklist
@@ -75,6 +75,7 @@ def _row(row: Substitute, hindered: str, viewer: Viewer) -> dict[str, Any]:
         "address": [] if who.shut else [line for line in row.patient.address.splitlines() if line.strip()],
         "why": _(row.why),
         "hindered": _(hindered) if hindered else "",
+        "gaps": "" if who.shut else letters.undrawable(f"{who.name} {row.patient.address}"),
     }
 
 

@@ -14,8 +14,10 @@ from monitoring.web.doctor_letter import write
 from patients import recording
 from patients.models import Clinic, Imaging, Patient, Procedure, Score, Staging, SymptomReport, Visit
 from patients.vocabulary import Side
+from schedules.letters import GAP
 from schedules.models import Appointment
 from tests.monitoring.test_patient_page import baseline, noon, page, watched  # noqa: F401 - fixtures
+from tests.schedules.test_letters import NO_FONT_HAS
 
 TO = "Dr Maria Keller\nSurgery at the Mill\n4 Mill Lane\nLeeds LS1 4AB"
 
@@ -85,6 +87,12 @@ def test_it_speaks_the_language_of_the_clinic(letter, watched, clinic):  # noqa:
     for words in ("Verlaufskontrolle bei Osteonekrose der Hüfte", "Rechte Hüfte", "Linke Hüfte", "Mit freundlichen"):
         assert words in text, text
     assert letter.pdf.trailer["/Root"]["/Lang"] == "de"
+
+
+def test_what_no_font_has_is_said_on_the_page_and_a_gap_on_paper(letter, watched, page):  # noqa: F811
+    Patient.objects.filter(pk=watched.pk).update(family_name=NO_FONT_HAS)
+    assert f"The server has no font for {NO_FONT_HAS}" in page(rest="letter/").content.decode()
+    assert GAP in letter()[0]
 
 
 def test_it_is_tagged_and_named(letter, watched):  # noqa: F811

@@ -13,10 +13,11 @@ from monitoring.models import AuditEntry
 from monitoring.worklist import Filters, patients_in
 from patients import access, recording
 from patients.models import Patient
-from schedules import printing, substitutes
+from schedules import letters, printing, substitutes
 from schedules.models import Reminder, Substitute
 from tests.conftest import as_signed_in
 from tests.monitoring.test_worklist import seen
+from tests.schedules.test_letters import NO_FONT_HAS
 
 TODAY = date(2026, 7, 12)
 NOON = datetime(2026, 7, 12, 12, tzinfo=UTC)
@@ -73,6 +74,14 @@ def test_one_button_prints_what_waits(staff, waits):
     after = staff.get("/messages/letters/").content.decode()
     assert "No letter waits" in after
     assert "Ada Okoye" in after
+
+
+def test_what_no_font_has_is_said_before_it_is_printed(staff, waits):
+    waits(given_name=NO_FONT_HAS)
+    page = staff.get("/messages/letters/").content.decode()
+    assert f"The server has no font for {NO_FONT_HAS}" in page
+    (text,) = pages_of(staff.post("/messages/letters/print/", follow=True))
+    assert letters.GAP in text
 
 
 def test_printing_is_audited_patient_by_patient_and_so_is_looking(staff, waits):

@@ -109,10 +109,21 @@ def _languages(node, found=None):
     return found
 
 
-def test_a_character_that_no_font_has_costs_the_tags_and_not_the_letter(clinic, enrol, reads, caplog):
-    patient = enrol(clinic, address="王府井大街 5\nLeeds")
-    (page,) = reads(letter_to(patient))
-    assert "Leeds" in page
+NO_FONT_HAS = "\U0003f000"  # not assigned to anything
+
+
+def test_what_no_font_has_is_a_gap_to_be_filled_in_by_hand_and_costs_no_tags(clinic, enrol, reads, caplog):
+    name = 2 * NO_FONT_HAS
+    letter = letter_to(enrol(clinic, given_name=name, family_name=name, address=f"5 {name}\nLeeds"))
+    (page,) = reads(letter)
+    assert "Leeds" in page and f"Dear {letters.GAP}," in page and f"5 {letters.GAP}" in page
+    assert letters.undrawable(f"Ann {name} Öztürk") == NO_FONT_HAS
+    assert b"pdfuaid" in letters.bind([letter], title="t", now=NOON)
+    assert not caplog.records
+
+
+def test_greek_cyrillic_and_arabic_are_drawn():
+    assert letters.undrawable("Αλέξης Παπαδόπουλος, Анна Жукова, محمد علي, Nguyễn Thị Hường") == ""
 
 
 def test_without_a_letter_there_is_no_document():
