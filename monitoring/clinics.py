@@ -22,6 +22,7 @@ PARTICULARS: Final = (
     "telephone",
     "address",
     "opening_hours",
+    "opening_hours_in",
     "reply_to",
     "time_zone",
     "language",
@@ -63,7 +64,7 @@ def change_clinic(clinic_id: int, particulars: Mapping[str, str], *, seen: str, 
     changed = [name for name in PARTICULARS if was[name] != now[name]]
     if not changed:
         return False
-    if hidden := hidden_signs_problems({name: now[name] for name in PARTICULARS if name != "address"}):
+    if hidden := hidden_signs_problems({name: now[name] for name in PARTICULARS if name not in staffing.SEVERAL_LINES}):
         raise ValidationError(hidden)
     clinic.full_clean()
     if problems := staffing.mail_problems(clinic):

@@ -16,7 +16,14 @@ from schedules.mail import telling_words
 
 from . import audit
 
-MAILED: Final = ("mail_name", "address", "opening_hours", "reply_to")  # of a clinic; the telephone has no words
+MAILED: Final = (
+    "mail_name",
+    "address",
+    "opening_hours",
+    "opening_hours_in",
+    "reply_to",
+)  # of a clinic; the telephone has no words
+SEVERAL_LINES: Final = ("address", "opening_hours_in")
 _DIALLED: Final = re.compile(r"[+(\d][\d\s()/.+-]{4,}")
 
 
@@ -36,7 +43,7 @@ def add_clinic(*, by: Actor, name: str, mail_name: str, telephone: str, **detail
     """A new clinic. Raises ValidationError by field, also for a mail name that tells what the patients have."""
     clinic = Clinic(name=name.strip(), mail_name=mail_name.strip(), telephone=telephone.strip(), **details)
     texts = {"name": clinic.name, "mail_name": clinic.mail_name, "telephone": clinic.telephone, **details}
-    if hidden := hidden_signs_problems({field: text for field, text in texts.items() if field != "address"}):
+    if hidden := hidden_signs_problems({field: text for field, text in texts.items() if field not in SEVERAL_LINES}):
         raise ValidationError(hidden)
     clinic.full_clean()
     if problems := mail_problems(clinic):

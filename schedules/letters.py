@@ -54,8 +54,8 @@ def write(reminder: Reminder, patient: Patient, clinic: Clinic, *, now: datetime
         wording = WORDINGS[reminder.step](name, day)
         home = _lines(clinic.address)
         call = [f"{gettext('Telephone:')} {_one_line(clinic.telephone)}"]
-        if clinic.opening_hours:
-            call.append(f"{gettext('We are there:')} {_one_line(clinic.opening_hours)}")
+        if hours := clinic.hours_in(patient.language):
+            call.append(f"{gettext('We are there:')} {_one_line(hours)}")
         place = _one_line(appointment.place) if appointment else ""
         return Letter(
             language=patient.language,

@@ -199,7 +199,7 @@ def kind_of(reminder: Reminder, patient: Patient, clinic: Clinic) -> Kind:
         clinic=_one_line(clinic.mail_name),
         telephone=clinic.telephone,
         address=clinic.address,
-        hours=_one_line(clinic.opening_hours),
+        hours=_one_line(clinic.hours_in(patient.language)),
         reply_to=clinic.reply_to,
         placed=bool(appointment and appointment.place.strip()),
     )

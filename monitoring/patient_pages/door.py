@@ -127,7 +127,9 @@ def closed(why: str, clinic: Clinic | None, *, status: int) -> HttpResponse:
 def show(name: str, clinic: Clinic | None, *, status: int = 200, **context: Any) -> HttpResponse:
     """A page in the active language. It is rendered without the request: nobody who is signed in shows on it."""
     language = get_language() or "en"
-    context |= {"clinic": clinic, "language": language, "telephone": telephone_link(clinic) if clinic else ""}
+    context |= {"clinic": clinic, "language": language}
+    if clinic:
+        context |= {"telephone": telephone_link(clinic), "hours": clinic.hours_in(language)}
     return HttpResponse(
         render_to_string(f"monitoring/patient_pages/{name}.html", context),
         status=status,

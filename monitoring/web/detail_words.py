@@ -81,6 +81,7 @@ NAMES: Final[dict[str, Words]] = {
     "of": gettext_lazy("Of"),
     "on": gettext_lazy("On"),
     "opening_hours": gettext_lazy("Opening hours"),
+    "opening_hours_in": gettext_lazy("Opening hours in other languages"),
     "other": gettext_lazy("Other record"),
     "outcome": gettext_lazy("Outcome"),
     "owner": gettext_lazy("Owner"),

@@ -227,7 +227,7 @@ def _call(chart: Chart, clinician: str) -> list[str]:
     return [
         *([_("Responsible: %(name)s") % {"name": clinician}] if clinician else []),
         _("Telephone: %(number)s") % {"number": clinic.telephone},
-        *([_("We are there: %(hours)s") % {"hours": clinic.opening_hours}] if clinic.opening_hours else []),
+        *([_("We are there: %(hours)s") % {"hours": hours}] if (hours := clinic.hours_in(clinic.language)) else []),
         *([_("E-mail: %(address)s") % {"address": clinic.reply_to}] if clinic.reply_to else []),
     ]
 

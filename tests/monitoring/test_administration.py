@@ -131,7 +131,8 @@ def test_a_person_of_another_clinic_does_not_exist(other_clinic, admin, make_use
 
 CLINIC = {
     "name": "Northside Hip Clinic", "mail_name": "Northside", "telephone": "+44 20 7946 0999", "address": "",
-    "opening_hours": "", "reply_to": "desk@clinic.example", "time_zone": "Europe/London", "language": "en",
+    "opening_hours": "", "opening_hours_in": "", "reply_to": "desk@clinic.example", "time_zone": "Europe/London",
+    "language": "en",
 }  # fmt: skip
 
 
@@ -148,6 +149,8 @@ def test_a_clinic_is_changed_and_the_audit_holds_only_what_changed(clinic, admin
         ({"mail_name": "Northside Hip Clinic"}, "Mail must not say hip"),
         ({"address": "Hip Clinic, 1 Heron Way"}, "Mail must not say hip"),
         ({"opening_hours": "Hip clinic 8-16"}, "Mail must not say hip"),
+        ({"opening_hours_in": "de: Hüfte 8-16"}, "Mail must not say"),
+        ({"opening_hours_in": "Mo-Fr 8-16 Uhr"}, "begin with one of en, de, es, fr"),
         ({"telephone": "abc"}, "Write a telephone number"),
         ({"telephone": "+44 20 7946 0100  Bcc: x"}, "Write a telephone number"),
         ({"reply_to": "nobody"}, "valid email"),

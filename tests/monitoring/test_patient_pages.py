@@ -158,6 +158,14 @@ def test_severe_answers_say_what_to_do_now(visit, changes, severe):
     assert 'href="tel:+442079460000"' in browser.page
 
 
+def test_the_page_says_in_the_patients_language_when_somebody_is_there(visit, watched):
+    Patient.objects.filter(pk=watched.pk).update(language="de")
+    Clinic.objects.filter(pk=watched.clinic_id).update(opening_hours="Mon-Fri", opening_hours_in="de: Mo-Fr 8-16 Uhr")
+    browser = visit()
+    browser()
+    assert "Mo-Fr 8-16 Uhr" in browser.page and "Mon-Fri" not in browser.page
+
+
 def test_no_pain_is_recorded_as_that_and_opens_nothing(visit, watched):
     browser = visit()
     browser.walk({"where": "none"})

@@ -234,6 +234,18 @@ def test_a_mail_follows_a_change_of_the_clinic_and_keeps_to_its_own_patient(clin
     assert links[0] != links[1]
 
 
+def test_opening_hours_are_in_the_patients_language_where_the_clinic_has_them(clinic, enrol, follow, drain, sink):
+    said = CLINIC | {"opening_hours_in": "de: Mo-Fr 8-16 Uhr\r\nfr: lun-ven 8:00-16:00"}
+    type(clinic).objects.filter(pk=clinic.pk).update(**said)
+    for language in LANGUAGES:
+        follow(enrol(clinic, language=language, email=f"{language}@mail.example"), DUE_ON, now=NOON)
+    drain(at=NOON)
+    bodies = {mail["to"].partition("@")[0]: mail.get_body(("plain",)).get_content() for mail in sink.arrived}
+    hours = {"en": "Mon-Fri 8:00-16:00", "de": "Mo-Fr 8-16 Uhr", "es": "Mon-Fri 8:00-16:00", "fr": "lun-ven 8:00-16:00"}
+    assert {code for code, words in hours.items() if words in bodies[code]} == set(LANGUAGES)
+    assert "Mon-Fri" not in bodies["de"] + bodies["fr"]
+
+
 def test_a_clinic_without_extras_still_makes_a_proper_mail(clinic, patient, follow):
     clinic.address = clinic.opening_hours = clinic.reply_to = ""
     follow(patient)

@@ -33,6 +33,13 @@ class ClinicForm(forms.Form):
     opening_hours = forms.CharField(
         label=_("Opening hours"), required=False, max_length=120, help_text=_("Such as “Mon to Fri 8:00-16:00”.")
     )
+    opening_hours_in = forms.CharField(
+        label=_("Opening hours in other languages"),
+        required=False,
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("For mail in that language; one a line, such as “de: Mo-Fr 8-16 Uhr” or “fr: lun-ven 8h-16h”."),
+    )
     reply_to = forms.EmailField(
         label=_("Answers go to"), required=False, help_text=_("The e-mail address to which patients' answers go.")
     )
