@@ -189,6 +189,11 @@ def test_columns_may_be_matched_again_until_the_file_is_saved(desk: Any, clinic:
     assert desk.get(url).url == f"/import/{one.pk}/"
 
 
+def test_system_and_version_of_a_stage_are_known_by_german_headings() -> None:
+    found = matching.suggest(["Stadiensystem links", "Version links", "Version"])
+    assert list(found.values()) == ["left_stage_system", "left_stage_version", ""]
+
+
 def test_who_may_not_import_neither_matches_nor_undoes(
     desk: Any, clinic: Any, other_clinic: Any, make_user: Any, sign_in: Any
 ) -> None:
