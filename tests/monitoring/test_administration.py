@@ -143,6 +143,14 @@ def test_a_clinic_is_changed_and_the_audit_holds_only_what_changed(clinic, admin
     assert entry.before == {"telephone": "+44 20 7946 0000"} and entry.after == {"telephone": "+44 20 7946 0999"}
 
 
+def test_the_line_breaks_of_a_browser_are_no_change_of_a_clinic(clinic, admin, sign_in):
+    Clinic.objects.filter(pk=clinic.pk).update(address="1 High Street\nYork")
+    seen = clinics.mark_of(Clinic.objects.get(pk=clinic.pk))
+    sent = {**CLINIC, "address": "1 High Street\r\nYork", "seen": seen}
+    assert sign_in(admin).post(f"/administration/clinics/{clinic.pk}/", sent).status_code == 302
+    assert "address" not in AuditEntry.objects.get(act="change_clinic").after
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -101,6 +101,13 @@ def test_a_day_that_cannot_be_read_does_not_keep_other_faults_back(clinic, at, d
     assert {"enrolled_on", "born_on", "email"} <= set(answer.context["form"].errors)
 
 
+def test_the_line_breaks_of_a_browser_are_no_change_of_the_address(clinic, at, enrol):
+    patient = enrol(clinic, address="4 Mill Lane\nLeeds")
+    sent = {**PERSON, "address": "4 Mill Lane\r\nLeeds", "record_version": patient.record_version}
+    assert at("coordinator").post(f"/patients/{patient.pk}/edit/", sent).status_code == 302
+    assert "address" not in AuditEntry.objects.get(act="amend_patient").after
+
+
 def test_a_likely_duplicate_is_shown_before_anybody_is_enrolled(clinic, at, enrol):
     known = enrol(clinic, family_name="Solheim", given_name="Ingrit", born_on=date(1958, 2, 17))
     client = at("coordinator")

@@ -59,4 +59,5 @@ class ClinicForm(forms.Form):
         super().__init__(*args, **{"initial": known, **kwargs})
 
     def particulars(self) -> dict[str, str]:
-        return {name: self.cleaned_data[name] for name in PARTICULARS}
+        """With the line breaks of the record, not those of a browser, which would be a change each time."""
+        return {name: "\n".join(self.cleaned_data[name].splitlines()) for name in PARTICULARS}

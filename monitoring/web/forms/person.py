@@ -48,6 +48,10 @@ class PersonForm(forms.Form):
         if isinstance(responsible, forms.ModelChoiceField):
             responsible.queryset = clinicians
 
+    def clean_address(self) -> str:
+        """With the line breaks of the record, not those of a browser, which would be a change each time."""
+        return "\n".join(str(self.cleaned_data["address"]).splitlines())
+
     def details(self) -> dict[str, Any]:
         """The person's details as recording takes them, without those that could not be read."""
         said = {name: self.cleaned_data[name] for name in PersonForm.base_fields if name in self.cleaned_data}
