@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -39,7 +40,7 @@ from schedules.guideline.rules import RULES
 from schedules.models import ProtocolVersion
 
 from .. import audit, protocol_drafts, protocol_effect
-from ..protocol_drafts import Act, StepRefused
+from ..protocol_drafts import Act, DraftMoved, StepRefused
 from ..protocol_effect import Effect, Moved
 from .detail_words import note_words
 from .entry import signed_in
@@ -66,6 +67,7 @@ KIND_WORDS: Final[dict[str, Words]] = {
     DATES: gettext_lazy("other dates of the window"),
 }
 DONE: Final[dict[str, Words]] = {
+    Act.EDITED: gettext_lazy("The draft is kept."),
     Act.SUBMITTED: gettext_lazy("Submitted. A second clinician reviews it now."),
     Act.TAKEN_UP: gettext_lazy("The review is yours: approve it or return it."),
     Act.RETURNED: gettext_lazy("Returned to its author."),
@@ -140,19 +142,29 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
     version = _version(pk)
     if request.method != "POST":
         return _show(request, version)
-    viewer = access.viewer_of(request)
+    return _keep_draft(request, version, Act.EDITED)
+
+
+def _keep_draft(request: HttpRequest, version: ProtocolVersion, act: Act) -> HttpResponse:
+    """Keep what stands in the form and, where that is the act, submit just this: both are done or neither."""
+    viewer, now = access.viewer_of(request), timezone.now()
     form = _draft_form(request, version)
     if not form.is_valid():
         return _show(request, version, form=form, status=422)
     said = form.cleaned_data
     try:
-        protocol_drafts.edit_draft(
-            pk, form.protocol, note=said["note"], seen=said["seen"], viewer=viewer, now=timezone.now()
-        )
+        with transaction.atomic():
+            protocol_drafts.edit_draft(
+                version.pk, form.protocol, note=said["note"], seen=said["seen"], viewer=viewer, now=now
+            )
+            if act == Act.SUBMITTED:
+                protocol_drafts.submit(version.pk, viewer=viewer, now=now)
+    except DraftMoved as moved:
+        return _show(request, _version(version.pk), refused=str(moved), status=409)
     except StepRefused as refused:
-        return _show(request, _version(pk), refused=str(refused), status=409)
-    messages.success(request, _("The draft is kept."))
-    return redirect("protocol_draft", pk)
+        return _show(request, _version(version.pk), form=form, refused=str(refused), status=422)
+    messages.success(request, str(DONE[act]))
+    return redirect("protocol_draft", version.pk)
 
 
 def _version(pk: int) -> ProtocolVersion:
@@ -178,7 +190,9 @@ def _show(
     today = protocol_drafts.last_today(now)
     protocol, standing = Protocol.from_json(version.parameters), in_force(request)
     base = Protocol.from_json(version.based_on.parameters) if version.based_on else None
-    possible = {act: protocol_drafts.may(act, version, viewer, today=today) for act in (Act.EDITED, *STEPS)}
+    possible = {
+        act: protocol_drafts.may(act, version, viewer, today=today) for act in (Act.EDITED, Act.SUBMITTED, *STEPS)
+    }
     if possible[Act.EDITED] and form is None:
         form = DraftForm(protocol=protocol, note=version.note, in_force=standing)
     given = step_forms or {}
@@ -203,10 +217,6 @@ def _show(
     return render(request, "monitoring/protocol/draft.html", context, status=status)
 
 
-def _submit(pk: int, viewer: Viewer, _said: dict[str, Any]) -> object:
-    return protocol_drafts.submit(pk, viewer=viewer, now=timezone.now())
-
-
 def _take_up(pk: int, viewer: Viewer, _said: dict[str, Any]) -> object:
     return protocol_drafts.take_up(pk, viewer=viewer, now=timezone.now())
 
@@ -225,7 +235,6 @@ def _withdraw(pk: int, viewer: Viewer, said: dict[str, Any]) -> object:
 
 Taken = Callable[[int, Viewer, dict[str, Any]], object]
 STEPS: Final[dict[str, tuple[type[forms.Form] | None, str, Taken]]] = {
-    Act.SUBMITTED: (None, "", _submit),
     Act.TAKEN_UP: (None, "", _take_up),
     Act.APPROVED: (ApproveForm, "approve_%s", _approve),
     Act.RETURNED: (ReasonForm, "return_%s", _return),
@@ -238,6 +247,8 @@ STEPS: Final[dict[str, tuple[type[forms.Form] | None, str, Taken]]] = {
 def step(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     """Take one step with a version; what it lacks is said on its page, and what was typed stays."""
     version = _version(pk)
+    if act == Act.SUBMITTED:
+        return _keep_draft(request, version, Act.SUBMITTED)
     if act not in STEPS:
         raise Http404(act)
     kind, ids, take = STEPS[act]

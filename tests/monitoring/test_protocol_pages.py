@@ -87,7 +87,7 @@ def test_a_draft_is_made_seen_submitted_approved_by_another_and_decides_on_its_d
     assert "3 hips would move" in read(page) and "61 days earlier" in read(page)
     assert HipEvaluation.objects.filter(due_on=date(2026, 7, 10)).count() == 3, "looking changes nothing"
     assert AuditEntry.objects.filter(act="look", object="effect of onfh-small-lesion/2").count() == 3
-    assert "Submitted." in read(author.post(f"{url}submitted/", follow=True))
+    assert "Submitted." in read(author.post(f"{url}submitted/", typed(author, url), follow=True))
 
     assert author.post(f"{url}taken_up/").status_code == 403
     assert "waits for a second clinician" in read(second.get("/protocol/"))
@@ -147,10 +147,36 @@ def test_a_stale_form_shows_what_stands_now(draft, by):
     assert answer.status_code == 409 and "Somebody else has changed this draft meanwhile" in read(answer)
 
 
+def test_what_is_submitted_is_what_stands_in_the_form(draft):
+    author, url = draft
+    shown = author.get(url).content.decode()
+    assert f'form="draft" formaction="{url}submitted/"' in shown and 'id="draft"' in shown
+    answer = author.post(f"{url}submitted/", typed(author, url, standard_interval_months="4"), follow=True)
+    assert "Submitted." in read(answer) and "Parameters changed" in read(answer)
+    version = ProtocolVersion.objects.latest("id")
+    assert (version.state, Protocol.from_json(version.parameters).standard_interval_months) == ("submitted", 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"standard_interval_months": "9", "note": "Wider."}, "must be 3 to 6, not 9"),
+        ({"note": "Wider."}, "Nothing differs from the version on which it is based."),
+    ],
+)
+def test_what_cannot_be_submitted_is_not_kept_either_and_stays_typed(draft, change, words):
+    author, url = draft
+    answer = author.post(f"{url}submitted/", typed(author, url, **change))
+    assert answer.status_code == 422 and words in read(answer)
+    assert {name: answer.context["form"][name].value() for name in change} == change
+    version = ProtocolVersion.objects.latest("id")
+    assert (version.state, version.note) == ("draft", "Another policy.")
+
+
 def test_a_return_wants_a_reason_and_the_author_reads_it(draft, by):
     author, url = draft
     author.post(url, typed(author, url, baseline_days="20"))
-    author.post(f"{url}submitted/")
+    author.post(f"{url}submitted/", typed(author, url))
     second = by("clinician")
     second.post(f"{url}taken_up/")
     assert second.post(f"{url}returned/", {"reason": " "}).status_code == 422
