@@ -4,7 +4,7 @@ Every act is one transaction under the patient's lock, names its actor, adds to 
 announced. An appointment is no clinical fact: whether a follow-up took place is known by what was recorded at it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -66,6 +66,10 @@ class Wanted:
     clinician: User | None = None
     note: str = ""
 
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(minutes=self.minutes)
+
 
 def moment_at(clinic: Clinic, day: date, at: time) -> datetime:
     """That time by the clinic's clock; the earlier one where the clock shows it twice.
@@ -86,7 +90,7 @@ def book(patient_id: int, wanted: Wanted, *, by: Actor, now: datetime | None = N
     """A new appointment, with the mails that remind of it. Raises BookingRefused."""
     now = now or timezone.now()
     patient = lock_patient(patient_id)
-    _refuse_impossible(patient, wanted, now)
+    refuse_impossible(patient, wanted, now)
     row = Appointment.objects.create(
         clinic_id=patient.clinic_id,
         patient=patient,
@@ -112,7 +116,7 @@ def move(
     now = now or timezone.now()
     row = _locked(appointment_id, sequence)
     patient, clinic = row.patient, row.patient.clinic
-    _refuse_impossible(patient, wanted, now, but=row)
+    refuse_impossible(patient, wanted, now, but=row)
     before = _said(row)
     if all(getattr(row, name) == value for name, value in _columns(wanted).items()):
         raise BookingRefused("day", _("Nothing is different: the appointment stands as it was."))
@@ -185,7 +189,8 @@ def _settle(appointment_id: int, to: State, act: str, *, by: Actor, now: datetim
 # ---- Checking and storing
 
 
-def _refuse_impossible(patient: Patient, wanted: Wanted, now: datetime, *, but: Appointment | None = None) -> None:
+def refuse_impossible(patient: Patient, wanted: Wanted, now: datetime, *, but: Appointment | None = None) -> None:
+    """Raises BookingRefused for what cannot be an appointment of this patient; `but` is the one that is moved."""
     if patient.died_on is not None:
         raise BookingRefused("day", _("The patient has died."))
     if wanted.starts_at <= now:
@@ -199,8 +204,7 @@ def _refuse_impossible(patient: Patient, wanted: Wanted, now: datetime, *, but: 
     if telling := telling_words(wanted.place):
         said = {"words": ", ".join(telling)}
         raise BookingRefused("place", _("Mail names the place and must not tell the disease: %(words)s.") % said)
-    same = Appointment.objects.filter(patient=patient, starts_at=wanted.starts_at, state__in=Appointment.STANDING)
-    if same.exclude(pk=but.pk if but else 0).exists():
+    if _standing_but(but).filter(patient=patient, starts_at=wanted.starts_at).exists():
         raise BookingRefused("time", _("The patient has an appointment at this time already."))
 
 
@@ -358,6 +362,31 @@ def fit(day: date, window: Plan | None) -> Fit:
     if day < window.opens_on:
         return Fit.EARLY
     return Fit.WITHIN if day < window.overdue_on else Fit.LATE
+
+
+def beside(patient: Patient, wanted: Wanted, *, but: Appointment | None = None) -> list[Appointment]:
+    """What else of the patient stands on that day by the clinic's clock, or at that time."""
+    return _of_that_day(_standing_but(but).filter(patient=patient), wanted, patient.clinic)
+
+
+def with_clinician(patient: Patient, wanted: Wanted, *, clinics: Collection[int]) -> list[Appointment]:
+    """What stands with the same clinician and other patients of these clinics on that day, or at that time."""
+    if wanted.clinician is None:
+        return []
+    theirs = _standing_but(None).filter(clinician=wanted.clinician, clinic__in=clinics).exclude(patient=patient)
+    return _of_that_day(theirs, wanted, patient.clinic)
+
+
+def _standing_but(but: Appointment | None) -> QuerySet[Appointment]:
+    return Appointment.objects.filter(state__in=Appointment.STANDING).exclude(pk=but.pk if but else 0)
+
+
+def _of_that_day(rows: QuerySet[Appointment], wanted: Wanted, clinic: Clinic) -> list[Appointment]:
+    """Those on the day by the clinic's clock, or at the time, in order. None is longer than LENGTHS."""
+    midnight = datetime.combine(today_at(clinic, wanted.starts_at), time(), tzinfo=clinic.zone)
+    until = max(midnight + timedelta(days=1), wanted.ends_at)
+    near = rows.filter(starts_at__gt=midnight - timedelta(minutes=LENGTHS[1]), starts_at__lt=until)
+    return [row for row in near.order_by("starts_at", "id") if row.ends_at > midnight]
 
 
 def standing(patient_ids: Iterable[int], *, since: datetime) -> dict[int, Appointment]:

@@ -1,7 +1,8 @@
 """Appointment pages: book, move, cancel, and say whether the patient came."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -25,6 +26,7 @@ from schedules.appointments import AppointmentChanged, BookingRefused, Fit
 from schedules.models import Appointment, Plan
 
 from .. import audit, bookings
+from .booking_doubts import digest, doubts_about, is_meant
 from .entry import signed_in
 from .finding_words import day_words
 from .forms.appointment import AppointmentForm, CancellationForm
@@ -35,9 +37,6 @@ from .worklist_rows import suggested_next
 def clinicians_of(clinic_id: int) -> QuerySet[User]:
     members = Membership.objects.filter(clinic=clinic_id, role=Role.CLINICIAN).values("user")
     return User.objects.filter(id__in=members, is_active=True).order_by("name", "id")
-
-
-BY_DAY: Final = range(6, 22)  # hours of the clinic's clock at which nobody wonders about an appointment
 
 
 def time_words(appointment: Appointment) -> str:
@@ -101,15 +100,18 @@ def book(request: HttpRequest, pk: int) -> HttpResponse:
     window = appointments.window_of(patient.pk)
     initial = {"day": _suggested(request, patient, window), "time": "09:00", "clinician": patient.responsible_id}
     form = AppointmentForm(request.POST or None, clinicians=clinicians_of(patient.clinic_id), initial=initial)
+    doubts: list[str] = []
     if form.is_valid():
         try:
-            row = appointments.book(patient.pk, form.wanted(patient.clinic), by=viewer.actor)
+            wanted = form.wanted(patient.clinic)
+            doubts = doubts_about(patient, wanted, viewer=viewer, now=timezone.now())
+            if is_meant(request, doubts):
+                row = appointments.book(patient.pk, wanted, by=viewer.actor)
+                _told(request, row, patient, window, _("Booked: %(what)s, %(when)s."))
+                return redirect(_back(request, patient))
         except BookingRefused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, str(refused))
-        else:
-            _told(request, row, patient, window, _("Booked: %(what)s, %(when)s."))
-            return redirect(_back(request, patient))
-    return _appointment_page(request, patient, form, window)
+    return _appointment_page(request, patient, form, window, doubts)
 
 
 @signed_in
@@ -125,17 +127,20 @@ def move(request: HttpRequest, pk: int) -> HttpResponse:
     form = AppointmentForm(request.POST or None, clinicians=clinicians_of(row.clinic_id), initial=initial)
     if not row.is_standing:
         return _changed(request, patient, str(row.get_state_display()))
+    doubts: list[str] = []
     if form.is_valid():
         try:
-            row = appointments.move(row.pk, form.wanted(patient.clinic), by=viewer.actor, sequence=_sequence(request))
+            wanted = form.wanted(patient.clinic)
+            doubts = doubts_about(patient, wanted, viewer=viewer, now=timezone.now(), but=row)
+            if is_meant(request, doubts):
+                row = appointments.move(row.pk, wanted, by=viewer.actor, sequence=_sequence(request))
+                _told(request, row, patient, window, _("Moved: %(what)s, %(when)s."))
+                return redirect(_back(request, patient))
         except BookingRefused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, str(refused))
         except AppointmentChanged as changed:
             return _changed(request, patient, changed.state)
-        else:
-            _told(request, row, patient, window, _("Moved: %(what)s, %(when)s."))
-            return redirect(_back(request, patient))
-    return _appointment_page(request, patient, form, window, appointment=row, when=time_words(row))
+    return _appointment_page(request, patient, form, window, doubts, appointment=row, when=time_words(row))
 
 
 @signed_in
@@ -195,22 +200,26 @@ def _suggested(request: HttpRequest, patient: Patient, window: Plan | None) -> d
 
 
 def _appointment_page(
-    request: HttpRequest, patient: Patient, form: AppointmentForm, window: Plan | None, **more: Any
+    request: HttpRequest,
+    patient: Patient,
+    form: AppointmentForm,
+    window: Plan | None,
+    doubts: Sequence[str],
+    **more: Any,
 ) -> HttpResponse:
     status = 422 if form.is_bound else 200
     more |= {"window": window_words(window), "zone": patient.clinic.time_zone}
+    more |= {"doubts": doubts, "digest": digest(doubts)}
     return _form_page(request, patient, form, "monitoring/calendar/appointment.html", status=status, **more)
 
 
 def _told(request: HttpRequest, row: Appointment, patient: Patient, window: Plan | None, words: str) -> None:
-    """Say what was done, where the day lies in the follow-up window, and what looks like a slip of the pen."""
+    """Say what was done, and where the day lies in the follow-up window."""
     row.patient = patient
     there = row.starts_at.astimezone(patient.clinic.zone)
     said = [words % {"what": row.get_purpose_display(), "when": time_words(row)}]
     if appointments.fit(there.date(), window) in (Fit.EARLY, Fit.LATE):
         said.append(window_words(window, there.date()))
-    if there.hour not in BY_DAY:
-        said.append(_("This is at night: if it is a slip, move it."))
     (messages.warning if len(said) > 1 else messages.success)(request, " ".join(said))
 
 

@@ -1,5 +1,6 @@
 """What a coordinator does to a row of the worklist: to htmx the row alone is answered, else it leads to the list."""
 
+from collections.abc import Sequence
 from datetime import date, time
 from typing import Any
 
@@ -17,11 +18,14 @@ from patients import access
 from patients.access import Permission, Viewer
 from patients.models import Patient, User
 from patients.recording import today_at
+from schedules import appointments
+from schedules.appointments import BookingRefused, Wanted
 from schedules.models import Appointment
 
 from .. import bookings, outreach, worklist
 from ..models import ContactAttempt
 from ..outreach import WorkRefused
+from .booking_doubts import digest, doubts_about, doubts_about_day, is_meant
 from .entry import signed_in, typed
 from .finding_words import day_words
 from .worklist import look_of, row_context, tabs_of, written
@@ -45,9 +49,12 @@ def outcome(request: HttpRequest, pk: int) -> HttpResponse:
             owner_of(post.get("owner", "")),
             typed(request, "note"),
         )
-        at = _time(post.get("time", ""))
-        if post.get("outcome") == ContactAttempt.Outcome.BOOKED and at is not None:
-            purpose = post.get("purpose", "")
+        at, purpose = _time(post.get("time", "")), post.get("purpose", "")
+        is_booked = post.get("outcome") == ContactAttempt.Outcome.BOOKED
+        doubts = _doubts(patient, viewer, next_on, at, purpose) if is_booked else []
+        if not is_meant(request, doubts):
+            return _refused(request, patient, {}, which="outcome", doubts=doubts)
+        if is_booked and at is not None:
             attempt = bookings.record_booking(
                 patient, viewer=viewer, today=today, on=next_on, at=at, purpose=purpose, owner=owner, note=note
             )
@@ -230,14 +237,29 @@ def _back(request: HttpRequest, patient: Patient, told: str, acted: dict[str, An
     return redirect(f"{narrowing.url(tab_of(request), **more)}#row-{patient.pk}")
 
 
-def _refused(request: HttpRequest, patient: Patient, problems: Problems, *, which: str) -> HttpResponse:
-    """The same form again with what is wrong and what was typed."""
+def _doubts(patient: Patient, viewer: Viewer, on: date | None, at: time | None, purpose: str) -> list[str]:
+    """What speaks against what is said to be booked. Without a time no appointment is made, and only the day counts."""
+    if on is None or at is None:
+        return doubts_about_day(patient.clinic, on) if on else []
+    try:
+        wanted = Wanted(appointments.moment_at(patient.clinic, on, at), purpose=purpose)
+        return doubts_about(patient, wanted, viewer=viewer, now=timezone.now())
+    except BookingRefused:  # the booking itself says why, at its field
+        return []
+
+
+def _refused(
+    request: HttpRequest, patient: Patient, problems: Problems, *, which: str, doubts: Sequence[str] = ()
+) -> HttpResponse:
+    """The same form again with what is wrong or doubtful, and what was typed."""
     context = _one_row(request, patient)
     owner = request.POST.get("owner", "")
     context |= {
         "problems": problems,
         "typed": request.POST,
         "which": which,
+        "doubts": doubts,
+        "digest": digest(doubts),
         "chosen_owner": int(owner) if owner.isascii() and owner.isdecimal() else context["me"],
         "errors": [{"text": text, "id": f"row-{patient.pk}-{field}"} for field, text in problems.items()],
     }

@@ -1,6 +1,7 @@
 """Appointments: when a patient is to come, what for, and what came of it. Changed in place, with a history."""
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -82,6 +83,10 @@ class Appointment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_purpose_display()} {self.starts_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(minutes=self.minutes)
 
     @property
     def is_standing(self) -> bool:

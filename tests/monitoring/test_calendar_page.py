@@ -1,8 +1,9 @@
 """Calendar and appointment pages, the worklist's part in them, and the feed."""
 
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils import timezone
 from icalendar import Calendar
@@ -14,6 +15,12 @@ from patients.recording import today_at
 from schedules import appointments
 from schedules.appointments import Wanted
 from schedules.models import Appointment, Plan
+
+
+@pytest.fixture(autouse=True)
+def _on_a_tuesday():
+    with time_machine.travel(datetime(2026, 11, 24, 10, tzinfo=UTC), tick=False):
+        yield
 
 
 @pytest.fixture
@@ -73,10 +80,80 @@ def test_a_patient_is_booked_from_their_page_and_shown_there(desk, patient, tomo
     assert reverse("appointment_move", args=[row.pk]) in answer.text
 
 
-def test_an_appointment_at_night_is_wondered_at(desk, patient, tomorrow):
+@pytest.fixture
+def sunday(today):
+    return today + timedelta(5)
+
+
+def asked_once(answer):
+    """The doubts that a page asks about, and what its button sends to go on."""
+    assert answer.status_code == 422 and "all the same" in answer.text
+    return " ".join(answer.context["doubts"]), answer.context["digest"]
+
+
+def test_a_sunday_is_asked_about_once_with_the_clinics_hours_and_what_was_typed_stays(desk, clinic, patient, sunday):
+    clinic.opening_hours = "Mon-Fri 8-16"
+    clinic.save()
     url = reverse("appointment_book", args=[patient.pk])
-    assert "This is at night" in desk.post(url, typed(tomorrow, time="03:00"), follow=True).text
-    assert "This is at night" not in desk.post(url, typed(tomorrow, time="06:00"), follow=True).text
+    answer = desk.post(url, typed(sunday, note="With her daughter"))
+    doubts, sure = asked_once(answer)
+    assert doubts == "29 Nov 2026 is a Sunday; the clinic's hours are: Mon-Fri 8-16."
+    assert "With her daughter" in answer.text and not Appointment.objects.exists()
+    assert desk.post(url, typed(sunday + timedelta(7), sure=sure)).status_code == 422, "another Sunday is another doubt"
+    assert desk.post(url, typed(sunday, sure=sure)).status_code == 302
+    assert Appointment.objects.get().patient == patient
+
+
+@pytest.mark.parametrize(("at", "doubted"), [("03:00", "03:00 is at night."), ("06:00", None)])
+def test_an_appointment_at_night_is_wondered_at(at, doubted, desk, patient, tomorrow):
+    answer = desk.post(reverse("appointment_book", args=[patient.pk]), typed(tomorrow, time=at))
+    assert (asked_once(answer)[0] if doubted else None) == doubted
+
+
+def test_a_second_appointment_of_the_day_is_asked_about_and_one_that_no_longer_stands_is_not(
+    desk, patient, book, actor, tomorrow
+):
+    row = book(patient, tomorrow, time(14, 0), purpose="mri")
+    url = reverse("appointment_book", args=[patient.pk])
+    doubts, _sure = asked_once(desk.post(url, typed(tomorrow)))
+    assert doubts == "The patient has an appointment on this day already: MRI, 14:00\N{EN DASH}14:30."
+    appointments.cancel(row.pk, by=actor, reason="Away")
+    assert desk.post(url, typed(tomorrow)).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("at", "is_asked"), [("09:00", False), ("09:15", True), ("09:45", True), ("10:14", True), ("10:15", False)]
+)
+def test_a_clinician_with_another_patient_then_is_asked_about(
+    at, is_asked, desk, user, clinic, enrol, patient, book, tomorrow
+):
+    book(enrol(clinic, family_name="Elsewhere"), tomorrow, time(9, 30), minutes=45, clinician=user)
+    book(enrol(clinic), tomorrow, time(14, 0), clinician=user)
+    answer = desk.post(reverse("appointment_book", args=[patient.pk]), typed(tomorrow, time=at, clinician=user.pk))
+    assert answer.status_code == (422 if is_asked else 302)
+    if is_asked:
+        said = "Ada Okoye has another patient then. Taken on this day: 09:30-10:15, 14:00-14:30."
+        assert asked_once(answer)[0] == said.replace("-", "\N{EN DASH}")
+        assert "Elsewhere" not in answer.text
+
+
+def test_a_clinicians_time_in_a_clinic_one_does_not_see_is_not_told(
+    desk, user, other_clinic, enrol, patient, book, make_user, tomorrow
+):
+    book(enrol(other_clinic), tomorrow, clinician=user)
+    url = reverse("appointment_book", args=[patient.pk])
+    assert desk.post(url, typed(tomorrow, clinician=user.pk)).status_code == 302
+
+
+def test_who_moves_an_appointment_is_asked_the_same_and_not_about_itself(desk, patient, book, tomorrow, sunday):
+    row = book(patient, tomorrow)
+    url = reverse("appointment_move", args=[row.pk])
+    doubts, sure = asked_once(desk.post(url, typed(sunday, sequence=0)))
+    assert doubts == "29 Nov 2026 is a Sunday."
+    desk.post(url, typed(sunday, sequence=0, sure=sure))
+    row.refresh_from_db()
+    assert today_at(patient.clinic, row.starts_at) == sunday
+    assert desk.post(url, typed(sunday, time="10:30", sequence=1)).context["doubts"] == ["29 Nov 2026 is a Sunday."]
 
 
 def test_the_page_says_where_the_day_lies_in_the_follow_up_window(desk, patient, tomorrow):
@@ -192,6 +269,29 @@ def test_booked_without_a_time_is_only_noted(desk, patient, tomorrow):
     outcome(desk, patient, outcome="booked", next_on=tomorrow)
     assert ContactAttempt.objects.filter(patient=patient, outcome="booked").exists()
     assert not Appointment.objects.exists()
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+@pytest.mark.parametrize("more", [{"time": "10:15", "purpose": "mri"}, {"time": ""}])
+def test_what_is_booked_from_a_row_is_asked_about_once(headers, more, desk, patient, sunday):
+    url = reverse("worklist_outcome", args=[patient.pk])
+    given = {"outcome": "booked", "next_on": sunday, "note": "With her daughter", **more}
+    answer = desk.post(url, given, headers=headers)
+    doubts, sure = asked_once(answer)
+    assert doubts == "29 Nov 2026 is a Sunday." and "With her daughter" in answer.text
+    assert not ContactAttempt.objects.exists()
+    assert desk.post(url, given | {"sure": sure}, headers=headers).status_code in (200, 302)
+    assert ContactAttempt.objects.filter(outcome="booked").exists()
+    assert Appointment.objects.exists() == bool(more["time"])
+
+
+def test_a_row_is_asked_about_the_patients_other_appointment(desk, patient, book, tomorrow):
+    book(patient, tomorrow, purpose="ct")
+    given = {"outcome": "booked", "next_on": tomorrow, "time": "10:15", "purpose": "visit"}
+    answer = desk.post(reverse("worklist_outcome", args=[patient.pk]), given)
+    assert asked_once(answer)[0] == "The patient has an appointment on this day already: CT, 09:30\N{EN DASH}10:00."
+    note = given | {"outcome": "reached"}
+    assert desk.post(reverse("worklist_outcome", args=[patient.pk]), note).status_code == 302, "nothing is booked"
 
 
 def test_a_refused_appointment_leaves_no_outcome_either(desk, patient, today):
