@@ -51,7 +51,8 @@ PAGES: Final[dict[str, Row]] = {
     **_rows(("second_step", "profile", "session_end", "kept_forms", "kept_form_drop"), ACCOUNT),
     "styleguide": Row((STYLE,), (STYLE,)),
     # The registry
-    **_rows(("worklist_tab", "worklist_export", "worklist_views", "worklist_view_remove", "worklist_bulk"), READ),
+    **_rows(("worklist_tab", "worklist_export", "worklist_bulk"), READ),
+    **_rows(("worklist_views", "worklist_view_rename", "worklist_view_remove"), READ),
     **_rows(("worklist_act", "worklist_outcome", "worklist_undo", "worklist_snooze", "worklist_unsnooze"), WORK),
     **_rows(("patients", "patient", "patient_tab", "patient_whatif", "patient_print"), READ),
     **_rows(("patient_audit", "patient_audit_file", "patient_seen"), AUDIT, DECIDE),

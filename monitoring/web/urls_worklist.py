@@ -8,6 +8,7 @@ urlpatterns = [
     path("", worklist.show, name="worklist"),
     path("worklist/bulk/", worklist_bulk.bulk, name="worklist_bulk"),
     path("worklist/views/", worklist_views.views, name="worklist_views"),
+    path("worklist/views/<int:pk>/rename/", worklist_views.rename, name="worklist_view_rename"),
     path("worklist/views/<int:pk>/remove/", worklist_views.remove, name="worklist_view_remove"),
     path("worklist/undo/<int:pk>/", worklist_acts.undo, name="worklist_undo"),
     path("worklist/<int:pk>/act/", worklist_acts.act, name="worklist_act"),

@@ -28,9 +28,10 @@ from tests.journeys import addresses
 
 ACTOR = Actor(name="Ada Okoye")
 METHODS = ("GET", "POST")
-NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", "worklist_view_remove"}
+VIEWS = ("worklist_view_rename", "worklist_view_remove")
+NOT_OF_A_CLINIC = {"protocol_draft", "protocol_effect", "protocol_step", *VIEWS}
 NOWHERE_TO_BE_FOUND = {  # asked for rows that are made up
-    "letters_pdf", "letters_back", "worklist_view_remove", "message_resolve", "patient_merge", "merge", "webhook_act",
+    "letters_pdf", "letters_back", *VIEWS, "message_resolve", "patient_merge", "merge", "webhook_act",
     "retention_run",
     "emergency_review", "ending_confirm",
 }  # fmt: skip
@@ -66,7 +67,7 @@ ARGUMENTS = {
     "worklist_export": lambda t: ["all", "csv"],
     "worklist_tab": lambda t: ["all"],
     "worklist_undo": lambda t: [t.attempt],
-    "worklist_view_remove": lambda t: [1],
+    **{name: lambda t: [1] for name in VIEWS},
     "patient_merge": lambda t: [t.patient.pk, t.patient.pk],
     "merge": lambda t: [0],
     "retention_run": lambda t: [0],

@@ -39,6 +39,7 @@ NO_PAGES = {  # name: why it is not looked at as a page
     "visit_draft_discard": "takes POST only",
     "worklist_bulk": "takes POST only",
     "worklist_undo": "takes POST only",
+    "worklist_view_rename": "takes POST only",
     "worklist_view_remove": "takes POST only",
     "worklist_outcome": "takes POST only",
     "worklist_snooze": "takes POST only",

@@ -271,6 +271,49 @@ def test_a_view_keeps_tab_and_filters_under_a_name_for_its_owner_alone(late, des
     assert desk.post(remove_url).status_code == 302 and not SavedView.objects.exists()
 
 
+@pytest.fixture
+def monday_list(desk):
+    """`monday_list()`: the view of the overdue ones, saved under this name; another list can be given."""
+
+    def save(tab="overdue", name="My Monday list", **more):
+        return desk.post(reverse("worklist_views", query={"tab": tab}), {"name": name, **more}, follow=True)
+
+    return save
+
+
+def test_a_name_in_use_means_another_list_only_when_that_is_said(monday_list):
+    monday_list()
+    asked = monday_list("snoozed")
+    assert asked.status_code == 422 and 'value="My Monday list"' in asked.text
+    assert "“My Monday list” means: Overdue." in text_of(asked)
+    view = SavedView.objects.get()
+    assert view.tab == "overdue"
+    assert monday_list("snoozed", name="Other", replace=view.pk).status_code == 200
+    assert {(one.name, one.tab) for one in SavedView.objects.all()} == {
+        ("My Monday list", "overdue"),
+        ("Other", "snoozed"),
+    }
+    assert "“My Monday list” now means this list." in text_of(monday_list("snoozed", replace=view.pk))
+    assert SavedView.objects.get(pk=view.pk).tab == "snoozed"
+    assert "Saved as “My Monday list”." in text_of(monday_list("snoozed")), "the same again is no question"
+
+
+def test_a_view_is_renamed_by_its_owner_to_a_name_that_is_free(monday_list, desk, clinic, make_user, sign_in):
+    monday_list(), monday_list("snoozed", name="Other")
+    assert "#my-views" in desk.get(tab_url("overdue")).text
+    view = SavedView.objects.get(name="Other")
+    url = reverse("worklist_view_rename", args=[view.pk], query={"tab": "due"})
+    refused = desk.post(url, {"name": "My Monday list"})
+    assert refused.status_code == 422 and "You have a view of this name already." in text_of(refused)
+    assert desk.post(url, {"name": " "}).status_code == 422
+    assert sign_in(make_user(clinic, "coordinator")).post(url, {"name": "Mine"}).status_code == 404
+    desk.force_login(view.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    answer = desk.post(url, {"name": "Asleep"}, follow=True)
+    assert "“Other” is now called “Asleep”." in text_of(answer) and "tab=due" in answer.request["QUERY_STRING"]
+    view.refresh_from_db()
+    assert (view.name, view.tab) == ("Asleep", "snoozed")
+
+
 def test_empty_lists_say_why(late, desk):
     assert "A registry begins with one." in text_of(desk.get(reverse("worklist")))
     late()
