@@ -26,7 +26,7 @@ from . import exports, frame
 from .confirming import ask_to_confirm, is_confirmed
 from .entry import signed_in
 from .identity import identity_of
-from .worklist_filters import Narrowing, narrow, staff_for, staff_of, staff_rows
+from .worklist_filters import Narrowing, narrow, staff_for, staff_of, staff_rows, with_query
 from .worklist_markup import Heads, Look, cells, ordinary
 from .worklist_rows import RowWords, outcome_words, words_for
 from .worklist_views import view_menu, views_of
@@ -151,10 +151,11 @@ def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[s
     export = {
         kind: reverse("worklist_export", args=[tab, kind], query=narrowing.kept or None) for kind in exports.KINDS
     }
+    faults = narrowing.faults
+    files = [] if faults else [(_("Export CSV"), export["csv"]), (_("Export Excel"), export["xlsx"])]
     actions = [
         *([{"text": _("Import"), "url": reverse("imports")}] if routes.opens(viewer, "imports") else []),
-        {"text": _("Export CSV"), "url": export["csv"]},
-        {"text": _("Export Excel"), "url": export["xlsx"]},
+        *({"text": text, "url": url} for text, url in files),
     ]
     return {
         "tab": tab,
@@ -162,6 +163,7 @@ def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[s
         "order": _ORDERS.get(tab, _BY_RISK),
         "tabs": tabs_of(tab, narrowing, counts),
         "total": counts[tab],
+        "faults": faults,
         "chips": narrowing.chips(tab),
         "filter_form": narrowing.form,
         "filter_fields": narrowing.fields,
@@ -296,13 +298,17 @@ def _undoable(row: Row, viewer: Viewer) -> dict[str, Any]:
 @signed_in
 @require_GET
 def export(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
-    """The whole of a tab as a file, with its filters and without its pages."""
+    """The whole of a tab as a file, with its filters and without its pages; none where a filter cannot be applied."""
     if tab not in worklist.TABS or kind not in exports.KINDS:
         raise Http404(tab)
     if tab == "all" and not is_confirmed(request):
         return ask_to_confirm(request)
     viewer = access.viewer_of(request)
     narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
+    if faults := narrowing.faults:
+        back_url = with_query(reverse("worklist_tab", args=[tab]), request.GET.dict())
+        context = {"faults": faults, "back_url": back_url}
+        return render(request, "monitoring/worklist/no_export.html", context, status=400)
     today = worklist.today_for(viewer, timezone.now(), narrowing.filters.clinic)
     patients = worklist.everybody_in(tab, viewer, narrowing.filters, today)
     return exports.export_rows(viewer, patients, tab=tab, kind=kind, today=today, of=narrowing.query())

@@ -71,7 +71,7 @@ def staff_of(rows: Iterable[tuple[Any, ...]]) -> Staff:
 
 
 class FilterForm(forms.Form):
-    """Each field narrows the list; a value that is not offered is left out."""
+    """Each field narrows the list; a value that is not offered narrows nothing, and is a fault."""
 
     clinic = forms.TypedChoiceField(label=gettext_lazy("Clinic"), coerce=int, empty_value=None, required=False)
     clinician = forms.TypedChoiceField(label=gettext_lazy("Clinician"), coerce=int, empty_value=None, required=False)
@@ -92,7 +92,8 @@ class FilterForm(forms.Form):
     def __init__(self, data: QueryDict, *, staff: Staff) -> None:
         super().__init__(data, auto_id="filter_%s")
         any_choice = ("", _("Any"))
-        if len(staff.clinics) < 2:
+        own = {"", *(str(pk) for pk, _name in staff.clinics)}
+        if len(staff.clinics) < 2 and data.get("clinic", "") in own:
             del self.fields["clinic"]
         choices: dict[str, list[tuple[Any, Any]]] = {
             "clinic": list(staff.clinics),
@@ -116,6 +117,12 @@ class Narrowing:
     filters: Filters
     kept: dict[str, str]  # of the address, those that hold
     staff: Staff
+
+    @property
+    def faults(self) -> list[str]:
+        """What the address asks for and the list is not narrowed to: whoever shows the list says so."""
+        named = ((self.form.fields[name].label, texts) for name, texts in self.form.errors.items())
+        return [f"{label}: {text}" for label, texts in named for text in texts]
 
     @property
     def fields(self) -> SafeString:
@@ -147,9 +154,11 @@ class Narrowing:
 
 
 def narrow(query: QueryDict, *, viewer: Viewer, staff: Staff) -> Narrowing:
-    """What the address asks for, as far as the viewer is offered it."""
+    """What the address asks for, as far as the viewer is offered it; the rest are its faults."""
     form = FilterForm(_as_typed(query), staff=staff)
     form.is_valid()
+    if query.get("q") and not form.data["q"]:
+        form.add_error("q", _("These words cannot be read any more. Search again."))
     known = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
     words = known.get("q", "")
     kept = {name: seal(words) if name == "q" else str(known[name]) for name in NAMES if name in known}

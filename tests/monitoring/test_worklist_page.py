@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from datetime import UTC, date, datetime
+from html import unescape
 
 import pytest
 import time_machine
@@ -242,10 +243,37 @@ def test_filters_stay_in_every_address_and_can_be_lifted_one_by_one(late, desk, 
 
 
 @pytest.mark.parametrize("query", ["clinician=99999", "clinic=x", "late=-1", "late=1e9", "pathway=doom", "owner=0'"])
-def test_a_filter_that_is_not_offered_is_left_out(query, late, desk):
+def test_a_filter_that_cannot_be_applied_is_left_out_loudly_and_never_exported(query, late, desk):
     late()
-    response = desk.get(f"/worklist/overdue/?{query}")
-    assert response.status_code == 200 and response.context["total"] == 1 and not response.context["chips"]
+    response = desk.get(f"/worklist/overdue/?{query}&language=en")
+    assert response.status_code == 200 and response.context["total"] == 1 and len(response.context["chips"]) == 1
+    (fault,) = response.context["faults"]
+    assert "The list is not narrowed by these filters" in text_of(response) and fault in unescape(response.text)
+    assert "export.csv" not in response.text
+    assert "data-focus open" not in response.text, "an open menu would be moved to, and what is said be out of sight"
+    refused = desk.get(f"/worklist/overdue/export.csv?{query}&language=en")
+    assert refused.status_code == 400 and "No file was made" in refused.text and fault in unescape(refused.text)
+    assert desk.get(refused.context["back_url"]).context["faults"] == [fault]
+    assert not AuditEntry.objects.filter(act="export").exists()
+
+
+def test_good_filters_have_no_faults_also_the_only_clinic(late, desk, clinic):
+    late()
+    response = desk.get(tab_url("overdue", clinic=clinic.pk, late=1, q="1990"))
+    assert response.context["faults"] == [] and "export.csv" in response.text
+
+
+def test_another_clinic_in_the_address_is_a_fault_though_there_is_nothing_to_choose(late, desk, other_clinic):
+    late()
+    (fault,) = desk.get(tab_url("overdue", clinic=other_clinic.pk)).context["faults"]
+    assert fault.startswith("Clinic: Select a valid choice") and other_clinic.name not in fault
+
+
+def test_words_sealed_by_somebody_else_are_not_a_search_for_everybody(late, desk):
+    late()
+    (fault,) = desk.get(tab_url("overdue", q="~AAAA")).context["faults"]
+    assert fault == "Name, number or birth date: These words cannot be read any more. Search again."
+    assert desk.get(reverse("worklist_export", args=["overdue", "csv"], query={"q": "~AAAA"})).status_code == 400
 
 
 def test_owner_me_is_whoever_looks(late, desk, ada):
