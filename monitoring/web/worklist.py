@@ -1,7 +1,7 @@
 """Worklist pages: the tabs with their filters and rows, and the same as files."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -75,6 +75,14 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     """One tab, its filters and its rows."""
     if tab not in worklist.TABS:
         raise Http404(tab)
+    return listed(request, tab)
+
+
+def listed(
+    request: HttpRequest, tab: str, *, ticked: Collection[int] = (), refused: bool = False, status: int = 200
+) -> HttpResponse:
+    """The page of a tab. `ticked`: rows that stay so when something else than the list was sent; `refused`: so that
+    it can be mended and sent again."""
     viewer = access.viewer_of(request)
     if not viewer.clinic_ids:
         return redirect(_home_of(viewer))
@@ -92,7 +100,7 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
     else:
         counts, page = worklist.look(tab, viewer, narrowing.filters, today, after=after)
     acted = request.GET.get("acted", "")
-    look = look_of(viewer, tab, narrowing)
+    look = replace(look_of(viewer, tab, narrowing), ticked=frozenset(ticked))
     rows = [
         written(words, look, _undoable(words.row, viewer) if str(words.pk) == acted else {})
         for words in words_for(page.rows, tab, today, viewer)
@@ -109,10 +117,13 @@ def show(request: HttpRequest, tab: str = "reviews") -> HttpResponse:
             "endings_unread": unread,
             "emergencies_unjudged": unjudged,
             "clinicians": staff.clinicians,
+            "chosen_clinician": request.POST.get("clinician", str(viewer.actor.user_id)),
+            "bulk_refused": refused,
+            "bulk_url": f"{reverse('worklist_bulk')}?{narrowing.query(tab=tab, **({'after': after} if after else {}))}",
             "views": view_menu(saved, tab, narrowing),
         }
     )
-    return render(request, "monitoring/worklist/page.html", context)
+    return render(request, "monitoring/worklist/page.html", context, status=status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +181,6 @@ def _list_context(viewer: Viewer, tab: str, narrowing: Narrowing, counts: dict[s
         "clear_url": reverse("worklist_tab", args=[tab]),
         "list_path": reverse("worklist_tab", args=[tab]),
         "header_actions": actions,
-        "bulk_url": f"{reverse('worklist_bulk')}?{narrowing.query(tab=tab)}",
     } | _emptiness(viewer, tab, narrowing, counts)
 
 

@@ -28,6 +28,7 @@ from . import exports
 from .entry import signed_in
 from .finding_words import day_words
 from .identity import identity_of
+from .worklist import listed
 from .worklist_acts import owner_of, tab_of
 from .worklist_filters import narrow, staff_for
 
@@ -43,11 +44,14 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
     found = access.patients_for(viewer).select_related("clinic", "responsible").in_bulk(chosen)
     patients = [found[pk] for pk in dict.fromkeys(chosen) if pk in found]
     tab = tab_of(request)
-    back_url = narrow(request.GET, viewer=viewer, staff=staff_for(viewer)).url(tab)
+    narrowing = narrow(request.GET, viewer=viewer, staff=staff_for(viewer))
+    back_url = narrowing.url(tab, after=request.GET.get("after", ""))
     if not patients:
         messages.warning(request, _("Tick at least one row first."))
         return redirect(back_url)
     act = request.POST.get("act", "")
+    if act == "back":
+        return listed(request, tab, ticked=chosen)
     if act in exports.KINDS:
         today = worklist.today_for(viewer, timezone.now())
         those = [(patient.pk, patient.clinic_id) for patient in patients]
@@ -56,7 +60,12 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
         return _send_now(request, viewer, patients, back_url)
     if act == "letters":
         return _print(request, viewer, patients, back_url)
-    return _assign(request, viewer, patients, back_url)
+    try:
+        _assign(request, viewer, patients)
+    except (WorkRefused, RecordingRefused) as refused:
+        messages.error(request, str(refused))
+        return listed(request, tab, ticked=chosen, refused=True, status=422)
+    return redirect(back_url)
 
 
 def _apart(viewer: Viewer, patients: Sequence[Patient]) -> tuple[list[Patient], Told]:
@@ -67,16 +76,13 @@ def _apart(viewer: Viewer, patients: Sequence[Patient]) -> tuple[list[Patient], 
     return [patient for patient in patients if patient.pk not in viewer.shut], told
 
 
-def _assign(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:
-    try:
-        to = owner_of(request.POST.get("clinician", ""))
-        if to is None:
-            raise WorkRefused("clinician", _("Choose the clinician first."))
-        may, held = _apart(viewer, patients)
-        changed = outreach.assign_clinician(may, to=to, viewer=viewer)
-    except (WorkRefused, RecordingRefused) as refused:
-        messages.error(request, str(refused))
-        return redirect(back_url)
+def _assign(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient]) -> None:
+    """Make the chosen clinician responsible, and say so. Raises WorkRefused, RecordingRefused."""
+    to = owner_of(request.POST.get("clinician", ""))
+    if to is None:
+        raise WorkRefused("clinician", _("Choose the clinician first."))
+    may, held = _apart(viewer, patients)
+    changed = outreach.assign_clinician(may, to=to, viewer=viewer)
     told = ngettext(
         "%(who)s is now responsible for %(n)d more patient.",
         "%(who)s is now responsible for %(n)d more patients.",
@@ -90,7 +96,6 @@ def _assign(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], b
             len(held),
         )
         messages.warning(request, left % {"n": len(held)})
-    return redirect(back_url)
 
 
 def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient], back_url: str) -> HttpResponse:

@@ -41,11 +41,12 @@ class Look:
     several_clinics: bool
     query: str  # of every address in a row
     may_work: bool
+    ticked: frozenset[int] = frozenset()
 
 
 _ROW: Final = '<tr id="{id}" data-row tabindex="-1">{cells}\n  <td class="act">{act}</td>\n</tr>\n'
 _CELLS: Final = (
-    '\n  <td class="tick"><input type="checkbox" name="selected" value="{pk}" form="bulk" data-select'
+    '\n  <td class="tick"><input type="checkbox" name="selected" value="{pk}" form="bulk" data-select{ticked}'
     ' aria-label="{select}"></td>'
     '\n  <th class="lead-cell" scope="row"><a class="name" data-open href="{url}">{name}</a><span class="second">'
     '<span class="nowrap">{born}</span>, <span class="nowrap">{number}</span>{clinic}</span></th>'
@@ -74,6 +75,7 @@ def cells(row: RowWords, look: Look) -> SafeString:
     return written(
         _under(look.heads),
         pk=row.pk,
+        ticked=" checked" if row.pk in look.ticked else "",
         select=row.select,
         url=row.url,
         name=row.name,

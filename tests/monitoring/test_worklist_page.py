@@ -400,11 +400,38 @@ def test_nothing_ticked_is_told(data, late, desk):
 
 
 def test_nobody_is_made_responsible_by_an_empty_choice(late, desk, clinic, make_user):
-    patient = late(responsible=make_user(clinic, "clinician"))
+    patient, other = late(responsible=make_user(clinic, "clinician")), late()
     data = {"selected": [patient.pk], "act": "assign", "clinician": ""}
-    assert "Choose the clinician first." in text_of(desk.post(reverse("worklist_bulk"), data, follow=True))
+    answer = desk.post(reverse("worklist_bulk"), data)
+    assert answer.status_code == 422 and "Choose the clinician first." in text_of(answer)
+    assert ticked_in(answer) == [patient.pk] and f'value="{other.pk}"' in answer.text
     patient.refresh_from_db()
     assert patient.responsible is not None
+
+
+def ticked_in(answer):
+    boxes = re.findall(r'name="selected" value="(\d+)"[^>]* data-select checked', answer.text)
+    return [int(pk) for pk in boxes]
+
+
+def test_a_refused_choice_keeps_the_page_the_filters_the_ticks_and_the_choice(
+    enrol, desk, clinic, other_clinic, make_user
+):
+    with pipeline.deferred():
+        for _number in range(worklist.PAGE + 3):
+            enrol(clinic, language="de")
+    stranger = make_user(other_clinic, "clinician")
+    page = desk.get(desk.get(tab_url("all", language="de")).context["next_url"])
+    shown = [item["row"].pk for item in page.context["rows"]]
+    data = {"selected": shown[1:], "act": "assign", "clinician": stranger.pk}
+    answer = desk.post(page.context["bulk_url"], data)
+    assert answer.status_code == 422 and ticked_in(answer) == shown[1:]
+    assert [item["row"].pk for item in answer.context["rows"]] == shown
+    assert [chip["label"] for chip in answer.context["chips"]] == ["Language"]
+    assert answer.context["chosen_clinician"] == str(stranger.pk)
+    surgeon = make_user(clinic, "clinician")
+    done = desk.post(answer.context["bulk_url"], data | {"clinician": surgeon.pk}, follow=True)
+    assert [item["row"].pk for item in done.context["rows"]] == shown, "back to the same page"
 
 
 def csv_rows(response):
@@ -582,6 +609,13 @@ def test_mail_for_ticked_rows_is_shown_before_it_is_sent(due_soon, desk):
     assert prompt_of(patient).send_on == LATE_DAY
     entry = AuditEntry.objects.get(act="send_reminder_now")
     assert (entry.actor, entry.patient_id, entry.after) == ("Ada Okoye", patient.pk, {"send_on": "2026-08-20"})
+
+
+def test_who_goes_back_without_sending_finds_the_ticks(due_soon, late, desk):
+    patient, _other = due_soon(), due_soon()
+    assert 'name="act" value="back"' in bulk(desk, "mail", [patient]).text
+    answer = bulk(desk, "back", [patient])
+    assert answer.status_code == 200 and ticked_in(answer) == [patient.pk]
 
 
 def test_what_cannot_be_sent_is_told_by_patient(due_soon, late, desk, clinic):
