@@ -107,7 +107,7 @@ def book(request: HttpRequest, pk: int) -> HttpResponse:
             doubts = doubts_about(patient, wanted, viewer=viewer, now=timezone.now())
             if is_meant(request, doubts):
                 row = appointments.book(patient.pk, wanted, by=viewer.actor)
-                _told(request, row, patient, window, _("Booked: %(what)s, %(when)s."))
+                _told(request, row, patient, window, _("%(name)s is booked: %(what)s, %(when)s."))
                 return redirect(_back(request, patient))
         except BookingRefused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, str(refused))
@@ -134,7 +134,7 @@ def move(request: HttpRequest, pk: int) -> HttpResponse:
             doubts = doubts_about(patient, wanted, viewer=viewer, now=timezone.now(), but=row)
             if is_meant(request, doubts):
                 row = appointments.move(row.pk, wanted, by=viewer.actor, sequence=_sequence(request))
-                _told(request, row, patient, window, _("Moved: %(what)s, %(when)s."))
+                _told(request, row, patient, window, _("%(name)s has another time: %(what)s, %(when)s."))
                 return redirect(_back(request, patient))
         except BookingRefused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, str(refused))
@@ -217,7 +217,7 @@ def _told(request: HttpRequest, row: Appointment, patient: Patient, window: Plan
     """Say what was done, and where the day lies in the follow-up window."""
     row.patient = patient
     there = row.starts_at.astimezone(patient.clinic.zone)
-    said = [words % {"what": row.get_purpose_display(), "when": time_words(row)}]
+    said = [words % {"name": patient.display_name, "what": row.get_purpose_display(), "when": time_words(row)}]
     if appointments.fit(there.date(), window) in (Fit.EARLY, Fit.LATE):
         said.append(window_words(window, there.date()))
     (messages.warning if len(said) > 1 else messages.success)(request, " ".join(said))

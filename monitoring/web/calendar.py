@@ -111,7 +111,7 @@ def week(request: HttpRequest, on: date | None = None) -> HttpResponse:
     frame.hand_over(request, *of_frame)
     late = _page_of(request, _to_show(passed), unanswered)
     page = Paginator(windows, PAGE).get_page(request.GET.get("page"))
-    context = _frame(request, viewer, "week", monday, who, people) | {
+    context = _frame(request, viewer, "week", monday, who, people, today=today) | {
         "days": [day for day in days if day.many or day.on.weekday() < 5 or day.today],
         "windows": _window_rows(page if opened == "windows" else windows[:SHOWN], monday, viewer, now),
         "windows_page": page,
@@ -152,7 +152,7 @@ def month(request: HttpRequest, on: date | None = None) -> HttpResponse:
     for day in days:
         day.url = _url("calendar_week", day.on, request)
         day.outside = day.on.month != first.month
-    context = _frame(request, viewer, "month", first, who, people) | {
+    context = _frame(request, viewer, "month", first, who, people, today=today) | {
         "weeks": [days[start : start + 7] for start in range(0, len(days), 7)],
         "day_names": [date_format(begin + timedelta(days=number), "D") for number in range(7)],
         "period": date_format(first, "F Y"),
@@ -163,14 +163,21 @@ def month(request: HttpRequest, on: date | None = None) -> HttpResponse:
 
 
 def _frame(
-    request: HttpRequest, viewer: Viewer, view: str, on: date, who: int | None, people: Sequence[User]
+    request: HttpRequest,
+    viewer: Viewer,
+    view: str,
+    on: date,
+    who: int | None,
+    people: Sequence[User],
+    *,
+    today: date,
 ) -> dict[str, Any]:
     return {
         "tabs": [
             {"name": _("Week"), "url": _url("calendar_week", on, request), "current": view == "week"},
             {"name": _("Month"), "url": _url("calendar_month", on, request), "current": view == "month"},
         ],
-        "today_url": f"{reverse('calendar' if view == 'week' else 'calendar_this_month')}{_kept(request)}",
+        "today_url": _today_url(request, view, today),
         "who": who,
         "people": people,
         "here": request.get_full_path(),
@@ -180,6 +187,12 @@ def _frame(
         "time_zone": viewer.time_zone,
         "several_clinics": len(viewer.clinic_ids) > 1,
     }
+
+
+def _today_url(request: HttpRequest, view: str, today: date) -> str:
+    if view == "month":
+        return f"{reverse('calendar_this_month')}{_kept(request)}"
+    return f"{reverse('calendar')}{_kept(request)}#day-{today.isoformat()}"  # the days before it may be long
 
 
 def _kept(request: HttpRequest) -> str:

@@ -74,7 +74,7 @@ def test_a_patient_is_booked_from_their_page_and_shown_there(desk, patient, tomo
     page = desk.get(url)
     assert "Europe/London" in page.text
     answer = desk.post(url, typed(tomorrow), follow=True)
-    assert "Booked: Clinic visit" in answer.text
+    assert f"{patient.display_name} is booked: Clinic visit, Wed 25 Nov 2026, 09:30." in answer.text
     row = Appointment.objects.get(patient=patient)
     assert (row.place, row.booked_by.name) == ("Floor 2", "Ada Okoye")
     assert reverse("appointment_move", args=[row.pk]) in answer.text
@@ -186,7 +186,8 @@ def test_an_appointment_is_moved_once_by_who_saw_it_as_it_was(desk, patient, boo
     row = book(patient, tomorrow)
     url = reverse("appointment_move", args=[row.pk])
     assert 'value="09:30"' in desk.get(url).text
-    desk.post(url, typed(tomorrow + timedelta(7), sequence=0))
+    answer = desk.post(url, typed(tomorrow + timedelta(7), sequence=0), follow=True)
+    assert f"{patient.display_name} has another time: Clinic visit, Wed 2 Dec 2026, 09:30." in answer.text
     row.refresh_from_db()
     assert (row.state, row.sequence) == ("moved", 1)
     answer = desk.post(url, typed(tomorrow + timedelta(9), sequence=0), follow=True)
@@ -330,6 +331,9 @@ def test_a_week_shows_its_appointments_its_load_and_its_windows(desk, clinic, en
     assert reverse("appointment_book", args=[third.pk]) in page.text
     other = desk.get(reverse("calendar_week", args=[monday + timedelta(7)]))
     assert "Nothing booked." in other.text
+    assert (
+        f'href="{reverse("calendar")}#day-{today}"' in other.text and f'id="day-{today}"' in desk.get("/calendar/").text
+    )
 
 
 def test_a_time_that_passed_without_an_answer_is_asked_about(desk, patient, book, today):
