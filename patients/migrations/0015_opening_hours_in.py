@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('patients', '0013_endings_taken_back'),
+        ('patients', '0014_names_by_trigram'),
     ]
 
     operations = [
