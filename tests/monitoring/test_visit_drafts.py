@@ -10,7 +10,7 @@ from monitoring.models import VisitDraft
 from patients import access
 from patients.models import Patient, SymptomReport
 from tests.monitoring.test_patient_page import hurts
-from tests.monitoring.test_visit import TODAY, watched  # noqa: F401
+from tests.monitoring.test_visit import TODAY
 
 TYPED = {
     "on": TODAY,
