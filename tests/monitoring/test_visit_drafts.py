@@ -28,12 +28,12 @@ def user(clinic, make_user):
 
 
 @pytest.fixture
-def client_(watched, user, sign_in):  # noqa: F811
+def client_(watched, user, sign_in):
     return sign_in(user)
 
 
 @pytest.fixture
-def form(watched):  # noqa: F811
+def form(watched):
     return f"/patients/{watched.pk}/visit/"
 
 
@@ -42,7 +42,7 @@ def typed(patient, **more):
     return {**TYPED, "record_version": version, "seen_entry": 0, **more}
 
 
-def test_what_is_typed_is_there_again_and_nothing_is_recorded(watched, client_, form):  # noqa: F811
+def test_what_is_typed_is_there_again_and_nothing_is_recorded(watched, client_, form):
     answer = client_.post(f"{form}draft/", typed(watched), headers={"accept": "application/json"})
     assert answer.status_code == 200
     assert "Nothing is recorded yet" in answer.json()["words"]
@@ -57,39 +57,39 @@ def test_what_is_typed_is_there_again_and_nothing_is_recorded(watched, client_, 
     assert "field-error" not in page.content.decode()
 
 
-def test_without_script_a_button_keeps_it(watched, client_, form):  # noqa: F811
+def test_without_script_a_button_keeps_it(watched, client_, form):
     answer = client_.post(f"{form}draft/", typed(watched))
     assert answer.url == f"/patients/{watched.pk}/"
     assert VisitDraft.objects.get().typed["note"] == ["begun"]
     assert "csrfmiddlewaretoken" not in VisitDraft.objects.get().typed
 
 
-def test_recording_ends_the_draft(watched, client_, form):  # noqa: F811
+def test_recording_ends_the_draft(watched, client_, form):
     client_.post(f"{form}draft/", typed(watched))
     assert client_.post(form, typed(watched)).status_code == 302
     assert not VisitDraft.objects.exists()
     assert SymptomReport.objects.filter(patient=watched, pain_nrs=4).exists()
 
 
-def test_a_refused_visit_leaves_the_draft(watched, client_, form):  # noqa: F811
+def test_a_refused_visit_leaves_the_draft(watched, client_, form):
     client_.post(f"{form}draft/", typed(watched))
     assert client_.post(form, typed(watched, on="2030-01-01")).status_code == 422
     assert VisitDraft.objects.exists()
 
 
-def test_it_is_discarded_on_request(watched, client_, form):  # noqa: F811
+def test_it_is_discarded_on_request(watched, client_, form):
     client_.post(f"{form}draft/", typed(watched))
     assert client_.post(f"{form}draft/discard/").url == form
     assert client_.get(form).context["entry"].visit["note"].value() in (None, "")
 
 
-def test_a_later_draft_takes_the_place_of_the_earlier(watched, client_, form):  # noqa: F811
+def test_a_later_draft_takes_the_place_of_the_earlier(watched, client_, form):
     client_.post(f"{form}draft/", typed(watched))
     client_.post(f"{form}draft/", typed(watched, note="more"))
     assert VisitDraft.objects.get().typed["note"] == ["more"]
 
 
-def test_a_draft_is_nobody_elses(watched, client_, form, clinic, other_clinic, make_user, sign_in):  # noqa: F811
+def test_a_draft_is_nobody_elses(watched, client_, form, clinic, other_clinic, make_user, sign_in):
     client_.post(f"{form}draft/", typed(watched))
     colleague = sign_in(make_user(clinic, "clinician"))
     assert colleague.get(form).context["draft"] is None
@@ -97,7 +97,7 @@ def test_a_draft_is_nobody_elses(watched, client_, form, clinic, other_clinic, m
     assert stranger.post(f"{form}draft/", typed(watched)).status_code == 404
 
 
-def test_a_change_since_the_draft_was_begun_is_shown_before_it_is_recorded(watched, client_, form, actor):  # noqa: F811
+def test_a_change_since_the_draft_was_begun_is_shown_before_it_is_recorded(watched, client_, form, actor):
     client_.post(f"{form}draft/", typed(watched))
     hurts(watched, actor)
     page = client_.get(form)
@@ -105,20 +105,20 @@ def test_a_change_since_the_draft_was_begun_is_shown_before_it_is_recorded(watch
     assert client_.post(form, sent).status_code == 409
 
 
-def test_a_form_that_never_was_is_refused(watched, client_, form):  # noqa: F811
+def test_a_form_that_never_was_is_refused(watched, client_, form):
     answer = client_.post(f"{form}draft/", {"note": "x" * 70_000}, headers={"accept": "application/json"})
     assert answer.status_code == 413
     assert not VisitDraft.objects.exists()
 
 
-def test_forgotten_drafts_are_dropped(watched, client_, form):  # noqa: F811
+def test_forgotten_drafts_are_dropped(watched, client_, form):
     client_.post(f"{form}draft/", typed(watched))
     with access.system_run("test"):
         assert drafts.drop_forgotten(now=timezone.now()) == 0
         assert drafts.drop_forgotten(now=timezone.now() + drafts.KEPT_FOR + timedelta(days=1)) == 1
 
 
-def test_the_patients_page_tells_whoever_typed_it_of_the_draft(watched, client_, form, clinic, make_user, sign_in):  # noqa: F811
+def test_the_patients_page_tells_whoever_typed_it_of_the_draft(watched, client_, form, clinic, make_user, sign_in):
     page = f"/patients/{watched.pk}/"
     assert "A draft of a visit" not in client_.get(page).content.decode()
     client_.post(f"{form}draft/", typed(watched))
