@@ -39,7 +39,7 @@ class JoinForm(forms.Form):
         label=gettext_lazy("Password"),
         strip=False,
         max_length=256,
-        help_text=gettext_lazy("12 signs or more. A few words that nobody would guess are easiest to keep in mind."),
+        help_text=gettext_lazy("12 characters or more. A few words that nobody would guess are easiest to remember."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 

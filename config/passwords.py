@@ -39,10 +39,10 @@ class TooLongValidator:
 
     def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
         if len(password) > LONGEST:
-            raise ValidationError(_("Use at most %(n)d signs.") % {"n": LONGEST}, code="password_too_long")
+            raise ValidationError(_("Use at most %(n)d characters.") % {"n": LONGEST}, code="password_too_long")
 
     def get_help_text(self) -> str:
-        return _("At most %(n)d signs.") % {"n": LONGEST}
+        return _("At most %(n)d characters.") % {"n": LONGEST}
 
 
 class GuessableValidator:

@@ -62,7 +62,7 @@ def wishes_of(life: LivedPatient, patient: Patient) -> list[ContactWish]:
     reach = life.habits.reach
     if reach is Reach.NEVER_ASKED:
         return []
-    how = f"on paper, {life.enrolled_on:%d.%m.%Y}"
+    how = f"on paper, {life.enrolled_on.day} {life.enrolled_on:%b %Y}"
     said = {Channel.EMAIL: reach is not Reach.DECLINED_MAIL, Channel.TELEPHONE: True, Channel.LETTER: True}
     return [
         ContactWish(

@@ -38,6 +38,7 @@ class DemoClinic:
     telephone: str
     address: str
     opening_hours: str
+    opening_hours_in: str  # in other languages
     reply_to: str
     time_zone: str
     language: str
@@ -72,6 +73,7 @@ CLINICS: Final = (
         telephone="+44 20 7946 0100",
         address="1 Heron Way\nNorthmere ZZ1 4QX",
         opening_hours="Mon-Fri 8:30-17:00",
+        opening_hours_in="de:Mo-Fr 8:30-17 Uhr\nes:lu-vi 8:30-17:00\nfr:lun-ven 8h30-17h",
         reply_to="desk@northside.example",
         time_zone="Europe/London",
         language="en",
@@ -83,6 +85,7 @@ CLINICS: Final = (
         telephone="+49 30 23125 100",
         address="Kranichstraße 1\n00001 Südstadt am See",
         opening_hours="Mo-Fr 8-16 Uhr",
+        opening_hours_in="en:Mon-Fri 8:00-16:00\nes:lu-vi 8:00-16:00\nfr:lun-ven 8h-16h",
         reply_to="empfang@suedstadt.example",
         time_zone="Europe/Berlin",
         language="de",

@@ -342,7 +342,12 @@ class _Life:
         for hip, ending in zip(hips, endings, strict=True):
             receiving = "Westmere General Hospital" if reason is EndReason.TRANSFERRED else ""
             self._tell(
-                day, hip.side, ending, visit=visit, receiving_clinic=receiving, evidence=f"Letter of {day:%d.%m.%Y}"
+                day,
+                hip.side,
+                ending,
+                visit=visit,
+                receiving_clinic=receiving,
+                evidence=f"Letter of {day.day} {day:%b %Y}",
             )
         later = day + timedelta(days=self.rng.randint(25, 200))
         if reason is EndReason.TRANSFERRED and self.rng.random() < 0.2:

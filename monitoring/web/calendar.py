@@ -324,6 +324,7 @@ def _row(row: Appointment, viewer: Viewer, now: datetime) -> dict[str, Any]:
         "move_url": address("appointment_move", row.pk),
         "cancel_url": address("appointment_cancel", row.pk),
         "time": date_format(there, "H:i"),
+        "zone": "" if str(there.tzinfo) == viewer.time_zone else date_format(there, "T"),
         "until": date_format(row.ends_at.astimezone(there.tzinfo), "H:i"),
         "came": may and (standing or row.state == Appointment.State.DID_NOT_ATTEND) and there.date() <= now.date(),
         "missed": may and (standing or row.state == Appointment.State.ATTENDED) and row.starts_at <= now,

@@ -87,7 +87,7 @@ def _mark(value: float, *, percent: bool) -> str:
 
 def _inside(x: float, label: str) -> float:
     """The middle of a label that would leave the drawing on the right, moved in."""
-    return min(x, WIDTH - 3.4 * len(label))
+    return min(x, WIDTH - 3.8 * len(label))
 
 
 def _labels(frame: Frame, places: Sequence[float], labels: Sequence[str], y: float) -> SafeString:

@@ -32,7 +32,7 @@ WHY: Final[dict[str, Words]] = {
     "refused": _("It could not be taken back."),
 }
 COUNTED: Final[dict[str, Words]] = {
-    "ended": _("patients ended as entered in error"),
+    "ended": _("ended as entered in error"),
     "facts": _("facts withdrawn"),
     "exposures": _("conditions withdrawn"),
     "details": _("details put back"),

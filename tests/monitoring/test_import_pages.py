@@ -104,7 +104,7 @@ def test_a_strange_file_is_matched_mended_saved_undone_and_imported_again(desk: 
     assert saved != before and saved[1] == []
 
     undoing = checked.url + "undo/"
-    assert "patients ended as entered in error" in desk.get(undoing).content.decode()
+    assert "ended as entered in error" in desk.get(undoing).content.decode()
     assert desk.post(undoing, {"reason": " "}).status_code == 422
     assert desk.post(undoing, {"reason": "wrong year"}).status_code == 302
     assert "Being undone" in desk.get(checked.url).content.decode()

@@ -266,11 +266,14 @@
     row.scrollLeft = tab.offsetLeft + tab.offsetWidth / 2 - row.clientWidth / 2;
   };
   prepare(document.body);
-  for (const drawing of all(".timeline .scroll")) { // where it is wider than the screen, it opens on today
-    const today = find(".now-line", drawing)?.getBoundingClientRect();
-    if (today) drawing.scrollLeft += today.left - drawing.getBoundingClientRect().left - drawing.clientWidth * 0.75;
-  }
-  addEventListener("resize", () => showTabs(document.body)); // a telephone was turned
+  const showToday = () => {
+    for (const drawing of all(".timeline .scroll")) { // where it is wider than the screen, it opens on today
+      const today = find(".now-line", drawing)?.getBoundingClientRect();
+      if (today) drawing.scrollLeft += today.left - drawing.getBoundingClientRect().left - drawing.clientWidth * 0.75;
+    }
+  };
+  showToday();
+  addEventListener("resize", () => { showTabs(document.body); showToday(); }); // a telephone was turned
   const shelf = find("#toasts");
   if (shelf) new MutationObserver(() => sayWhatArrived(shelf)).observe(shelf, { childList: true });
   const fault = find(".error-summary, main [data-focus]:not(details)");
