@@ -11,6 +11,7 @@ from icalendar import Calendar
 from monitoring.models import ContactAttempt, Snooze
 from monitoring.worklist import Filters, patients_in
 from patients import access
+from patients.models import Membership
 from patients.recording import today_at
 from schedules import appointments
 from schedules.appointments import Wanted
@@ -399,6 +400,15 @@ def test_the_windows_of_a_week_are_all_counted_and_all_reached(desk, clinic, enr
     assert len(page.context["windows"]) == 10 and "All 12" in page.text
     opened = desk.get(page.context["open_windows"])
     assert {row["patient"] for row in opened.context["windows"]} == set(patients)
+
+
+def test_a_time_by_another_clock_than_ones_own_names_it(desk, user, patient, other_clinic, enrol, actor, tomorrow):
+    Membership.objects.create(user=user, clinic=other_clinic, role="coordinator")
+    for where, whose in ((patient.clinic, patient), (other_clinic, enrol(other_clinic))):
+        at = appointments.moment_at(where, tomorrow, time(16, 30))
+        appointments.book(whose.pk, Wanted(at), by=actor, now=at - timedelta(days=30))
+    page = desk.get(reverse("calendar_week", args=[tomorrow])).text
+    assert (page.count("\N{EN DASH}17:00"), page.count("\N{EN DASH}17:00 CET")) == (2, 1)
 
 
 def test_a_month_counts_by_day(desk, patient, book, tomorrow):
