@@ -132,7 +132,7 @@ def edit_draft(pk: int, protocol: Protocol, *, note: str, seen: str, viewer: Vie
     """
     version = _held(pk, Act.EDITED, viewer, now)
     if seen != version.digest:
-        raise DraftMoved(_("Somebody else has changed this draft meanwhile. What is shown is what stands now."))
+        raise DraftMoved(_("Somebody else has changed this draft meanwhile"))
     own = Protocol.from_json(version.parameters)
     named = replace(protocol, name=own.name, version=own.version).checked()
     if named.digest() == version.digest and note.strip() in ("", version.note):
@@ -189,6 +189,13 @@ def withdraw(pk: int, *, reason: str, viewer: Viewer, now: datetime) -> Protocol
     """It is given up; an approved one before its day only. Raises StepRefused without a reason."""
     version = _held(pk, Act.WITHDRAWN, viewer, now)
     return _step(version, Act.WITHDRAWN, viewer=viewer, now=now, reason=_given(reason))
+
+
+def edits_since(version: ProtocolVersion, seen: str) -> list[ProtocolStep]:
+    """Who changed the parameters since they had this digest, the earliest first."""
+    steps = list(version.steps.order_by("id"))
+    known = max((number for number, step in enumerate(steps) if step.digest == seen), default=-1)
+    return [step for step in steps[known + 1 :] if step.act == Act.EDITED]
 
 
 def differences(version: ProtocolVersion) -> dict[str, tuple[object, object]]:

@@ -155,16 +155,37 @@ def _keep_draft(request: HttpRequest, version: ProtocolVersion, act: Act) -> Htt
     try:
         with transaction.atomic():
             protocol_drafts.edit_draft(
-                version.pk, form.protocol, note=said["note"], seen=said["seen"], viewer=viewer, now=now
+                version.pk, form.protocol, note=said["note"], seen=said["seen"].digest(), viewer=viewer, now=now
             )
             if act == Act.SUBMITTED:
                 protocol_drafts.submit(version.pk, viewer=viewer, now=now)
-    except DraftMoved as moved:
-        return _show(request, _version(version.pk), refused=str(moved), status=409)
+    except DraftMoved:
+        return _conflict(request, _version(version.pk), form)
     except StepRefused as refused:
         return _show(request, _version(version.pk), form=form, refused=str(refused), status=422)
     messages.success(request, str(DONE[act]))
     return redirect("protocol_draft", version.pk)
+
+
+def _conflict(request: HttpRequest, version: ProtocolVersion, form: DraftForm) -> HttpResponse:
+    """Somebody else changed the draft meanwhile: what they did is shown, what was typed stays, to be sent again."""
+    seen, standing = form.cleaned_data["seen"], Protocol.from_json(version.parameters)
+    mine = form.beside(standing)
+    mine.is_valid()
+    yours = {row["name"]: row["after"] for row in changed_rows(standing, mine.protocol)}
+    meanwhile = {
+        "steps": protocol_drafts.edits_since(version, seen.digest()),
+        "rows": [row | {"yours": yours.get(row["name"], "")} for row in changed_rows(seen, standing)],
+    }
+    return _show(request, version, form=mine, meanwhile=meanwhile, status=409)
+
+
+def _unkept(version: ProtocolVersion, form: DraftForm) -> list[dict[str, str]]:
+    """The lines of components/error_summary.html for a draft that was changed when it could be changed no more."""
+    rows = changed_rows(Protocol.from_json(version.parameters), form.protocol)
+    lines = [_("%(name)s: %(value)s") % {"name": row["label"], "value": row["after"]} for row in rows]
+    note = form["note"].value() or ""
+    return [{"text": line} for line in [*lines, *([note] if note != version.note else [])]]
 
 
 def _version(pk: int) -> ProtocolVersion:
@@ -184,6 +205,7 @@ def _show(
     form: DraftForm | None = None,
     step_forms: dict[str, forms.Form] | None = None,
     refused: str = "",
+    meanwhile: dict[str, Any] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     viewer, now = access.viewer_of(request), timezone.now()
@@ -213,6 +235,8 @@ def _show(
         "return_form": given.get(Act.RETURNED) or ReasonForm(auto_id="return_%s"),
         "withdraw_form": given.get(Act.WITHDRAWN) or ReasonForm(auto_id="withdraw_%s"),
         "refused": refused,
+        "meanwhile": meanwhile,
+        "unkept": _unkept(version, form) if form is not None and form.is_bound and not possible[Act.EDITED] else [],
     }
     return render(request, "monitoring/protocol/draft.html", context, status=status)
 

@@ -138,13 +138,44 @@ def test_what_is_out_of_bounds_is_said_at_its_parameter_and_nothing_is_kept(draf
     assert Protocol.from_json(ProtocolVersion.objects.latest("id").parameters).baseline_days == DEFAULT.baseline_days
 
 
-def test_a_stale_form_shows_what_stands_now(draft, by):
+def test_a_stale_form_keeps_what_was_typed_and_says_what_another_changed(draft, by):
     author, url = draft
-    stale = typed(author, url, baseline_days="20")
-    admin = by("admin")
-    admin.post(url, typed(admin, url, worsening_nrs="3"))
+    stale = typed(author, url, baseline_days="20", worsening_nrs="4", note="Mine.")
+    admin = by("admin", name="Ruth Amsel")
+    admin.post(url, typed(admin, url, worsening_nrs="3", review_days="27", decompression_visits="5 weeks, 3 months"))
+
     answer = author.post(url, stale)
-    assert answer.status_code == 409 and "Somebody else has changed this draft meanwhile" in read(answer)
+    assert answer.status_code == 409
+    said = read(answer)
+    assert "Somebody else has changed this draft meanwhile" in said
+    assert "Ruth Amsel: Parameters changed" in said and "(yours: 4 of 10)" in said
+    kept = {"baseline_days": "20", "worsening_nrs": "4", "note": "Mine."}
+    assert {name: answer.context["form"][name].value() for name in kept} == kept
+    assert answer.context["form"]["review_days"].value() == "27", "what nobody typed here is what stands"
+
+    form = answer.context["form"]
+    assert author.post(url, {name: form[name].value() for name in form.fields}).status_code == 302
+    now = Protocol.from_json(ProtocolVersion.objects.latest("id").parameters)
+    assert (now.baseline_days, now.worsening_nrs, now.review_days) == (20, 4, 27)
+    assert now.decompression_visits == (Visit("weeks", 5), Visit("months", 3))
+
+
+def test_what_was_typed_for_a_draft_that_was_submitted_meanwhile_is_shown(draft, by):
+    author, url = draft
+    stale = typed(author, url, baseline_days="20", note="Mine.")
+    admin = by("admin")
+    admin.post(f"{url}submitted/", typed(admin, url, worsening_nrs="3"))
+    answer = author.post(url, stale)
+    assert answer.status_code == 422 and answer.context["form"] is None
+    said = read(answer)
+    assert "Your changes were not kept" in said and "it is now “Submitted”" in said
+    assert "20 days" in said and "Mine." in said
+
+
+def test_a_form_of_which_nobody_knows_what_it_showed_is_refused(draft):
+    author, url = draft
+    answer = author.post(url, typed(author, url, seen="0" * 64))
+    assert answer.status_code == 422 and "Open the page again." in read(answer)
 
 
 def test_what_is_submitted_is_what_stands_in_the_form(draft):

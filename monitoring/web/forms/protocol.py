@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from django import forms
+from django.core import signing
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from schedules.guideline.protocol import Protocol, Visit
+from schedules.guideline.protocol import Protocol, ProtocolRefused, Visit
 from schedules.models import ProtocolVersion
 
 from ..parameter_words import (
@@ -97,12 +99,14 @@ class DraftForm(forms.Form):
 
     use_required_attribute = False
 
-    seen = forms.CharField(widget=forms.HiddenInput)  # the digest that is edited
+    seen = forms.CharField(widget=forms.HiddenInput)  # the parameters that are edited, sealed
 
     def __init__(self, *args: Any, protocol: Protocol, note: str, in_force: Protocol, **kwargs: Any) -> None:
         known = {name: getattr(protocol, name) for name in PARAMETERS}
-        super().__init__(*args, **{"initial": {"seen": protocol.digest(), "note": note, **known}, **kwargs})
+        sealed = signing.dumps(protocol.to_json())
+        super().__init__(*args, **{"initial": {"seen": sealed, "note": note, **known}, **kwargs})
         self.protocol = protocol
+        self.in_force = in_force
         self.fields["note"] = _note_field()
         for name, parameter in PARAMETERS.items():
             if not parameter.fixed:
@@ -114,6 +118,24 @@ class DraftForm(forms.Form):
             rows = [{"field": self[one.name], "unit": one.unit} for one in group if one.name in self.fields]
             if rows:
                 yield {"title": title, "rows": rows}
+
+    def clean_seen(self) -> Protocol:
+        try:
+            return Protocol.from_json(signing.loads(self.cleaned_data["seen"]))
+        except (signing.BadSignature, ProtocolRefused) as unreadable:
+            words = _("It is not known what this form showed. Open the page again.")
+            raise forms.ValidationError(words) from unreadable
+
+    def beside(self, standing: Protocol) -> Self:
+        """The same form upon what stands by now: what was typed stays; what was left as it was shown is what stands."""
+        anew = type(self)(protocol=standing, note="", in_force=self.in_force)
+        sent = QueryDict(mutable=True)
+        sent.update(self.data)
+        seen = self.cleaned_data["seen"]
+        left = [name for name in PARAMETERS if name in self.fields and self.cleaned_data[name] == getattr(seen, name)]
+        for name in ("seen", *left):
+            sent[name] = str(anew[name].value())
+        return type(self)(sent, protocol=standing, note="", in_force=self.in_force)
 
     def clean(self) -> dict[str, Any]:
         chosen = {name: self.cleaned_data[name] for name in PARAMETERS if name in self.cleaned_data}
