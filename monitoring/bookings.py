@@ -25,6 +25,7 @@ def record_booking(
     on: date | None,
     at: time,
     purpose: str,
+    clinician: User | None = None,
     owner: User | None = None,
     note: str = "",
 ) -> ContactAttempt:
@@ -40,7 +41,8 @@ def record_booking(
     )
     try:
         starts_at = appointments.moment_at(patient.clinic, on or today, at)
-        appointments.book(patient.pk, Wanted(starts_at, purpose=purpose), by=viewer.actor, now=attempt.at)
+        wanted = Wanted(starts_at, purpose=purpose, clinician=clinician)
+        appointments.book(patient.pk, wanted, by=viewer.actor, now=attempt.at)
     except BookingRefused as refused:
         raise WorkRefused("next_on" if refused.field == "day" else refused.field, str(refused)) from refused
     return attempt

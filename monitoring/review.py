@@ -222,9 +222,8 @@ def case_for(viewer: Viewer, pk: int) -> ReviewCase:
 
 
 def clinicians_of(clinic_id: int) -> QuerySet[User]:
-    return User.objects.filter(
-        id__in=Membership.objects.filter(clinic=clinic_id, role=Role.CLINICIAN).values("user"), is_active=True
-    )
+    members = Membership.objects.filter(clinic=clinic_id, role=Role.CLINICIAN).values("user")
+    return User.objects.filter(id__in=members, is_active=True).order_by("name", "id")
 
 
 def _note(case: ReviewCase, by: Actor, kind: str, text: str) -> CaseNote:

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,24 +18,20 @@ from django.views.decorators.http import require_POST
 
 from patients import access
 from patients.access import Permission, Viewer
-from patients.models import Membership, Patient, Role, User
+from patients.models import Patient
 from patients.recording import today_at
 from schedules import appointments
 from schedules.appointments import AppointmentChanged, BookingRefused, Fit
 from schedules.models import Appointment, Plan
 
 from .. import audit, bookings
+from ..review import clinicians_of
 from .booking_doubts import digest, doubts_about, is_meant
 from .entry import signed_in
 from .finding_words import day_words
 from .forms.appointment import AppointmentForm, CancellationForm
 from .patient import frame_of
 from .worklist_rows import suggested_next
-
-
-def clinicians_of(clinic_id: int) -> QuerySet[User]:
-    members = Membership.objects.filter(clinic=clinic_id, role=Role.CLINICIAN).values("user")
-    return User.objects.filter(id__in=members, is_active=True).order_by("name", "id")
 
 
 def time_words(appointment: Appointment) -> str:

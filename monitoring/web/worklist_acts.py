@@ -25,6 +25,7 @@ from schedules.models import Appointment
 from .. import bookings, outreach, worklist
 from ..models import ContactAttempt
 from ..outreach import WorkRefused
+from ..review import clinicians_of
 from .booking_doubts import digest, doubts_about, doubts_about_day, is_meant
 from .entry import signed_in, typed
 from .finding_words import day_words
@@ -51,12 +52,21 @@ def outcome(request: HttpRequest, pk: int) -> HttpResponse:
         )
         at, purpose = _time(post.get("time", "")), post.get("purpose", "")
         is_booked = post.get("outcome") == ContactAttempt.Outcome.BOOKED
-        doubts = _doubts(patient, viewer, next_on, at, purpose) if is_booked else []
+        clinician = _clinician(patient, post.get("clinician", "")) if is_booked else None
+        doubts = _doubts(patient, viewer, next_on, at, purpose, clinician) if is_booked else []
         if not is_meant(request, doubts):
             return _refused(request, patient, {}, which="outcome", doubts=doubts)
         if is_booked and at is not None:
             attempt = bookings.record_booking(
-                patient, viewer=viewer, today=today, on=next_on, at=at, purpose=purpose, owner=owner, note=note
+                patient,
+                viewer=viewer,
+                today=today,
+                on=next_on,
+                at=at,
+                purpose=purpose,
+                clinician=clinician,
+                owner=owner,
+                note=note,
             )
         else:
             attempt = outreach.record_outcome(
@@ -158,6 +168,17 @@ def owner_of(text: str) -> User | None:
     return owner
 
 
+def _clinician(patient: Patient, text: str) -> User | None:
+    """Whom the patient is to see; None for nobody in particular. Raises WorkRefused."""
+    if not text:
+        return None
+    known = clinicians_of(patient.clinic_id)
+    found = known.filter(pk=int(text)).first() if text.isascii() and text.isdecimal() else None
+    if found is None:
+        raise WorkRefused("clinician", _("Choose a clinician of this clinic."))
+    return found
+
+
 def _form_context(viewer: Viewer, today: date) -> dict[str, Any]:
     """What the forms of a row need beside."""
     return {
@@ -185,6 +206,8 @@ def _one_row(request: HttpRequest, patient: Patient) -> dict[str, Any]:
             "row": row_words(row, tab, today, viewer),
             "look": look,
             "owners": staff.everyone.get(patient.clinic_id, ()),
+            "clinicians": clinicians_of(patient.clinic_id).values_list("pk", "name"),
+            "chosen_clinician": str(patient.responsible_id or ""),
             "narrowing": narrowing,
             "back_url": narrowing.url(tab),
         }
@@ -237,12 +260,14 @@ def _back(request: HttpRequest, patient: Patient, told: str, acted: dict[str, An
     return redirect(f"{narrowing.url(tab_of(request), **more)}#row-{patient.pk}")
 
 
-def _doubts(patient: Patient, viewer: Viewer, on: date | None, at: time | None, purpose: str) -> list[str]:
+def _doubts(
+    patient: Patient, viewer: Viewer, on: date | None, at: time | None, purpose: str, clinician: User | None
+) -> list[str]:
     """What speaks against what is said to be booked. Without a time no appointment is made, and only the day counts."""
     if on is None or at is None:
         return doubts_about_day(patient.clinic, on) if on else []
     try:
-        wanted = Wanted(appointments.moment_at(patient.clinic, on, at), purpose=purpose)
+        wanted = Wanted(appointments.moment_at(patient.clinic, on, at), purpose=purpose, clinician=clinician)
         return doubts_about(patient, wanted, viewer=viewer, now=timezone.now())
     except BookingRefused:  # the booking itself says why, at its field
         return []
@@ -260,6 +285,7 @@ def _refused(
         "which": which,
         "doubts": doubts,
         "digest": digest(doubts),
+        "chosen_clinician": request.POST.get("clinician", context["chosen_clinician"]),
         "chosen_owner": int(owner) if owner.isascii() and owner.isdecimal() else context["me"],
         "errors": [{"text": text, "id": f"row-{patient.pk}-{field}"} for field, text in problems.items()],
     }

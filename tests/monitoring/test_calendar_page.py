@@ -1,5 +1,6 @@
 """Calendar and appointment pages, the worklist's part in them, and the feed."""
 
+import re
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -294,6 +295,44 @@ def test_a_row_is_asked_about_the_patients_other_appointment(desk, patient, book
     assert asked_once(answer)[0] == "The patient has an appointment on this day already: CT, 09:30\N{EN DASH}10:00."
     note = given | {"outcome": "reached"}
     assert desk.post(reverse("worklist_outcome", args=[patient.pk]), note).status_code == 302, "nothing is booked"
+
+
+def test_a_row_offers_the_clinics_clinicians_and_chooses_the_responsible_one(
+    desk, user, clinic, other_clinic, patient, make_user
+):
+    surgeon = make_user(clinic, "clinician", name="Dr Lind")
+    make_user(other_clinic, "clinician"), make_user(clinic, "coordinator")
+    patient.responsible = surgeon
+    patient.save()
+    page = desk.get(reverse("worklist_act", args=[patient.pk]), headers={"HX-Request": "true"})
+    _before, _name, offered = page.text.partition('name="clinician">')
+    options = re.findall(r'<option value="(\d*)"( selected)?', offered.partition("</select>")[0])
+    assert options == [("", ""), (str(user.pk), ""), (str(surgeon.pk), " selected")]
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_a_row_is_asked_about_the_clinicians_other_patient(headers, desk, user, clinic, enrol, patient, book, tomorrow):
+    book(enrol(clinic), tomorrow, time(9, 30), minutes=60, clinician=user)
+    url = reverse("worklist_outcome", args=[patient.pk])
+    given = {"outcome": "booked", "next_on": tomorrow, "time": "10:15", "purpose": "visit", "clinician": user.pk}
+    answer = desk.post(url, given, headers=headers)
+    doubts, sure = asked_once(answer)
+    assert doubts == "Ada Okoye has another patient then. Taken on this day: 09:30\N{EN DASH}10:30."
+    assert f'<option value="{user.pk}" selected>Ada Okoye' in answer.text
+    assert desk.post(url, given | {"sure": sure}, headers=headers).status_code in (200, 302)
+    assert Appointment.objects.get(patient=patient).clinician == user
+
+
+@pytest.mark.parametrize("typed_clinician", ["stranger", "x", "9" * 30])
+def test_a_row_books_with_clinicians_of_the_clinic_only(
+    typed_clinician, desk, patient, tomorrow, other_clinic, make_user
+):
+    stranger = make_user(other_clinic, "clinician")
+    chosen = stranger.pk if typed_clinician == "stranger" else typed_clinician
+    given = {"outcome": "booked", "next_on": tomorrow, "time": "10:15", "purpose": "visit", "clinician": chosen}
+    answer = outcome(desk, patient, **given)
+    assert answer.status_code == 422 and "Choose a clinician of this clinic." in answer.text
+    assert not Appointment.objects.exists() and not ContactAttempt.objects.exists()
 
 
 def test_a_refused_appointment_leaves_no_outcome_either(desk, patient, today):
