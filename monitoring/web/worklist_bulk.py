@@ -120,7 +120,7 @@ def _send_now(request: HttpRequest, viewer: Viewer, patients: Sequence[Patient],
     else:
         summary = ngettext("%(n)d mail can go out now.", "%(n)d mails can go out now.", count) % told
     send = ngettext("Send %(n)d mail", "Send %(n)d mails", count) % told
-    ask = {"text": send, "url": request.get_full_path()} if count and not confirmed else None
+    ask = send if count and not confirmed else ""
     return _tell(request, title=_("Send mail now"), summary=summary, rows=rows, back_url=back_url, ask=ask)
 
 
@@ -212,9 +212,10 @@ def _tell(
     rows: Told,
     back_url: str,
     action: dict[str, str] | None = None,
-    ask: dict[str, str] | None = None,
+    ask: str = "",
 ) -> HttpResponse:
-    """What came of it, those first for whom nothing did."""
+    """What came of it, those first for whom nothing did; the ticks are kept until something is done. `ask`: the
+    words of the button that does it."""
     context = {
         "title": title,
         "summary": summary,
@@ -223,5 +224,7 @@ def _tell(
         "back_url": back_url,
         "action": action,
         "ask": ask,
+        "is_undone": bool(ask) or not any(row["done"] for row in rows),
+        "bulk_url": request.get_full_path(),
     }
     return render(request, "monitoring/worklist/told.html", context)

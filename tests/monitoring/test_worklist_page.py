@@ -618,6 +618,21 @@ def test_who_goes_back_without_sending_finds_the_ticks(due_soon, late, desk):
     assert answer.status_code == 200 and ticked_in(answer) == [patient.pk]
 
 
+@pytest.mark.parametrize("act", ["mail", "letters"])
+def test_where_nothing_can_be_done_the_way_back_keeps_the_ticks(act, due_soon, desk):
+    patients = [due_soon(), due_soon()]
+    ContactWish.objects.filter(patient__in=patients).update(allowed=False)
+    page = bulk(desk, act, patients).text
+    assert 'name="act" value="back"' in page and 'value="mail"' not in page and 'name="confirmed"' not in page
+    sent = [int(pk) for pk in re.findall(r'name="selected" value="(\d+)"', page)]
+    assert set(sent) == {patient.pk for patient in patients}
+    assert set(ticked_in(desk.post(reverse("worklist_bulk"), {"selected": sent, "act": "back"}))) == set(sent)
+
+
+def test_who_was_written_to_goes_back_to_a_list_without_ticks(due_soon, desk):
+    assert 'value="back"' not in bulk(desk, "mail", [due_soon()], confirmed="1").text
+
+
 def test_what_cannot_be_sent_is_told_by_patient(due_soon, late, desk, clinic):
     opted_out, none_planned = due_soon(family_name="Stone"), late(family_name="Bird")
     ContactWish.objects.filter(patient=opted_out).update(allowed=False)
