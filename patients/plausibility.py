@@ -22,6 +22,7 @@ from .models import (
     Staging,
     SymptomReport,
 )
+from .scores import HARRIS_MOST, impossible_items
 from .vocabulary import STAGE_CODES, EndReason, Instrument, StagingSystem
 
 Problems = dict[str, list[str]]
@@ -78,6 +79,8 @@ def fact_problems(fact: Fact, patient: Patient, today: date) -> Problems:
         problems |= _staging_problems(fact)
     elif isinstance(fact, Score) and fact.instrument == Instrument.OHS and fact.value is not None and fact.value > 48:
         problems["value"] = [_("The Oxford hip score goes from 0 to 48.")]
+    elif isinstance(fact, Score) and fact.instrument == Instrument.HHS:
+        problems |= _harris_problems(fact.items or {})
     elif isinstance(fact, Ending) and fact.reason == EndReason.TRANSFERRED and not fact.receiving_clinic:
         problems["receiving_clinic"] = [_("Name the clinic that takes over.")]
     elif isinstance(fact, SymptomReport) and _says_nothing(fact):
@@ -92,6 +95,11 @@ def fact_problems(fact: Fact, patient: Patient, today: date) -> Problems:
     elif isinstance(fact, Decision) and fact.next_on and fact.on and fact.next_on < fact.on:
         problems["next_on"] = [_("The follow-up lies before the decision.")]
     return problems
+
+
+def _harris_problems(items: Mapping[str, object]) -> Problems:
+    said = [{"item": name, "most": HARRIS_MOST[name]} for name in impossible_items(items)]
+    return {"items": [_("%(item)s lies from 0 to %(most)s in any hip.") % one for one in said]} if said else {}
 
 
 def _date_problems(fact: Fact, patient: Patient, today: date) -> Problems:

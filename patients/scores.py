@@ -6,7 +6,7 @@ short codes; the forms' full wording belongs to their owners and is not kept her
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -67,6 +67,46 @@ HARRIS_POINTS: Final[Mapping[HarrisDomain, Mapping[str, int]]] = MappingProxyTyp
 NO_DEFORMITY_POINTS: Final = 4
 MOTION_POINTS: Final = 5
 
+# The most that a measured item can be, in degrees, and in cm for the legs; none is below 0. The bounds are ours and
+# leave room for lax hips, so that only slips are refused. What is usual: flexion to 120, abduction to 50, adduction to
+# 30, rotations to 60 (Wilson JJ, Furukawa M, Am Fam Physician 2014;89:27-34). A contracture ends where motion does.
+HARRIS_MOST: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "flexion": 160,
+        "abduction": 90,
+        "external_rotation": 90,
+        "adduction": 60,
+        "internal_rotation": 90,
+        "fixed_flexion": 160,
+        "fixed_adduction": 60,
+        "fixed_internal_rotation": 90,
+        "leg_length_difference_cm": 30,
+    }
+)
+
+
+def impossible_items(items: Mapping[str, object]) -> list[str]:
+    """The measured items that no hip has (`HARRIS_MOST`), by name, whether they stand by themselves or as `to_json`
+    writes them. What is no number is not judged."""
+    said = dict(items)
+    for part in (items.get("deformity"), items.get("motion")):
+        said |= part if isinstance(part, Mapping) else {}
+    return [name for name, most in HARRIS_MOST.items() if not 0 <= _number(said.get(name)) <= most]
+
+
+def _number(value: object) -> Decimal:
+    """0 for what is none."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return Decimal(0)
+    return Decimal(0) if number.is_nan() else number
+
+
+def _refuse_impossible(items: Mapping[str, object]) -> None:
+    if wrong := impossible_items(items):
+        raise ImpossibleScore(f"No hip has this: {', '.join(wrong)}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Deformity:
@@ -79,7 +119,11 @@ class Deformity:
 
     @property
     def points(self) -> int:
-        """4 only where all four hold: flexion < 30, adduction < 10, internal rotation < 10, difference < 3.2 cm."""
+        """4 only where all four hold: flexion < 30, adduction < 10, internal rotation < 10, difference < 3.2 cm.
+
+        Raises ImpossibleScore for what no hip has.
+        """
+        _refuse_impossible(asdict(self))
         absent = (
             self.fixed_flexion < 30
             and self.fixed_adduction < 10
@@ -104,10 +148,8 @@ class Motion:
         return self.flexion + self.abduction + self.external_rotation + self.adduction + self.internal_rotation
 
     def points(self, variant: HarrisVariant) -> Decimal:
-        """0 to 5 points. Raises ImpossibleScore for a range below 0 or above 180 degrees."""
-        arcs = (self.flexion, self.abduction, self.external_rotation, self.adduction, self.internal_rotation)
-        if any(not 0 <= arc <= 180 for arc in arcs):
-            raise ImpossibleScore("A range of motion lies between 0 and 180 degrees.")
+        """0 to 5 points. Raises ImpossibleScore for a range that no hip has."""
+        _refuse_impossible(asdict(self))
         return _by_table(self.total_arc) if variant is HarrisVariant.ARC_TABLE else self._weighted()
 
     def _weighted(self) -> Decimal:
@@ -165,7 +207,8 @@ class HarrisItems:
 
 
 def harris_hip_score(items: HarrisItems, variant: HarrisVariant) -> Decimal | None:
-    """The total, 0 to 100 points, or None where an item is missing. Raises ImpossibleScore for an unknown option."""
+    """The total, 0 to 100 points, or None where an item is missing. Raises ImpossibleScore for an unknown option or a
+    measure that no hip has."""
     answered = [(domain, option) for domain, option in items.options.items() if option is not None]
     points = [_harris_points(domain, option) for domain, option in answered]
     if items.missing or items.deformity is None or items.motion is None:

@@ -136,6 +136,14 @@ def test_what_facts_gives_may_be_sent_again(api, watched):
     assert {f["origin"] for f in again} == {"api"}
 
 
+@pytest.mark.parametrize("items", [{"flexion": 400}, {"motion": {"flexion": 120, "abduction": -10}}])
+def test_a_harris_score_from_angles_that_no_hip_has_is_refused(api, watched, items):
+    score = fact("score", "2026-02-01", instrument="HHS", value=88, items=items)
+    answer = api.post(f"patients/{watched}/facts/", {"on": "2026-02-01", "facts": [score]})
+    assert (answer.status_code, pointers(answer)) == (422, ["/facts/0/values/items"])
+    assert "in any hip" in answer.json()["errors"][0]["message"]
+
+
 def test_a_fact_is_corrected_with_a_reason_and_withdrawn_with_one(api, watched):
     key = api.post(f"patients/{watched}/facts/", PAIN).json()["facts"][0]
     body = {"on": "2026-03-03", "facts": [{**PAIN["facts"][0], "supersedes": key}]}

@@ -220,15 +220,28 @@ def test_scores_are_computed_from_their_items(send):
     assert (float(score.value), score.items["uneven_surface"]) == (92.34, 1)
 
 
+BEST = {
+    "pain": "none", "limp": "none", "support": "none", "distance": "unlimited", "stairs": "no_rail",
+    "shoes_socks": "ease", "sitting": "ordinary_chair_hour", "transport": "able",
+    "fixed_flexion": 0, "fixed_adduction": 0, "fixed_internal_rotation": 0, "leg_length_difference_cm": 0,
+    "flexion": 120, "abduction": 40, "external_rotation": 40, "adduction": 25, "internal_rotation": 30,
+    "variant": "ARC_TABLE",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("item", "value", "most"),
+    [("flexion", 161, 160), ("abduction", 91, 90), ("adduction", -1, 60), ("fixed_adduction", 61, 60)],
+)
+def test_an_angle_that_no_hip_has_is_refused_at_its_field(item, value, most, send):
+    answer = send(**{f"right-harris-{name}": said for name, said in {**BEST, item: value}.items()})
+    assert answer.status_code == 422 and not Score.objects.exists()
+    (wrong,) = answer.context["errors"]
+    assert wrong.id == f"id_right-harris-{item}" and f"Enter a whole number from 0 to {most}." in wrong.text
+
+
 def test_a_harris_score_keeps_its_variant_and_items(send):
-    best = {
-        "pain": "none", "limp": "none", "support": "none", "distance": "unlimited", "stairs": "no_rail",
-        "shoes_socks": "ease", "sitting": "ordinary_chair_hour", "transport": "able",
-        "fixed_flexion": 0, "fixed_adduction": 0, "fixed_internal_rotation": 0, "leg_length_difference_cm": 0,
-        "flexion": 120, "abduction": 40, "external_rotation": 40, "adduction": 25, "internal_rotation": 30,
-        "variant": "ARC_TABLE",
-    }  # fmt: skip
-    send(**{f"right-harris-{name}": value for name, value in best.items()})
+    send(**{f"right-harris-{name}": value for name, value in BEST.items()})
     score = Score.objects.get(instrument="HHS")
     assert (score.value, score.variant, score.hip.side) == (100, "ARC_TABLE", "right")
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from patients.scores import (
+    HARRIS_MOST,
     HARRIS_POINTS,
     HOOS_JR_INTERVAL,
     Deformity,
@@ -19,6 +20,7 @@ from patients.scores import (
     harris_grade,
     harris_hip_score,
     hoos_jr,
+    impossible_items,
     is_on_hoos_jr,
     oxford_total,
 )
@@ -127,9 +129,33 @@ def test_an_option_of_another_domain_is_refused():
         harris_hip_score(with_option(HarrisDomain.LIMP, "unlimited"), HarrisVariant.ARC_TABLE)
 
 
-def test_a_range_of_motion_below_nothing_is_refused():
-    with pytest.raises(ImpossibleScore):
-        Motion(-1, 0, 0, 0, 0).points(HarrisVariant.ARC_TABLE)
+@pytest.mark.parametrize("variant", HarrisVariant)
+@pytest.mark.parametrize(("item", "most"), HARRIS_MOST.items())
+def test_what_no_hip_has_gives_no_total(item, most, variant):
+    def total(value):
+        part = "motion" if hasattr(BEST.motion, item) else "deformity"
+        return harris_hip_score(replace(BEST, **{part: replace(getattr(BEST, part), **{item: value})}), variant)
+
+    assert total(0) is not None and total(most) is not None
+    for beyond in (-1, most + 1, 400):
+        with pytest.raises(ImpossibleScore, match=f"No hip has this: {item}"):
+            total(beyond)
+
+
+@pytest.mark.parametrize(
+    ("items", "wrong"),
+    [
+        ({"pain": 40, "limp": 11.5}, []),
+        (BEST.to_json(), []),
+        ({"motion": {"flexion": 400, "abduction": -1}, "deformity": None}, ["flexion", "abduction"]),
+        ({"flexion": "400"}, ["flexion"]),
+        ({"flexion": "as before", "abduction": None, "adduction": True, "motion": [1]}, []),
+        ({"flexion": float("nan"), "adduction": float("inf")}, ["adduction"]),
+        ({"deformity": {"leg_length_difference_cm": "30.5"}}, ["leg_length_difference_cm"]),
+    ],
+)
+def test_items_from_elsewhere_are_judged_where_they_are_numbers(items, wrong):
+    assert impossible_items(items) == wrong
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@
     const options = domains.map((name) => pointsOf(control(name)));
     const [flexed, adducted, rotated, difference] = ["fixed_flexion", "fixed_adduction", "fixed_internal_rotation", "leg_length_difference_cm"].map(number);
     const arcs = ["flexion", "abduction", "external_rotation", "adduction", "internal_rotation"].map(number);
+    const measured = section.querySelectorAll("input[type=number]");
+    if (![...measured].every((box) => box.validity.valid)) return null; // an angle that no hip has gives no total
     if (options.includes(null) || [flexed, adducted, rotated, difference, ...arcs].some(Number.isNaN)) return null;
     const straight = flexed < 30 && adducted < 10 && rotated < 10 && difference < 3.2 ? 4 : 0;
     const [flexion, abduction, external, adduction] = arcs;

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from patients import scores
 from patients.models import Fact, Score
-from patients.scores import HARRIS_POINTS, HarrisDomain, HarrisVariant, HoosJrItem
+from patients.scores import HARRIS_MOST, HARRIS_POINTS, HarrisDomain, HarrisVariant, HoosJrItem
 
 from .section import SectionForm, choice, decimal, whole
 
@@ -93,15 +93,15 @@ class HarrisForm(SectionForm):
     shoes_socks = _domain(HarrisDomain.SHOES_SOCKS)
     sitting = _domain(HarrisDomain.SITTING)
     transport = _domain(HarrisDomain.TRANSPORT)
-    fixed_flexion = whole(_("Fixed flexion"), 0, 180)
-    fixed_adduction = whole(_("Fixed adduction"), 0, 180)
-    fixed_internal_rotation = whole(_("Fixed internal rotation"), 0, 180)
-    leg_length_difference_cm = decimal(_("Leg length difference"), 0, 30, places=1)
-    flexion = whole(_("Flexion"), 0, 180)
-    abduction = whole(_("Abduction"), 0, 180)
-    external_rotation = whole(_("External rotation"), 0, 180)
-    adduction = whole(_("Adduction"), 0, 180)
-    internal_rotation = whole(_("Internal rotation"), 0, 180)
+    fixed_flexion = whole(_("Fixed flexion"), 0, HARRIS_MOST["fixed_flexion"])
+    fixed_adduction = whole(_("Fixed adduction"), 0, HARRIS_MOST["fixed_adduction"])
+    fixed_internal_rotation = whole(_("Fixed internal rotation"), 0, HARRIS_MOST["fixed_internal_rotation"])
+    leg_length_difference_cm = decimal(_("Leg length difference"), 0, HARRIS_MOST["leg_length_difference_cm"], places=1)
+    flexion = whole(_("Flexion"), 0, HARRIS_MOST["flexion"])
+    abduction = whole(_("Abduction"), 0, HARRIS_MOST["abduction"])
+    external_rotation = whole(_("External rotation"), 0, HARRIS_MOST["external_rotation"])
+    adduction = whole(_("Adduction"), 0, HARRIS_MOST["adduction"])
+    internal_rotation = whole(_("Internal rotation"), 0, HARRIS_MOST["internal_rotation"])
     variant = forms.ChoiceField(label=_("Points for motion"), choices=VARIANTS, initial="ARC_TABLE", required=False)
 
     def clean(self) -> dict[str, Any]:
