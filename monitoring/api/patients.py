@@ -28,8 +28,9 @@ from .entry import READING, Registry, check_scope, viewer_of
 from .facts import asks_for_a_decision, facts_from, facts_of, find_fact, placed
 from .idempotency import etag_of, once
 from .listing import TEXT, Listing, listed
-from .problems import Changed, Conflict, Merged
-from .schema import IDEMPOTENCY_KEY, IF_MATCH, OF_ONE, OF_WRITING
+from .problems import Changed, Conflict, Entries, Merged
+from .remarks import Remarks
+from .schema import IDEMPOTENCY_KEY, IF_MATCH, OF_ONE, OF_WRITING, PREFER
 from .serializers import (
     ContactWishIn,
     DeathIn,
@@ -283,38 +284,43 @@ class PatientFacts(Registry):
 
     @extend_schema(
         request=VisitIn,
-        parameters=[IDEMPOTENCY_KEY, IF_MATCH],
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH, PREFER],
         responses={201: RecordedOut, **OF_WRITING},
         examples=[_VISIT],
     )
     @once
     @_of_a_patient
     def post(self, request: Request, patient: Patient) -> Response:
-        """Record facts together. Decisions and discharges need the scope `decide`."""
+        """Record facts together. Decisions and discharges need the scope `decide`. What the record speaks against is
+        recorded all the same and told in `remarks`, or refused (409) with `Prefer: handling=strict`."""
         sent = VisitIn(data=request.data)
         sent.is_valid(raise_exception=True)
         data = sent.validated_data
         try:
-            recorded = _record(request, patient, data)
+            recorded, remarks = _record(request, patient, data)
         except RecordingRefused as refused:
             raise placed(refused) from None
-        return _moved(patient, recorded.facts, status.HTTP_201_CREATED)
+        return _moved(patient, recorded.facts, remarks, code=status.HTTP_201_CREATED)
 
 
-def _moved(patient: Patient, facts: Iterable[Fact], code: int = status.HTTP_200_OK) -> Response:
+def _moved(
+    patient: Patient, facts: Iterable[Fact], remarks: Iterable[dict[str, Any]] = (), *, code: int = status.HTTP_200_OK
+) -> Response:
     """What recording has led to. The patient's row is locked, so that the version is that of these facts."""
     patient.refresh_from_db(fields=["record_version"])
     hips = HipOut(hips_of(patient), many=True).data
-    body = {"version": patient.record_version, "facts": [fact.key for fact in facts], "hips": hips}
+    keys = [fact.key for fact in facts]
+    body = {"version": patient.record_version, "facts": keys, "remarks": list(remarks), "hips": hips}
     return Response(body, status=code, headers=etag_of(body))
 
 
-def _record(request: Request, patient: Patient, data: dict[str, Any]) -> recording.Recorded:
+def _record(request: Request, patient: Patient, data: dict[str, Any]) -> tuple[recording.Recorded, Entries]:
     _check_day(data["on"], patient)
     facts = facts_from(data["facts"], patient)
     if any(asks_for_a_decision(fact) for _side, fact in facts):
         check_scope(request, Permission.DECIDE)
-    return recording.record_facts(
+    remarks = Remarks(patient, facts)
+    recorded = recording.record_facts(
         patient.pk,
         facts,
         by=viewer_of(request).actor,
@@ -322,6 +328,7 @@ def _record(request: Request, patient: Patient, data: dict[str, Any]) -> recordi
         act="record_visit",
         expected_version=_expected(request),
     )
+    return recorded, remarks.told_to(request)
 
 
 def _check_day(on: Any, patient: Patient) -> None:

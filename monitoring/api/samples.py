@@ -36,6 +36,11 @@ FACT: Final = {
     "actor": "API: lab interface",
     "origin": "api",
 }
+REMARK: Final = {
+    "pointer": "/facts/0",
+    "code": "self_contradiction",
+    "message": "No symptoms, but pain of 3.",
+}
 PROBLEM: Final = {
     "type": "about:blank",
     "title": "What was sent cannot be true or is incomplete",
@@ -114,7 +119,8 @@ def by_shape() -> dict[str, Any]:
     left = answer()["hips"][0]
     dates = {name: left["window"][name] for name in ("anchor_on", "opens_on", "due_on", "overdue_on", "gap_on")}
     hip = {"id": 23, "patient": 12, **_plain(left), **dates, "answer": left}
-    return {"AssessAnswer": answer(), "AssessHipAnswer": left, "HipOut": hip, "FactOut": FACT, "ProblemOut": PROBLEM}
+    invented = {"FactOut": FACT, "ProblemOut": PROBLEM, "RemarkOut": REMARK}
+    return {"AssessAnswer": answer(), "AssessHipAnswer": left, "HipOut": hip, **invented}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

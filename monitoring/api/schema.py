@@ -53,6 +53,12 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The ETag as last read; refused with 412 if it has moved on."
 )
+PREFER = OpenApiParameter(
+    "Prefer",
+    {"type": "string", "enum": ["handling=strict", "handling=lenient"], "default": "handling=lenient"},
+    OpenApiParameter.HEADER,
+    description="Strict: refused with 409, and nothing saved, where there are remarks (RFC 7240).",
+)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

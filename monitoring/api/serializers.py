@@ -14,6 +14,7 @@ from patients.models.patient import Channel, Sex
 from schedules.models import Plan, Reminder
 
 from ..models import CaseNote, Flag, HipEvaluation, ReviewCase
+from ..web.contradictions import CODES
 from .facts import FACT_KINDS
 
 ID_KINDS = ("nhs", "other")
@@ -177,11 +178,20 @@ class VisitIn(Sent):
     facts = serializers.ListField(child=FactIn(), allow_empty=False, max_length=100)
 
 
+class RemarkOut(serializers.Serializer[Any]):
+    """What the record speaks against, for a person to look at: it is recorded all the same."""
+
+    pointer = serializers.CharField(help_text="JSON Pointer to the fact in the body that was sent.")
+    code = serializers.ChoiceField(choices=[(code, code) for code in CODES])
+    message = serializers.CharField(help_text="Says both sides of it.")
+
+
 class RecordedOut(serializers.Serializer[Any]):
     """What recording has led to: the new facts' ids in the order sent, and both hips as they are evaluated now."""
 
     version = serializers.IntegerField(help_text="Of the record; also the ETag.")
     facts = serializers.ListField(child=serializers.CharField())
+    remarks = RemarkOut(many=True)
     hips = HipOut(many=True)
 
 
@@ -269,6 +279,7 @@ class PlaceOut(serializers.Serializer[Any]):
     """Where something is wrong: one of the three names the place."""
 
     message = serializers.CharField()
+    code = serializers.CharField(required=False, help_text="Of a remark that was to refuse.")
     pointer = serializers.CharField(required=False, help_text="JSON Pointer into the body.")
     path = serializers.CharField(required=False, help_text="JSON path into the record that was to be assessed.")
     parameter = serializers.CharField(required=False, help_text="Parameter of the address.")

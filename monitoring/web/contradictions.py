@@ -1,7 +1,7 @@
 """Contradictions: what was entered that the record speaks against, for a person to confirm with a reason or mend."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,11 +33,12 @@ SHRINKS_BY: Final = 5  # points of percent, the growth that counts in the protoc
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """`text` names both sides of it; `fact` is the one entered now."""
+    """`text` names both sides of it; `fact` is the one entered now; `code`, one of CODES, says of what kind it is."""
 
     side: Side
     text: str
     fact: Fact
+    code: str
 
 
 def contradictions(
@@ -45,19 +46,19 @@ def contradictions(
 ) -> list[Contradiction]:
     """Every contradiction of the entered facts with the chart's and with one another, in the order given.
 
-    `twice`: also where the same study, surgery or report of the same day is there already.
+    `twice`: also where the same study, surgery, report or decision of the same day is there already.
     """
     together = list(entered)
     found = []
     for side, fact in together:
         if side is None:
             continue
-        checks = (*_CHECKS, _twice) if twice else _CHECKS
-        texts = [text for check in checks for text in check(chart, side, fact)]
+        checks = {**_CHECKS, **(_CHECKS_OF_DAY if twice else {})}
+        told = [(code, text) for code, check in checks.items() for text in check(chart, side, fact)]
         beside = [other for its, other in together if its is side and other is not fact]
         of_hip = [old for kind in chart.facts for old in chart.standing(kind, side)]
-        texts += [text for check in _CHECKS_OF_HIP for text in check([*of_hip, *beside], fact)]
-        found += [Contradiction(side, text, fact) for text in texts]
+        told += [(code, text) for code, check in _CHECKS_OF_HIP.items() for text in check([*of_hip, *beside], fact)]
+        found += [Contradiction(side, text, fact, code) for code, text in told]
     return found
 
 
@@ -239,7 +240,7 @@ def _self_contradiction(_chart: Chart, _side: Side, fact: Fact) -> list[str]:
 
 
 def _twice(chart: Chart, side: Side, fact: Fact) -> list[str]:
-    """The same study, surgery or report of the same day is there already."""
+    """The same study, surgery, report or decision of the same day is there already."""
     same = [old for old in chart.standing(fact.kind, side) if old.on == fact.on and _what(old) == _what(fact)]
     return [
         _("%(what)s of %(day)s is recorded already by %(who)s: %(words)s.")
@@ -249,17 +250,23 @@ def _twice(chart: Chart, side: Side, fact: Fact) -> list[str]:
 
 
 def _what(fact: Any) -> tuple[Any, ...]:
-    names = ("modality", "system", "version", "instrument", "procedure", "source")
+    names = ("modality", "system", "version", "instrument", "procedure", "source", "action")
     return tuple(getattr(fact, name, None) for name in names)
 
 
-_CHECKS: Final[tuple[Callable[[Chart, Side, Any], list[str]], ...]] = (
-    _lower_stage,
-    _improbable_volume,
-    _sign_gone,
-    _wrong_side,
-    _out_of_follow_up,
-    _self_contradiction,
-)
+_Checks = Mapping[str, Callable[[Chart, Side, Any], list[str]]]
+_CHECKS: Final[_Checks] = {
+    "lower_stage": _lower_stage,
+    "improbable_volume": _improbable_volume,
+    "sign_gone": _sign_gone,
+    "wrong_side": _wrong_side,
+    "out_of_follow_up": _out_of_follow_up,
+    "self_contradiction": _self_contradiction,
+}
+_CHECKS_OF_DAY: Final[_Checks] = {"recorded_already": _twice}
 # With every other fact of the hip, also those entered with it.
-_CHECKS_OF_HIP: Final[tuple[Callable[[list[Fact], Any], list[str]], ...]] = (_replaced_before, _stage_and_signs)
+_CHECKS_OF_HIP: Final[Mapping[str, Callable[[list[Fact], Any], list[str]]]] = {
+    "replaced_before": _replaced_before,
+    "stage_and_signs": _stage_and_signs,
+}
+CODES: Final = (*_CHECKS, *_CHECKS_OF_DAY, *_CHECKS_OF_HIP)
