@@ -45,7 +45,7 @@ from ..protocol_effect import Effect, Moved
 from .detail_words import note_words
 from .entry import signed_in
 from .finding_words import ACTIONS, PATHWAYS, STATUSES, Words, day_words
-from .forms.protocol import ApproveForm, CompareForm, DraftForm, NewDraftForm, ReasonForm
+from .forms.protocol import NOTE, ApproveForm, CompareForm, DraftForm, NewDraftForm, ReasonForm
 from .identity import identity_of
 from .parameter_words import changed_rows, parameter_groups
 from .protocol import in_force, tabs
@@ -151,11 +151,11 @@ def _keep_draft(request: HttpRequest, version: ProtocolVersion, act: Act) -> Htt
     form = _draft_form(request, version)
     if not form.is_valid():
         return _show(request, version, form=form, status=422)
-    said = form.cleaned_data
+    seen = form.cleaned_data["seen"]
     try:
         with transaction.atomic():
             protocol_drafts.edit_draft(
-                version.pk, form.protocol, note=said["note"], seen=said["seen"].digest(), viewer=viewer, now=now
+                version.pk, form.protocol, note=form.new_note(), seen=seen.protocol.digest(), viewer=viewer, now=now
             )
             if act == Act.SUBMITTED:
                 protocol_drafts.submit(version.pk, viewer=viewer, now=now)
@@ -170,12 +170,16 @@ def _keep_draft(request: HttpRequest, version: ProtocolVersion, act: Act) -> Htt
 def _conflict(request: HttpRequest, version: ProtocolVersion, form: DraftForm) -> HttpResponse:
     """Somebody else changed the draft meanwhile: what they did is shown, what was typed stays, to be sent again."""
     seen, standing = form.cleaned_data["seen"], Protocol.from_json(version.parameters)
-    mine = form.beside(standing)
+    mine = form.beside(standing, version.note)
     mine.is_valid()
     yours = {row["name"]: row["after"] for row in changed_rows(standing, mine.protocol)}
+    rows = changed_rows(seen.protocol, standing)
+    if seen.note != version.note:
+        rows.append({"name": "note", "label": NOTE, "before": seen.note, "after": version.note})
+        yours["note"] = form.new_note()
     meanwhile = {
-        "steps": protocol_drafts.edits_since(version, seen.digest()),
-        "rows": [row | {"yours": yours.get(row["name"], "")} for row in changed_rows(seen, standing)],
+        "steps": protocol_drafts.edits_since(version, seen.protocol.digest()),
+        "rows": [row | {"yours": yours.get(row["name"], "")} for row in rows],
     }
     return _show(request, version, form=mine, meanwhile=meanwhile, status=409)
 
@@ -183,9 +187,8 @@ def _conflict(request: HttpRequest, version: ProtocolVersion, form: DraftForm) -
 def _unkept(version: ProtocolVersion, form: DraftForm) -> list[dict[str, str]]:
     """The lines of components/error_summary.html for a draft that was changed when it could be changed no more."""
     rows = changed_rows(Protocol.from_json(version.parameters), form.protocol)
-    lines = [_("%(name)s: %(value)s") % {"name": row["label"], "value": row["after"]} for row in rows]
-    note = form["note"].value() or ""
-    return [{"text": line} for line in [*lines, *([note] if note != version.note else [])]]
+    lines = [f"{row['label']}: {row['after']}" for row in rows]
+    return [{"text": line} for line in (*lines, form.new_note()) if line]
 
 
 def _version(pk: int) -> ProtocolVersion:

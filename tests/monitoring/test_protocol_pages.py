@@ -160,6 +160,24 @@ def test_a_stale_form_keeps_what_was_typed_and_says_what_another_changed(draft, 
     assert now.decompression_visits == (Visit("weeks", 5), Visit("months", 3))
 
 
+def test_a_note_that_was_not_touched_here_stays_as_another_wrote_it(draft, by):
+    author, url = draft
+    stale = typed(author, url, baseline_days="20")
+    admin = by("admin", name="Ruth Amsel")
+    admin.post(url, typed(admin, url, note="Said better."))
+    assert author.post(url, stale).status_code == 302, "no parameter was changed meanwhile"
+    assert ProtocolVersion.objects.latest("id").note == "Said better."
+
+    stale = typed(author, url, worsening_nrs="4", note="Mine.")
+    admin.post(url, typed(admin, url, review_days="27", note="Said best."))
+    answer = author.post(url, stale)
+    assert "Said better. → Said best. (yours: Mine.)" in read(answer)
+    assert answer.context["form"]["note"].value() == "Mine."
+
+    answer = author.post(url, stale | {"note": "Said better."})
+    assert answer.context["form"]["note"].value() == "Said best."
+
+
 def test_what_was_typed_for_a_draft_that_was_submitted_meanwhile_is_shown(draft, by):
     author, url = draft
     stale = typed(author, url, baseline_days="20", note="Mine.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django import forms
 from django.core import signing
@@ -94,16 +94,23 @@ def _field_of(parameter: Parameter, in_force: Protocol) -> forms.Field:
     return forms.DecimalField(**common, max_digits=7, decimal_places=2)
 
 
+class Shown(NamedTuple):
+    """What a form showed when it was opened."""
+
+    note: str
+    protocol: Protocol
+
+
 class DraftForm(forms.Form):
     """The parameters that may be chosen. The guideline's own bounds judge them, each at its field."""
 
     use_required_attribute = False
 
-    seen = forms.CharField(widget=forms.HiddenInput)  # the parameters that are edited, sealed
+    seen = forms.CharField(widget=forms.HiddenInput)  # what is edited, sealed
 
     def __init__(self, *args: Any, protocol: Protocol, note: str, in_force: Protocol, **kwargs: Any) -> None:
         known = {name: getattr(protocol, name) for name in PARAMETERS}
-        sealed = signing.dumps(protocol.to_json())
+        sealed = signing.dumps([note, protocol.to_json()])
         super().__init__(*args, **{"initial": {"seen": sealed, "note": note, **known}, **kwargs})
         self.protocol = protocol
         self.in_force = in_force
@@ -119,23 +126,29 @@ class DraftForm(forms.Form):
             if rows:
                 yield {"title": title, "rows": rows}
 
-    def clean_seen(self) -> Protocol:
+    def clean_seen(self) -> Shown:
         try:
-            return Protocol.from_json(signing.loads(self.cleaned_data["seen"]))
+            note, parameters = signing.loads(self.cleaned_data["seen"])
+            return Shown(note, Protocol.from_json(parameters))
         except (signing.BadSignature, ProtocolRefused) as unreadable:
             words = _("It is not known what this form showed. Open the page again.")
             raise forms.ValidationError(words) from unreadable
 
-    def beside(self, standing: Protocol) -> Self:
+    def new_note(self) -> str:
+        """The note as it was typed; empty where it was left as it was shown."""
+        said, seen = self.cleaned_data.get("note", ""), self.cleaned_data.get("seen")
+        return "" if seen and said.splitlines() == seen.note.splitlines() else said
+
+    def beside(self, standing: Protocol, note: str) -> Self:
         """The same form upon what stands by now: what was typed stays; what was left as it was shown is what stands."""
-        anew = type(self)(protocol=standing, note="", in_force=self.in_force)
+        anew = type(self)(protocol=standing, note=note, in_force=self.in_force)
         sent = QueryDict(mutable=True)
         sent.update(self.data)
-        seen = self.cleaned_data["seen"]
+        seen = self.cleaned_data["seen"].protocol
         left = [name for name in PARAMETERS if name in self.fields and self.cleaned_data[name] == getattr(seen, name)]
-        for name in ("seen", *left):
+        for name in ("seen", *left, *([] if self.new_note() else ["note"])):
             sent[name] = str(anew[name].value())
-        return type(self)(sent, protocol=standing, note="", in_force=self.in_force)
+        return type(self)(sent, protocol=standing, note=note, in_force=self.in_force)
 
     def clean(self) -> dict[str, Any]:
         chosen = {name: self.cleaned_data[name] for name in PARAMETERS if name in self.cleaned_data}
