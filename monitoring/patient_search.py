@@ -1,8 +1,10 @@
 """Patient search: who is meant by a few words of name, record number and birth date, spelt well or not."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from django.contrib.postgres.search import TrigramWordSimilarity
@@ -12,6 +14,7 @@ from django.db.models.functions import Cast, Concat, Upper
 from django.utils.dates import MONTHS
 from django.utils.translation import override
 
+from patients.at_once import Kept, Question
 from patients.models import Patient
 
 MOST_WORDS: Final = 6
@@ -115,7 +118,7 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
     exactly = Q()
     for word in asked.words:
         here = Q(full_name__contains=word) | Q(number__contains=word)
-        year = int(word) if re.fullmatch(r"(19|20)\d\d", word) else None
+        year = _year_of(word)
         if year:
             here |= Q(born_on__year=year)
         exactly &= here
@@ -126,6 +129,41 @@ def search_patients(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]
     likeness = sum((TrigramWordSimilarity(word, "full_name") for word in asked.words), Value(0.0))
     unlike = Cast((Value(float(len(asked.words))) - likeness) * 100, IntegerField()) + 1
     return patients.annotate(near=Case(When(exactly, then=0), default=unlike, output_field=IntegerField()))
+
+
+def _year_of(word: str) -> int | None:
+    return int(word) if re.fullmatch(r"(19|20)\d\d", word) else None
+
+
+def found_in(clinic: int, text: str, shut: Collection[int]) -> list[int]:
+    """The keys of those of one clinic whom `search_patients` finds, but for these. Mere words are a kept question."""
+    asked = parse_search(text)
+    if asked.births or not asked.words or any(len(word) < SHORTEST for word in asked.words):
+        patients = Patient.objects.filter(clinic=clinic).exclude(pk__in=shut)
+        return list(search_patients(patients, text).order_by().values_list("pk", flat=True))
+    given: dict[str, str | int] = {}
+    for place, word in enumerate(asked.words):
+        given[f"word{place}"] = word
+        if year := _year_of(word):
+            given[f"year{place}"] = year
+    (found,) = _of_words(tuple(given)).read(clinic=clinic, shut=list(shut), **given)
+    return [pk for (pk,) in found]
+
+
+@lru_cache(maxsize=64)
+def _of_words(names: tuple[str, ...]) -> Kept:
+    """By which of its slots are words, and which of these may be years."""
+
+    def questions(*, clinic: int, shut: Collection[int], **said: Any) -> tuple[Question]:
+        patients = Patient.objects.filter(clinic=clinic).exclude(pk__in=shut)
+        for name in names:
+            if name.startswith("word"):
+                word, year = Value(said[name]), Value(said.get(name.replace("word", "year")))
+                patients = patients.filter(_Among(F("pk"), word, year, function="patients_named"))
+        return (patients.values_list("pk"),)
+
+    kinds = {name: int if name.startswith("year") else str for name in names}
+    return Kept(questions, clinic=int, shut=list, **kinds)
 
 
 def one_with_number(patients: QuerySet[Patient], text: str) -> Patient | None:

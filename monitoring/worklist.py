@@ -23,7 +23,7 @@ from patients.models import Patient
 
 from .escalation import Rung, escalated_to, has_come_to, teams_of
 from .models import ContactAttempt, ReviewCase, Snooze, Standing
-from .patient_search import search_patients
+from .patient_search import found_in, search_patients
 from .standings import behind, columns_of_first, first_of, mark_of, place_of
 from .worklist_row import FROM_PATIENT, FROM_STANDING, PatientSaid, Row, rows_for
 
@@ -123,12 +123,9 @@ def _narrowed(standings: QuerySet[Standing], viewer: Viewer, filters: Filters, t
     if filters.escalated_to:
         standings = standings.filter(escalated_to(filters.escalated_to, _clinics(viewer, filters), today))
     if filters.search:
-        standings = standings.filter(patient__in=_found(viewer, filters.search).values("pk"))
+        meant = search_patients(access.findable(viewer), filters.search)
+        standings = standings.filter(patient__in=meant.order_by().values("pk"))
     return standings
-
-
-def _found(viewer: Viewer, words: str) -> QuerySet[Patient]:
-    return search_patients(access.findable(viewer), words).order_by()
 
 
 # What the filters whose value goes into the statement as it is hold; from the others something is reckoned first.
@@ -257,7 +254,7 @@ def _given(filters: Filters, viewer: Viewer, clinic: int) -> tuple[dict[str, Any
     """
     given: dict[str, Any] = {name: value for name in _BY_COLUMNS if (value := getattr(filters, name))}
     if filters.search:
-        given["found"] = list(_found(viewer, filters.search).values_list("pk", flat=True))
+        given["found"] = found_in(clinic, filters.search, viewer.shut)
     if not filters.escalated_to:
         return given, None
     (team,) = teams_of([clinic])

@@ -89,10 +89,15 @@ class Patient(models.Model):
             models.Index(fields=["clinic", "family_name", "given_name", "id"], name="patient_by_name"),
             models.Index(fields=["clinic", "born_on"], name="patient_by_birth"),
             GinIndex(
+                models.F("clinic"),
                 OpClass(Upper(Concat("family_name", models.Value(" "), "given_name")), name="gin_trgm_ops"),
-                name="patient_name_trigrams",
+                name="patient_names_of_clinic",
             ),
-            GinIndex(OpClass(Upper("record_number"), name="gin_trgm_ops"), name="patient_number_trigrams"),
+            GinIndex(
+                models.F("clinic"),
+                OpClass(Upper("record_number"), name="gin_trgm_ops"),
+                name="patient_numbers_of_clinic",
+            ),
         ]
 
     def __str__(self) -> str:

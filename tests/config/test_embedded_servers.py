@@ -51,7 +51,7 @@ def test_roles_are_as_small_as_promised_and_data_survive_restarts_and_kills(data
             ask(app, forbidden)
     assert ask(app, "SELECT count(*) FROM pg_roles WHERE rolname ~ 'hipwatch' AND (rolsuper OR rolbypassrls)") == 0
     assert (
-        ask(app, "SELECT count(*) FROM pg_extension WHERE extname ~ 'pg_trgm|unaccent|fuzzystrmatch|btree_gist'") == 4
+        ask(app, "SELECT count(*) FROM pg_extension WHERE extname ~ 'pg_trgm|unaccent|fuzzystrmatch|btree_gist|btree_gin'") == 5
     )
 
     pid = postgres.server_pid(cluster)

@@ -370,6 +370,37 @@ def test_search_finds_by_name_number_and_birth_date_however_written(text, enrol,
     assert list(patient_search.search_patients(Patient.objects.all(), text)) == [wanted]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lindqvist",
+        "marta lindqvist",
+        "1981",
+        "lindqvist 1981",
+        "2099",
+        "231 marta",
+        "%",
+        "\\",
+        "'';",
+        "ma",
+        "4.3.1981",
+        "",
+        "a b c",
+    ],
+)
+def test_what_is_found_in_a_clinic_is_what_a_search_finds_there(text, enrol, clinic, other_clinic):
+    for where in (clinic, other_clinic):
+        for number, family in enumerate(("Lindqvist", "Lindkvist", "Adeyemi", "O''Brien")):
+            born = date(1981 + number, 3, 4)
+            enrol(where, family_name=family, given_name="Marta", record_number=f"T-0023{number}", born_on=born)
+    meant = set(
+        patient_search.search_patients(Patient.objects.filter(clinic=clinic), text).values_list("pk", flat=True)
+    )
+    assert set(patient_search.found_in(clinic.pk, text, [])) == meant
+    some = sorted(meant)[:1]
+    assert set(patient_search.found_in(clinic.pk, text, some)) == meant - set(some)
+
+
 @pytest.mark.parametrize(("typed", "name"), [("Muller", "Müller"), ("Adeyimi", "Adeyemi"), ("Berk", "Berg")])
 def test_search_forgives_spelling_and_puts_the_exact_first(typed, name, enrol, clinic):
     near, exact = enrol(clinic, family_name=name), enrol(clinic, family_name=typed)
