@@ -137,7 +137,7 @@ class HipEvaluation(models.Model):
         indexes = [
             models.Index(fields=["clinic", "status", "due_on"], include=["pathway"], name="hips_by_bucket"),
             models.Index(fields=["clinic", "pathway", "patient"], name="hips_by_pathway"),
-            models.Index(fields=["clinic", "hip", "status"], name="evaluated_hips_by_clinic"),
+            models.Index(fields=["clinic", "hip", "status"], include=["patient"], name="hips_of_clinic"),
         ]
 
     def __str__(self) -> str:
