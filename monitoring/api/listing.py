@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics
@@ -67,10 +67,6 @@ class Asked:
     filters: tuple[tuple[str, str], ...]
     order: tuple[str, ...] = ()
     place: tuple[str, str] | None = None  # behind which row: a lookup and its value
-
-    @property
-    def model(self) -> type[Model]:
-        return self.view().rows().model
 
     def order_by(self, *order: str) -> "Asked":
         return replace(self, order=order)
